@@ -1,0 +1,72 @@
+// What a stream is: its columns, which of them is the event time and which the key, how many partitions.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/column_batch.h"
+#include "model/ids.h"
+#include "model/position.h"
+#include "model/type.h"
+
+namespace millrace {
+
+struct Column {
+  std::string name;
+  Type type;
+  bool operator==(const Column&) const = default;
+};
+
+/// Every stream has these behind its own columns, in the lake and in SQL; SELECT * leaves them out.
+inline constexpr std::string_view kPartitionColumn = "_partition";  // INTEGER
+inline constexpr std::string_view kOffsetColumn = "_offset";        // BIGINT
+inline constexpr std::string_view kArrivalColumn = "_arrival";      // TIMESTAMP WITH TIME ZONE
+
+inline constexpr std::uint32_t kPartitionsMax = 1024;
+inline constexpr std::uint32_t kColumnsMax = 1024;
+inline constexpr std::string_view kQuarantineSuffix = "__quarantine";
+
+struct StreamDefinition {
+  StreamId id;
+  std::string name;
+  std::vector<Column> columns;
+  std::optional<std::uint32_t> time_column;
+  std::optional<std::uint32_t> key_column;
+  std::uint32_t partitions = 1;
+  /// The stream that keeps the records of this one that could not be decoded; none for a quarantine stream.
+  std::optional<StreamId> quarantine;
+  std::string sql;
+
+  [[nodiscard]] std::optional<std::uint32_t> find_column(std::string_view column) const;
+  [[nodiscard]] std::vector<Type> types() const;
+  bool operator==(const StreamDefinition&) const = default;
+};
+
+/// The columns of every quarantine stream: code, reason, line, raw, endpoint.
+[[nodiscard]] std::vector<Column> quarantine_columns();
+
+/// A name of a stream, view or column: a letter or '_' first, then letters, digits, '_'; at most 63 bytes.
+/// Column names are laxer: any UTF-8 without control characters, so that JSON keys fit.
+Status check_object_name(std::string_view name);
+Status check_column_name(std::string_view name);
+/// "name" with quotes doubled: for SQL text that we make.
+[[nodiscard]] std::string quote_identifier(std::string_view name);
+[[nodiscard]] std::string quote_literal(std::string_view text);
+
+/// Events of one partition with consecutive offsets, decoded. The unit that goes from ingest to the speed
+/// layer and the lake.
+struct StreamBatch {
+  StreamId stream;
+  PartitionId partition;
+  Offset base_offset;
+  std::int64_t arrival_us = 0;
+  std::shared_ptr<const ColumnBatch> columns;
+
+  [[nodiscard]] Offset end_offset() const { return Offset(base_offset.value + columns->rows()); }
+};
+
+}  // namespace millrace
