@@ -1,0 +1,116 @@
+// The durable record of what exists: streams, views, lake commits, generations, checkpoints. SQLite in WAL
+// mode with synchronous=FULL; each row carries a CRC32C of its content, and the rows of a commit or a generation
+// become visible in one transaction or not at all.
+// Thread: any (one connection behind a mutex). Reads come from memory, writes go through.
+// Errors: kDataLoss (kChecksum) a row does not match its checksum or the lake commits of a stream have a gap;
+//   kAlreadyExists, kNotFound; kUnavailable (kDiskFailed).
+// Invariant: commit n of a stream begins where commit n - 1 ends; ids are never given twice.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "model/ids.h"
+#include "model/position.h"
+#include "model/stream.h"
+
+namespace millrace::catalog {
+
+/// One file that we wrote, with what proves it whole.
+struct FileRecord {
+  std::string name;  // in the folder of its kind
+  std::uint64_t size_bytes = 0;
+  std::uint32_t crc32c = 0;
+  std::uint64_t rows = 0;
+  bool operator==(const FileRecord&) const = default;
+};
+
+/// One step of a stream's lake table: the events from `begin` to `end`, all of them, in these files.
+struct LakeCommit {
+  StreamId stream;
+  CommitNumber number;
+  Position begin;
+  Position end;
+  std::vector<FileRecord> files;
+  std::int64_t committed_us = 0;
+  bool operator==(const LakeCommit&) const = default;
+};
+
+struct ViewRecord {
+  ViewId id;
+  std::string name;
+  bool materialized = false;
+  StreamId stream;     // of a materialized view
+  std::string select;  // the text behind AS
+  std::string sql;     // the whole statement
+  std::int64_t created_us = 0;
+  bool operator==(const ViewRecord&) const = default;
+};
+
+/// One result of the batch layer: partial states of all events before the cut.
+struct Generation {
+  ViewId view;
+  GenerationNumber number;
+  CommitNumber cut_commit;  // the lake commit that the cut is the end of
+  Position cut;
+  FileRecord file;  // rows = groups
+  std::uint64_t events = 0;
+  std::int64_t created_us = 0;
+  std::int64_t duration_us = 0;
+  bool full = false;
+  std::uint64_t drift_rows = 0;
+  /// Rows before the cut whose evaluation failed: they are in no group.
+  std::uint64_t skipped_rows = 0;
+  bool operator==(const Generation&) const = default;
+};
+
+/// Partial states of one view over the events of one lake commit, as the speed layer had them.
+struct Checkpoint {
+  ViewId view;
+  StreamId stream;
+  CommitNumber commit;
+  FileRecord file;  // rows = groups
+  std::uint64_t skipped_rows = 0;
+  bool operator==(const Checkpoint&) const = default;
+};
+
+class Catalog {
+ public:
+  static Result<std::unique_ptr<Catalog>> open(const std::filesystem::path& path);
+  virtual ~Catalog() = default;
+
+  /// Creates the stream and its quarantine stream (name + "__quarantine") in one step and gives their ids.
+  virtual Result<StreamDefinition> create_stream(StreamDefinition definition) = 0;
+  /// With its quarantine stream, its lake commits and their files' records. The files stay for the sweep.
+  /// Errors: kFailedPrecondition (kInUse) while a materialized view reads it.
+  virtual Status drop_stream(StreamId id) = 0;
+  [[nodiscard]] virtual std::vector<StreamDefinition> streams() const = 0;
+  /// Names are compared without case, as in SQL; streams and views share one space of names.
+  [[nodiscard]] virtual std::optional<StreamDefinition> find_stream(std::string_view name) const = 0;
+  [[nodiscard]] virtual std::optional<StreamDefinition> stream(StreamId id) const = 0;
+
+  virtual Result<ViewRecord> create_view(ViewRecord record) = 0;
+  virtual Status drop_view(ViewId id) = 0;
+  [[nodiscard]] virtual std::vector<ViewRecord> views() const = 0;
+  [[nodiscard]] virtual std::optional<ViewRecord> find_view(std::string_view name) const = 0;
+
+  /// Errors: kInternal where it does not begin at the end of the last one.
+  virtual Status add_lake_commit(const LakeCommit& commit) = 0;
+  [[nodiscard]] virtual std::vector<LakeCommit> lake_commits(StreamId stream) const = 0;
+
+  /// Adds the generation and drops those of the view beyond the newest `keep`, and the checkpoints that it
+  /// covers, in one transaction. Gives the names of the files that nobody needs any more.
+  virtual Result<std::vector<std::string>> add_generation(const Generation& generation, std::uint32_t keep) = 0;
+  [[nodiscard]] virtual std::vector<Generation> generations(ViewId view) const = 0;
+
+  virtual Status add_checkpoint(const Checkpoint& checkpoint) = 0;
+  [[nodiscard]] virtual std::vector<Checkpoint> checkpoints(ViewId view) const = 0;
+};
+
+}  // namespace millrace::catalog

@@ -1,0 +1,76 @@
+// Runs checked SELECTs of users in a process of its own that can be killed: Landlock (the lake read-only,
+// nothing else), seccomp (no network, no exec), rlimits, a deadline. Rows that only the server has (log tail,
+// merged views) are handed over in shared memory.
+// Thread: run() on any; at most `workers_max` at once, others wait until their deadline.
+// Errors: kDeadlineExceeded (kSqlDeadline), kResourceExhausted (kSqlMemory, kBusy), kInvalidArgument (kSqlFailed),
+//   kCancelled. A worker that dies or is killed is replaced; nobody else notices.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "model/column_batch.h"
+#include "model/stream.h"
+
+namespace millrace::sql {
+
+struct QueryWorkerOptions {
+  std::filesystem::path executable;  // /proc/self/exe by default: run as `millrace sql-worker`
+  std::filesystem::path lake_folder;
+  std::uint32_t workers_max = 2;
+  std::uint64_t memory_bytes_max = std::uint64_t{1} << 30;
+  std::uint32_t threads = 2;
+};
+
+/// A relation that the query may name: rows from lake files (columns + hidden), then rows from memory.
+struct QueryRelation {
+  std::string name;
+  std::vector<Column> columns;                         // without the hidden ones
+  bool hidden_columns = false;                         // whether to show _partition, _offset, _arrival too
+  std::vector<std::filesystem::path> lake_files;       // Parquet, verified by the caller
+  std::vector<StreamBatch> tail;                       // a stream's events that the lake does not have
+  std::vector<std::shared_ptr<const ColumnBatch>> rows;  // a view's rows
+};
+
+/// A plain view that the query may name: defined in order, before the query.
+struct QueryView {
+  std::string name;
+  std::string select;  // checked text
+};
+
+struct Query {
+  std::string select;  // text made of the checked tree
+  std::vector<QueryRelation> relations;
+  std::vector<QueryView> views;
+  std::uint64_t deadline_ms = 30'000;
+  std::uint64_t rows_max = 100'000;
+  std::uint64_t result_bytes_max = std::uint64_t{256} << 20;
+};
+
+struct QueryResult {
+  std::vector<Column> columns;  // types that model::Type lacks come as VARCHAR
+  std::vector<std::shared_ptr<const ColumnBatch>> batches;
+  std::uint64_t rows = 0;
+  bool truncated = false;  // there were more than rows_max
+};
+
+class QueryWorkers {
+ public:
+  static Result<std::unique_ptr<QueryWorkers>> start(QueryWorkerOptions options);
+  ~QueryWorkers();
+  Result<QueryResult> run(const Query& query);
+
+ private:
+  struct Pool;
+  explicit QueryWorkers(std::unique_ptr<Pool> pool);
+  std::unique_ptr<Pool> pool_;
+};
+
+/// The main function of the worker process: `millrace sql-worker` with its socket as descriptor 3.
+int query_worker_main(int argc, char** argv);
+
+}  // namespace millrace::sql
