@@ -20,7 +20,6 @@ ONLY_IN = [
     ("SQLite", r"^sqlite3", {"catalog"}),
     ("Asio", r"^boost/asio", {"runtime", "endpoint", "client"}),
     ("Beast", r"^boost/beast", {"runtime", "endpoint", "client"}),
-    ("simdjson", r"^simdjson", {"format"}),
     ("YAML", r"^yaml-cpp/", {"server"}),
     ("the command line parser", r"^CLI/", {"cli"}),
     ("the line editor", r"^(histedit\.h|editline/)", {"cli"}),
