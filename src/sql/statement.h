@@ -21,7 +21,7 @@ struct CreateStream {
 struct CreateView {
   std::string name;
   std::string select;      // the text behind AS
-  TextPlace select_place;  // where it starts in the statement
+  TextPlace select_place;  // where it starts in the text that was parsed
   bool materialized = false;
   bool if_not_exists = false;
   std::string sql;  // the statement's text

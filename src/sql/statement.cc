@@ -1,0 +1,527 @@
+// A parser by hand over the tokens of tokens.h: a method for each head. Places are those of the
+// text that was given, so an error points into what the user wrote.
+#include "sql/statement.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <set>
+
+#include "sql/suggestion.h"
+#include "sql/tokens.h"
+
+namespace millrace::sql {
+namespace {
+
+constexpr std::string_view kStatements =
+    "CREATE STREAM, CREATE MATERIALIZED VIEW, CREATE VIEW, DROP STREAM, DROP VIEW, "
+    "DROP MATERIALIZED VIEW, SHOW STREAMS, SHOW VIEWS, DESCRIBE, SELECT";
+
+constexpr auto kFirstWords = std::to_array<std::string_view>(
+    {"CREATE", "DROP", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES", "TABLE"});
+
+constexpr auto kStreamOptions = std::to_array<std::string_view>({"time", "key", "partitions"});
+
+std::string upper(std::string_view text) {
+  std::string out(text);
+  std::ranges::transform(out, out.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  });
+  return out;
+}
+
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kBytesMax = 60;
+  if (text.size() <= kBytesMax) return std::string(text);
+  std::size_t end = kBytesMax;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
+  return std::string(text.substr(0, end)) + "...";
+}
+
+class Parser {
+ public:
+  Parser(std::string_view text, std::span<const Token> tokens) : text_(text), tokens_(tokens) {}
+
+  Result<Statement> parse() {
+    if (at_end()) {
+      return syntax_error("there is no statement in the text");
+    }
+    if (is_symbol('(')) return select();
+    const std::string word = here_kind(TokenKind::kWord) ? upper(here()) : std::string();
+    if (word == "SELECT" || word == "WITH" || word == "FROM" || word == "VALUES" ||
+        word == "TABLE") {
+      return select();
+    }
+    if (word == "CREATE") return create();
+    if (word == "DROP") return drop();
+    if (word == "SHOW") return show();
+    if (word == "DESCRIBE" || word == "DESC") return describe();
+    if (word.empty()) return unsupported(shortened(here()), {});
+    return unsupported(shortened(word), closest(word, kFirstWords));
+  }
+
+ private:
+  // --- tokens ---
+
+  [[nodiscard]] bool at_end() const { return at_ == tokens_.size(); }
+  [[nodiscard]] std::string_view text_of(const Token& token) const {
+    return text_.substr(token.begin, token.end - token.begin);
+  }
+  [[nodiscard]] std::string_view here() const {
+    return at_end() ? std::string_view() : text_of(tokens_[at_]);
+  }
+  [[nodiscard]] bool here_kind(TokenKind kind) const {
+    return !at_end() && tokens_[at_].kind == kind;
+  }
+  [[nodiscard]] TextPlace place() const {
+    return place_of(text_,
+                    at_end() ? (tokens_.empty() ? 0 : tokens_.back().end) : tokens_[at_].begin);
+  }
+  [[nodiscard]] bool is_word(std::string_view keyword) const {
+    return here_kind(TokenKind::kWord) && same_name(here(), keyword);
+  }
+  [[nodiscard]] bool is_symbol(char symbol) const {
+    return here_kind(TokenKind::kSymbol) && here().front() == symbol;
+  }
+  bool take_word(std::string_view keyword) {
+    if (!is_word(keyword)) return false;
+    ++at_;
+    return true;
+  }
+  bool take_symbol(char symbol) {
+    if (!is_symbol(symbol)) return false;
+    ++at_;
+    return true;
+  }
+  /// What an error says of the token at hand.
+  [[nodiscard]] std::string found() const {
+    return at_end() ? "the statement ends" : fmt::format("'{}' stands", shortened(here()));
+  }
+  [[nodiscard]] std::string sql() const {
+    return std::string(
+        text_.substr(tokens_.front().begin, tokens_.back().end - tokens_.front().begin));
+  }
+
+  // --- errors ---
+
+  [[nodiscard]] std::unexpected<Error> error(std::string_view id, TextPlace where,
+                                             std::string message, std::string hint = {}) const {
+    return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
+                                 .id = std::string(id),
+                                 .message = std::move(message),
+                                 .hint = std::move(hint),
+                                 .place = where});
+  }
+  [[nodiscard]] std::unexpected<Error> syntax_error(std::string message,
+                                                    std::string hint = {}) const {
+    return error(error_id::kSyntax, place(), std::move(message), std::move(hint));
+  }
+  [[nodiscard]] std::unexpected<Error> expected(std::string_view what,
+                                                std::string hint = {}) const {
+    return syntax_error(fmt::format("{} is expected where {}", what, found()), std::move(hint));
+  }
+  [[nodiscard]] std::unexpected<Error> unsupported(std::string_view statement,
+                                                   std::string_view meant) const {
+    return error(error_id::kUnsupportedStatement, place(),
+                 fmt::format("{} is not a statement of Millrace", statement),
+                 meant.empty()
+                     ? fmt::format("the statements are {}", kStatements)
+                     : fmt::format("did you mean {}? The statements are {}", meant, kStatements));
+  }
+  Status expect_end() {
+    if (at_end()) return {};
+    return expected("the end of the statement");
+  }
+  Status expect_symbol(char symbol) {
+    if (take_symbol(symbol)) return {};
+    return expected(fmt::format("'{}'", symbol));
+  }
+
+  // --- names ---
+
+  /// A name of a stream or view. `made` says whether the statement makes or drops it.
+  Result<std::string> object_name(bool made) {
+    if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier)) {
+      return expected("a name");
+    }
+    const TextPlace where = place();
+    std::string name = unquoted(here());
+    if (auto good = check_object_name(name); !good) {
+      return std::unexpected(std::move(good).error().at(where));
+    }
+    if (made && lower_name(name).ends_with(kQuarantineSuffix)) {
+      return error(error_id::kBadName, where,
+                   fmt::format("'{}' cannot be made or dropped: names that end in {} belong to the "
+                               "quarantine of a stream",
+                               name, kQuarantineSuffix),
+                   "a quarantine stream comes and goes with its stream");
+    }
+    ++at_;
+    if (is_symbol('.')) {
+      return expected("the end of the name", "names have one part: there are no schemas");
+    }
+    return name;
+  }
+
+  Result<bool> if_not_exists() {
+    if (!take_word("IF")) return false;
+    if (!take_word("NOT")) return expected("NOT EXISTS");
+    if (!take_word("EXISTS")) return expected("EXISTS");
+    return true;
+  }
+
+  // --- statements ---
+
+  Result<Statement> select() { return Select{.text = sql()}; }
+
+  Result<Statement> create() {
+    ++at_;
+    if (is_word("OR")) {
+      return error(error_id::kUnsupportedStatement, place(),
+                   "CREATE OR REPLACE is not a statement of Millrace: what has been created keeps "
+                   "its definition",
+                   "DROP it and CREATE it again, or CREATE it under another name");
+    }
+    if (take_word("STREAM")) return create_stream();
+    if (take_word("MATERIALIZED")) {
+      if (!take_word("VIEW")) return expected("VIEW");
+      return create_view(/*materialized=*/true);
+    }
+    if (take_word("VIEW")) return create_view(/*materialized=*/false);
+    if (at_end()) return expected("STREAM, MATERIALIZED VIEW or VIEW");
+    static constexpr auto kKinds =
+        std::to_array<std::string_view>({"STREAM", "MATERIALIZED", "VIEW"});
+    const std::string word = shortened(upper(here()));
+    if (word == "TABLE") {
+      return error(error_id::kUnsupportedStatement, place(),
+                   "CREATE TABLE is not a statement of Millrace",
+                   "events are kept in streams: CREATE STREAM name (column type, ...)");
+    }
+    std::string meant(closest(word, kKinds));
+    if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
+    return unsupported(fmt::format("CREATE {}", word),
+                       meant.empty() ? meant : fmt::format("CREATE {}", meant));
+  }
+
+  Result<Statement> create_stream() {
+    CreateStream statement;
+    MR_TRY(statement.if_not_exists, if_not_exists());
+    MR_TRY(statement.definition.name, object_name(/*made=*/true));
+    StreamDefinition& stream = statement.definition;
+    if (!is_symbol('(')) {
+      return expected("'('", "CREATE STREAM name (column type, ...) [WITH (time = column)]");
+    }
+    ++at_;
+    std::set<std::string> seen;
+    do {
+      if (is_symbol(')')) {
+        return stream.columns.empty() ? error(error_id::kSyntax, place(), "a stream needs a column")
+                                      : expected("a column");
+      }
+      const TextPlace where = place();
+      MR_TRY(Column column, column_definition());
+      if (!seen.insert(lower_name(column.name)).second) {
+        return error(error_id::kBadName, where,
+                     fmt::format("the column '{}' is there twice", column.name),
+                     "names of columns are compared without case");
+      }
+      if (stream.columns.size() == kColumnsMax) {
+        return error(error_id::kBadName, where,
+                     fmt::format("a stream has at most {} columns", kColumnsMax));
+      }
+      stream.columns.push_back(std::move(column));
+    } while (take_symbol(','));
+    MR_RETURN_IF_ERROR(expect_symbol(')'));
+    if (take_word("WITH")) MR_RETURN_IF_ERROR(stream_options(stream));
+    MR_RETURN_IF_ERROR(expect_end());
+    stream.sql = sql();
+    return statement;
+  }
+
+  Result<Column> column_definition() {
+    if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier)) {
+      return expected("a column name");
+    }
+    Column column{.name = unquoted(here()), .type = {}};
+    if (auto good = check_column_name(column.name); !good) {
+      return std::unexpected(std::move(good).error().at(place()));
+    }
+    ++at_;
+    const TextPlace where = place();
+    std::string type;
+    std::size_t depth = 0;
+    while (!at_end()) {
+      if (depth == 0 && (is_symbol(',') || is_symbol(')'))) break;
+      MR_RETURN_IF_ERROR(refuse_constraint(column.name));
+      if (is_symbol('(')) ++depth;
+      if (is_symbol(')')) --depth;
+      if (!type.empty()) type.push_back(' ');
+      type += here();
+      ++at_;
+    }
+    if (type.empty()) return expected(fmt::format("the type of column '{}'", column.name));
+    auto parsed = Type::parse(type);
+    if (!parsed) {
+      return std::unexpected(
+          std::move(parsed).error().within("column '{}'", column.name).at(where));
+    }
+    column.type = *parsed;
+    return column;
+  }
+
+  Status refuse_constraint(std::string_view column) const {
+    struct Constraint {
+      std::string_view word;
+      std::string_view hint;
+    };
+    static constexpr auto kConstraints = std::to_array<Constraint>({
+        {"NOT",
+         "an event without this field is kept as it came: filter in the view with "
+         "WHERE column IS NOT NULL"},
+        {"NULL", "every column takes NULL: leave the word out"},
+        {"DEFAULT", "use coalesce(column, value) in the view"},
+        {"PRIMARY",
+         "a stream is append-only: name the column that spreads events over partitions by "
+         "WITH (key = column)"},
+        {"UNIQUE", "a stream is append-only and keeps every event"},
+        {"CHECK", "filter in the view with WHERE"},
+        {"REFERENCES", "join in a view"},
+        {"GENERATED", "compute it in the view"},
+        {"COLLATE", "compare with lower(column) in the view"},
+    });
+    for (const Constraint& constraint : kConstraints) {
+      if (!is_word(constraint.word)) continue;
+      const bool pair = constraint.word == "NOT" || constraint.word == "PRIMARY";
+      return error(
+          error_id::kSyntax, place(),
+          fmt::format("column '{}': columns of a stream take no {}", column,
+                      !pair ? std::string(constraint.word)
+                            : std::string(constraint.word == "NOT" ? "NOT NULL" : "PRIMARY KEY")),
+          std::string(constraint.hint));
+    }
+    return {};
+  }
+
+  Status stream_options(StreamDefinition& stream) {
+    MR_RETURN_IF_ERROR(expect_symbol('('));
+    std::set<std::string> seen;
+    do {
+      if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier)) {
+        return expected("an option (time, key, partitions)");
+      }
+      const TextPlace where = place();
+      const std::string option = lower_name(unquoted(here()));
+      if (std::ranges::find(kStreamOptions, option) == kStreamOptions.end()) {
+        const std::string_view meant = closest(option, kStreamOptions);
+        return error(
+            error_id::kBadOption, where,
+            fmt::format("'{}' is not an option of a stream", shortened(option)),
+            meant.empty()
+                ? "the options are time = column, key = column, partitions = n"
+                : fmt::format("did you mean {}? The options are time, key, partitions", meant));
+      }
+      if (!seen.insert(option).second) {
+        return error(error_id::kBadOption, where,
+                     fmt::format("the option {} is there twice", option));
+      }
+      ++at_;
+      MR_RETURN_IF_ERROR(expect_symbol('='));
+      if (option == "partitions") {
+        MR_TRY(stream.partitions, partitions());
+      } else if (option == "key") {
+        MR_TRY(stream.key_column, column_option(stream, option));
+      } else {
+        const TextPlace value_place = place();
+        MR_TRY(stream.time_column, column_option(stream, option));
+        MR_RETURN_IF_ERROR(check_time_type(stream.columns[*stream.time_column], value_place));
+      }
+    } while (take_symbol(','));
+    return expect_symbol(')');
+  }
+
+  Result<std::uint32_t> partitions() {
+    std::uint32_t number = 0;
+    const std::string_view digits = here();
+    const auto [stop, code] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (!here_kind(TokenKind::kNumber) || code != std::errc() ||
+        stop != digits.data() + digits.size() || number < 1 || number > kPartitionsMax) {
+      return error(error_id::kBadOption, place(),
+                   fmt::format("partitions is a number from 1 to {}", kPartitionsMax));
+    }
+    ++at_;
+    return number;
+  }
+
+  Result<std::uint32_t> column_option(const StreamDefinition& stream, std::string_view option) {
+    if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier) &&
+        !(here_kind(TokenKind::kString) && here().front() == '\'')) {
+      return expected(fmt::format("the column of the option {}", option));
+    }
+    const std::string name = unquoted(here());
+    std::vector<std::string_view> names;
+    for (std::uint32_t i = 0; i < stream.columns.size(); ++i) {
+      if (same_name(stream.columns[i].name, name)) {
+        ++at_;
+        return i;
+      }
+      names.push_back(stream.columns[i].name);
+    }
+    const std::string_view meant = closest(name, names);
+    return error(error_id::kBadOption, place(),
+                 fmt::format("option {}: the stream {} has no column '{}'", option, stream.name,
+                             shortened(name)),
+                 meant.empty() ? std::string() : fmt::format("did you mean '{}'?", meant));
+  }
+
+  static Status check_time_type(const Column& column, TextPlace where) {
+    switch (column.type.kind) {
+      case TypeKind::kTimestamp:
+      case TypeKind::kTimestampTz:
+      case TypeKind::kDate:
+      case TypeKind::kBigInt:
+        return {};
+      default:
+        break;
+    }
+    return std::unexpected(
+        Error{.code = ErrorCode::kInvalidArgument,
+              .id = std::string(error_id::kBadOption),
+              .message = fmt::format("option time: column '{}' is {}, which is no event time",
+                                     column.name, column.type.sql()),
+              .hint = "an event time is TIMESTAMP, TIMESTAMP WITH TIME ZONE, DATE or BIGINT",
+              .place = where});
+  }
+
+  Result<Statement> create_view(bool materialized) {
+    CreateView view;
+    view.materialized = materialized;
+    MR_TRY(view.if_not_exists, if_not_exists());
+    MR_TRY(view.name, object_name(/*made=*/true));
+    if (is_symbol('(')) {
+      return expected("AS", "name the columns in the SELECT: SELECT expression AS name");
+    }
+    if (!take_word("AS")) return expected("AS", "CREATE VIEW name AS SELECT ...");
+    if (at_end()) return expected("SELECT");
+    if (!is_symbol('(') && !is_word("SELECT") && !is_word("WITH") && !is_word("FROM") &&
+        !is_word("VALUES") && !is_word("TABLE")) {
+      return expected("SELECT");
+    }
+    view.select_place = place();
+    view.select =
+        std::string(text_.substr(tokens_[at_].begin, tokens_.back().end - tokens_[at_].begin));
+    view.sql = sql();
+    return view;
+  }
+
+  Result<Statement> drop() {
+    ++at_;
+    Drop statement;
+    if (take_word("STREAM")) {
+      statement.kind = ObjectKind::kStream;
+    } else if (take_word("VIEW")) {
+      statement.kind = ObjectKind::kView;
+    } else if (take_word("MATERIALIZED")) {
+      if (!take_word("VIEW")) return expected("VIEW");
+      statement.kind = ObjectKind::kMaterializedView;
+    } else {
+      if (at_end()) return expected("STREAM, VIEW or MATERIALIZED VIEW");
+      static constexpr auto kKinds =
+          std::to_array<std::string_view>({"STREAM", "VIEW", "MATERIALIZED"});
+      const std::string word = shortened(upper(here()));
+      std::string meant(closest(word, kKinds));
+      if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
+      return unsupported(fmt::format("DROP {}", word),
+                         meant.empty() ? meant : fmt::format("DROP {}", meant));
+    }
+    if (take_word("IF")) {
+      if (!take_word("EXISTS")) return expected("EXISTS");
+      statement.if_exists = true;
+    }
+    MR_TRY(statement.name, object_name(/*made=*/true));
+    if (is_word("CASCADE") || is_word("RESTRICT")) {
+      return expected("the end of the statement", "drop the views of a stream before the stream");
+    }
+    MR_RETURN_IF_ERROR(expect_end());
+    return statement;
+  }
+
+  Result<Statement> show() {
+    ++at_;
+    Show statement;
+    if (take_word("STREAMS")) {
+      statement.kind = ObjectKind::kStream;
+    } else if (take_word("VIEWS")) {
+      statement.kind = ObjectKind::kView;
+    } else {
+      if (at_end()) return expected("STREAMS or VIEWS");
+      static constexpr auto kKinds = std::to_array<std::string_view>({"STREAMS", "VIEWS"});
+      const std::string word = shortened(upper(here()));
+      const std::string_view meant = closest(word, kKinds);
+      return unsupported(fmt::format("SHOW {}", word),
+                         meant.empty() ? std::string() : fmt::format("SHOW {}", meant));
+    }
+    MR_RETURN_IF_ERROR(expect_end());
+    return statement;
+  }
+
+  Result<Statement> describe() {
+    ++at_;
+    Describe statement;
+    MR_TRY(statement.name, object_name(/*made=*/false));
+    if (!at_end()) {
+      return expected("the end of the statement", "DESCRIBE takes the name of a stream or view");
+    }
+    return statement;
+  }
+
+  std::string_view text_;
+  std::span<const Token> tokens_;
+  std::size_t at_ = 0;
+};
+
+bool is_semicolon(std::string_view text, const Token& token) {
+  return token.kind == TokenKind::kSymbol && text[token.begin] == ';';
+}
+
+}  // namespace
+
+Result<Statement> parse_statement(std::string_view text) {
+  MR_TRY(const std::vector<Token> all, tokenize(text));
+  std::span<const Token> tokens = all;
+  while (!tokens.empty() && is_semicolon(text, tokens.back())) {
+    tokens = tokens.first(tokens.size() - 1);
+  }
+  while (!tokens.empty() && is_semicolon(text, tokens.front())) tokens = tokens.subspan(1);
+  for (const Token& token : tokens) {
+    if (!is_semicolon(text, token)) continue;
+    auto failure = fail(ErrorCode::kInvalidArgument, error_id::kSyntax,
+                        "the text holds more than one statement");
+    failure.error().place = place_of(text, token.begin);
+    failure.error().hint = "send one statement at a time";
+    return failure;
+  }
+  return Parser(text, tokens).parse();
+}
+
+Result<std::vector<ScriptPart>> split_script(std::string_view text) {
+  MR_TRY(const std::vector<Token> tokens, tokenize(text));
+  std::vector<ScriptPart> parts;
+  TextPlace place{.line = 1, .column = 1};
+  std::size_t place_offset = 0;
+  std::size_t i = 0;
+  while (i < tokens.size()) {
+    if (is_semicolon(text, tokens[i])) {
+      ++i;
+      continue;
+    }
+    const std::size_t begin = tokens[i].begin;
+    std::size_t end = begin;
+    for (; i < tokens.size() && !is_semicolon(text, tokens[i]); ++i) end = tokens[i].end;
+    place = advance_place(place, text.substr(place_offset), begin - place_offset);
+    place_offset = begin;
+    parts.push_back({.text = text.substr(begin, end - begin), .place = place});
+  }
+  return parts;
+}
+
+}  // namespace millrace::sql
