@@ -23,9 +23,9 @@ struct DatabaseOptions {
   std::uint32_t threads = 1;
   std::uint64_t memory_bytes_max = std::uint64_t{512} << 20;
   /// Folders that statements of ours may read and write (Parquet files of the lake); none: no file at all.
-  std::vector<std::filesystem::path> folders;
+  std::vector<std::filesystem::path> folders = {};
   /// Where DuckDB may spill; empty: nowhere.
-  std::filesystem::path spill_folder;
+  std::filesystem::path spill_folder = {};
 };
 
 /// Called for each chunk of a result, 2,048 rows at most. A Status that is an error ends the query with it.
