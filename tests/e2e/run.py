@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Runs the end-to-end tests: run.py [name part ...] [--rounds N] [--flips N] [--seed N] [--keep] [--total-file F].
+
+Tests are the functions test_* in the files test_*.py beside this one. The first line of a test's docstring says
+what it proves. One line per test, and the last line is "N passed, N failed"; with --total-file that line goes into
+the file instead, for a caller that adds up several runners.
+"""
+import argparse
+import importlib
+import pathlib
+import random
+import sys
+import time
+import traceback
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+import harness  # noqa: E402
+
+
+def discover(filters):
+    found = []
+    for path in sorted(pathlib.Path(__file__).resolve().parent.glob("test_*.py")):
+        module = importlib.import_module(path.stem)
+        for name, function in vars(module).items():
+            if not name.startswith("test_") or not callable(function) or function.__module__ != module.__name__:
+                continue
+            full = f"{path.stem.removeprefix('test_')}.{name.removeprefix('test_')}"
+            if not filters or any(part in full for part in filters):
+                found.append((full, function))
+    return found
+
+
+def run_one(name, function, options):
+    # A test's random numbers depend on its name and the seed alone, so that it replays without the others.
+    test = harness.Test(name, options, random.Random(f"{options.seed}/{name}"))
+    begin = time.monotonic()
+    failure = None
+    try:
+        function(test)
+    except KeyboardInterrupt:
+        test.close(options.keep)
+        raise
+    except BaseException:  # noqa: BLE001 - whatever a test raises is that test's failure
+        failure = traceback.format_exc()
+    stderr = test.last_stderr() if failure else ""
+    test.close(options.keep)
+    print(f"{'FAIL' if failure else 'ok  '} {name} ({time.monotonic() - begin:.1f} s)", flush=True)
+    if failure:
+        print(failure, flush=True)
+        if stderr:
+            print("--- the server's last lines\n" + stderr, flush=True)
+        if options.keep:
+            print(f"--- kept: {test.folder}", flush=True)
+    return failure is None
+
+
+def main():
+    parser = argparse.ArgumentParser(description="The end-to-end tests of Millrace.")
+    parser.add_argument("filters", nargs="*", help="parts of test names, such as crash or statements.restart")
+    parser.add_argument("--rounds", type=int, default=50, help="kills in each crash test")
+    parser.add_argument("--flips", type=int, default=60, help="flipped bits for each kind of file")
+    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--keep", action="store_true", help="keep the folders of the tests")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--total-file", type=pathlib.Path)
+    options = parser.parse_args()
+    if options.seed is None:
+        options.seed = random.SystemRandom().randrange(1 << 32)
+    tests = discover(options.filters)
+    if options.list:
+        for name, function in tests:
+            print(f"{name}: {(function.__doc__ or '').strip().splitlines()[0]}")
+        return 0
+    if not pathlib.Path(harness.binary()).exists():
+        print(f"there is no {harness.binary()}: run ./dev build, or set MILLRACE_BIN", file=sys.stderr)
+        return 1
+    print(f"seed {options.seed}", flush=True)
+    passed = failed = 0
+    for name, function in tests:
+        if run_one(name, function, options):
+            passed += 1
+        else:
+            failed += 1
+    total = f"{passed} passed, {failed} failed"
+    if options.total_file:
+        options.total_file.write_text(total + "\n")
+    else:
+        print(total)
+    return 0 if passed and not failed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
