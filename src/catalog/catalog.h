@@ -70,10 +70,12 @@ struct Generation {
   bool operator==(const Generation&) const = default;
 };
 
-/// Partial states of one view over the events of one lake commit, as the speed layer had them.
+/// Partial states of one view over the events from the end of lake commit `base_commit` (the cut of a generation) to
+/// the end of lake commit `commit`, as the speed layer had them.
 struct Checkpoint {
   ViewId view;
   StreamId stream;
+  CommitNumber base_commit;
   CommitNumber commit;
   FileRecord file;  // rows = groups
   std::uint64_t skipped_rows = 0;
@@ -84,6 +86,12 @@ class Catalog {
  public:
   static Result<std::unique_ptr<Catalog>> open(const std::filesystem::path& path);
   virtual ~Catalog() = default;
+
+  /// The error that made the catalog refuse changes (a write whose outcome is not known), if there was one.
+  /// Until the program starts again, what memory says may then be behind the file by one transaction.
+  [[nodiscard]] virtual Status usable() const = 0;
+  /// The id that the next stream gets: greater than all that were ever given.
+  [[nodiscard]] virtual StreamId next_stream_id() const = 0;
 
   /// Creates the stream and its quarantine stream (name + "__quarantine") in one step and gives their ids.
   virtual Result<StreamDefinition> create_stream(StreamDefinition definition) = 0;
@@ -104,12 +112,13 @@ class Catalog {
   virtual Status add_lake_commit(const LakeCommit& commit) = 0;
   [[nodiscard]] virtual std::vector<LakeCommit> lake_commits(StreamId stream) const = 0;
 
-  /// Adds the generation and drops those of the view beyond the newest `keep`, and the checkpoints that it
-  /// covers, in one transaction. Gives the names of the files that nobody needs any more.
+  /// Adds the generation and drops those of the view beyond the newest `keep`, and the view's checkpoints with a
+  /// base_commit before its cut, in one transaction. Gives the names of the files that nobody needs any more.
   virtual Result<std::vector<std::string>> add_generation(const Generation& generation, std::uint32_t keep) = 0;
   [[nodiscard]] virtual std::vector<Generation> generations(ViewId view) const = 0;
 
-  virtual Status add_checkpoint(const Checkpoint& checkpoint) = 0;
+  /// Replaces the view's older checkpoints. Gives the names of the files that nobody needs any more.
+  virtual Result<std::vector<std::string>> add_checkpoint(const Checkpoint& checkpoint) = 0;
   [[nodiscard]] virtual std::vector<Checkpoint> checkpoints(ViewId view) const = 0;
 };
 

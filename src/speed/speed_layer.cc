@@ -1,0 +1,83 @@
+#include "speed/speed_layer.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace millrace::speed {
+
+namespace {
+std::string lower(std::string_view name) {
+  std::string out(name);
+  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+}  // namespace
+
+std::shared_ptr<StreamState> SpeedLayer::add_stream(const StreamDefinition& definition, CommitNumber last_commit,
+                                                    const Position& lake_end) {
+  auto state = std::make_shared<StreamState>(definition, options_, tail_bytes_, last_commit, lake_end);
+  const MutexLock lock(mutex_);
+  streams_[definition.id] = state;
+  stream_names_[lower(definition.name)] = definition.id;
+  return state;
+}
+
+void SpeedLayer::remove_stream(StreamId stream) {
+  const MutexLock lock(mutex_);
+  streams_.erase(stream);
+  std::erase_if(stream_names_, [&](const auto& entry) { return entry.second == stream; });
+}
+
+void SpeedLayer::add_view(std::shared_ptr<ViewState> view) {
+  const MutexLock lock(mutex_);
+  view_names_[lower(view->record().name)] = view->record().id;
+  views_[view->record().id] = std::move(view);
+}
+
+void SpeedLayer::remove_view(ViewId view) {
+  const MutexLock lock(mutex_);
+  views_.erase(view);
+  std::erase_if(view_names_, [&](const auto& entry) { return entry.second == view; });
+}
+
+std::shared_ptr<StreamState> SpeedLayer::stream(StreamId id) const {
+  const MutexLock lock(mutex_);
+  const auto found = streams_.find(id);
+  return found == streams_.end() ? nullptr : found->second;
+}
+
+std::shared_ptr<StreamState> SpeedLayer::find_stream(std::string_view name) const {
+  const std::string key = lower(name);
+  const MutexLock lock(mutex_);
+  const auto found = stream_names_.find(key);
+  return found == stream_names_.end() ? nullptr : streams_.at(found->second);
+}
+
+std::shared_ptr<ViewState> SpeedLayer::find_view(std::string_view name) const {
+  const std::string key = lower(name);
+  const MutexLock lock(mutex_);
+  const auto found = view_names_.find(key);
+  return found == view_names_.end() ? nullptr : views_.at(found->second);
+}
+
+std::vector<std::shared_ptr<StreamState>> SpeedLayer::streams() const {
+  const MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<StreamState>> out;
+  for (const auto& [id, state] : streams_) out.push_back(state);
+  return out;
+}
+
+std::vector<std::shared_ptr<ViewState>> SpeedLayer::views() const {
+  const MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<ViewState>> out;
+  for (const auto& [id, state] : views_) out.push_back(state);
+  return out;
+}
+
+std::uint64_t SpeedLayer::delta_bytes() const {
+  std::uint64_t sum = 0;
+  for (const auto& view : views()) sum += view->delta_bytes();
+  return sum;
+}
+
+}  // namespace millrace::speed

@@ -1,0 +1,49 @@
+// The streams and views that live, by id and by name: the shared map of ingest, serving and the batch layer.
+// Thread: any (one mutex, held for a look-up). Names are compared without case.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "speed/stream_state.h"
+#include "speed/view_state.h"
+
+namespace millrace::speed {
+
+class SpeedLayer {
+ public:
+  explicit SpeedLayer(TailOptions options) : options_(options) {}
+
+  std::shared_ptr<StreamState> add_stream(const StreamDefinition& definition, CommitNumber last_commit,
+                                          const Position& lake_end);
+  void remove_stream(StreamId stream);
+  void add_view(std::shared_ptr<ViewState> view);
+  void remove_view(ViewId view);
+
+  /// nullptr where there is none.
+  [[nodiscard]] std::shared_ptr<StreamState> stream(StreamId id) const;
+  [[nodiscard]] std::shared_ptr<StreamState> find_stream(std::string_view name) const;
+  [[nodiscard]] std::shared_ptr<ViewState> find_view(std::string_view name) const;
+  [[nodiscard]] std::vector<std::shared_ptr<StreamState>> streams() const;
+  [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
+
+  [[nodiscard]] std::uint64_t delta_bytes() const;
+  [[nodiscard]] std::uint64_t tail_bytes() const { return tail_bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  const TailOptions options_;
+  std::atomic<std::uint64_t> tail_bytes_{0};
+  mutable Mutex mutex_;
+  std::map<StreamId, std::shared_ptr<StreamState>> streams_ GUARDED_BY(mutex_);
+  std::map<std::string, StreamId, std::less<>> stream_names_ GUARDED_BY(mutex_);
+  std::map<ViewId, std::shared_ptr<ViewState>> views_ GUARDED_BY(mutex_);
+  std::map<std::string, ViewId, std::less<>> view_names_ GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace::speed

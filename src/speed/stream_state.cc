@@ -1,0 +1,155 @@
+#include "speed/stream_state.h"
+
+#include <algorithm>
+
+namespace millrace::speed {
+
+StreamState::StreamState(StreamDefinition definition, const TailOptions& options,
+                         std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit, Position lake_end)
+    : definition_(std::move(definition)),
+      options_(options),
+      tail_bytes_(tail_bytes),
+      applied_(definition_.partitions),
+      last_edge_{last_commit, lake_end} {
+  for (std::uint32_t p = 0; p < definition_.partitions; ++p) {
+    applied_.set_end(PartitionId(p), lake_end.end(PartitionId(p)));
+  }
+}
+
+void StreamState::apply(std::vector<TailEntry> entries) {
+  const MutexLock lock(mutex_);
+  std::vector<StreamBatch> batches;
+  batches.reserve(entries.size());
+  for (const auto& entry : entries) {
+    const auto& batch = entry.batch;
+    MR_CHECK(batch.base_offset == applied_.end(batch.partition), "stream {} partition {}: offset {} comes after {}",
+             definition_.name, batch.partition, batch.base_offset, applied_.end(batch.partition));
+    applied_.set_end(batch.partition, entry.end_offset());
+    batches.push_back(batch);
+  }
+  for (const auto& view : views_) view->apply(batches, applied_);
+  for (auto& entry : entries) {
+    if (rows_since_edge_ == 0) oldest_unedged_us_ = entry.applied_us;
+    rows_since_edge_ += entry.rows;
+    rows_since_checkpoint_ += entry.rows;
+    tail_rows_ += entry.rows;
+    const std::uint64_t bytes = entry.batch.columns->size_bytes();
+    if (tail_bytes_.load(std::memory_order_relaxed) + bytes > options_.tail_bytes_max) {
+      entry.batch.columns.reset();
+    } else {
+      tail_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    }
+    tail_.push_back(std::move(entry));
+  }
+  if (rows_since_edge_ >= options_.commit_rows) cut_edge_locked();
+}
+
+StreamState::EdgePoint StreamState::cut_edge_locked() {
+  if (rows_since_edge_ == 0) return last_edge_;
+  last_edge_ = {CommitNumber(last_edge_.commit.value + 1), applied_};
+  LakeEdge edge{last_edge_.commit, applied_, rows_since_edge_, {}};
+  if (rows_since_checkpoint_ >= options_.checkpoint_rows || checkpoint_wanted_) {
+    bool all = true;
+    for (const auto& view : views_) {
+      if (auto draft = view->checkpoint(edge.commit)) {
+        edge.checkpoints.push_back(std::move(*draft));
+      } else {
+        all = false;
+      }
+    }
+    rows_since_checkpoint_ = 0;
+    if (all) checkpoint_wanted_ = false;
+  }
+  edges_.push_back(std::move(edge));
+  rows_since_edge_ = 0;
+  return last_edge_;
+}
+
+StreamState::EdgePoint StreamState::cut_edge() {
+  const MutexLock lock(mutex_);
+  return cut_edge_locked();
+}
+
+StreamState::EdgePoint StreamState::cut_edge_and_roll() {
+  const MutexLock lock(mutex_);
+  const EdgePoint edge = cut_edge_locked();
+  for (const auto& view : views_) view->roll(edge.commit);
+  return edge;
+}
+
+void StreamState::add_view(const std::shared_ptr<ViewState>& view,
+                           const std::function<void(const EdgePoint&)>& prepare) {
+  const MutexLock lock(mutex_);
+  prepare(cut_edge_locked());
+  views_.push_back(view);
+}
+
+void StreamState::remove_view(ViewId view) {
+  const MutexLock lock(mutex_);
+  std::erase_if(views_, [&](const auto& other) { return other->record().id == view; });
+}
+
+std::vector<std::shared_ptr<ViewState>> StreamState::views() const {
+  const MutexLock lock(mutex_);
+  return views_;
+}
+
+std::optional<StreamState::PendingCommit> StreamState::next_pending() const {
+  const MutexLock lock(mutex_);
+  if (edges_.empty()) return std::nullopt;
+  PendingCommit pending{edges_.front(), {}};
+  std::uint64_t rows = 0;
+  for (const auto& entry : tail_) {
+    if (rows == pending.edge.rows) break;
+    rows += entry.rows;
+    pending.entries.push_back(entry);
+  }
+  MR_CHECK(rows == pending.edge.rows, "stream {}: commit {} has {} rows, the tail gives {}", definition_.name,
+           pending.edge.commit, pending.edge.rows, rows);
+  return pending;
+}
+
+void StreamState::committed(CommitNumber commit) {
+  const MutexLock lock(mutex_);
+  MR_CHECK(!edges_.empty() && edges_.front().commit == commit, "stream {}: commit {} was not the next one",
+           definition_.name, commit);
+  std::uint64_t rows = edges_.front().rows;
+  tail_rows_ -= rows;
+  while (rows > 0) {
+    const auto& entry = tail_.front();
+    rows -= entry.rows;
+    if (entry.batch.columns != nullptr) {
+      tail_bytes_.fetch_sub(entry.batch.columns->size_bytes(), std::memory_order_relaxed);
+    }
+    tail_.pop_front();
+  }
+  edges_.pop_front();
+}
+
+void StreamState::want_checkpoint() {
+  const MutexLock lock(mutex_);
+  checkpoint_wanted_ = true;
+}
+
+StreamState::Snapshot StreamState::snapshot(const std::function<void()>& also) const {
+  const MutexLock lock(mutex_);
+  if (also) also();
+  return {applied_, {tail_.begin(), tail_.end()}};
+}
+
+Position StreamState::applied() const {
+  const MutexLock lock(mutex_);
+  return applied_;
+}
+
+std::uint64_t StreamState::tail_rows() const {
+  const MutexLock lock(mutex_);
+  return tail_rows_;
+}
+
+std::int64_t StreamState::unedged_age_us(std::int64_t now_us) const {
+  const MutexLock lock(mutex_);
+  return rows_since_edge_ == 0 ? 0 : now_us - oldest_unedged_us_;
+}
+
+}  // namespace millrace::speed

@@ -1,0 +1,121 @@
+// One stream in memory: how far it is applied, its views, and its tail: the events that are in the log but not
+// yet in the lake. The tail is what the next lake commits are made of, and what ad-hoc SQL reads beside the lake.
+// Edges: positions at which lake commits end. They lie between rounds of apply(), are numbered as the commits will
+// be, and wait here until the lake has them.
+// Memory: the decoded columns of the tail count against a budget shared by all streams; beyond it new batches keep
+// only their place in the log and are decoded again when they are needed.
+// Thread: apply() on the speed layer's thread, the rest on any; one mutex per stream.
+// Invariant: the tail holds exactly the events from the lake's end to `applied`, each partition in order.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "log/commit_log.h"
+#include "model/stream.h"
+#include "speed/view_state.h"
+
+namespace millrace::speed {
+
+struct TailOptions {
+  /// A lake commit is due when this many rows wait.
+  std::uint64_t commit_rows = 262'144;
+  /// Decoded columns of all tails together.
+  std::uint64_t tail_bytes_max = std::uint64_t{384} << 20;
+  /// Checkpoint the views' deltas at an edge when this many events came since the last one.
+  std::uint64_t checkpoint_rows = 2'000'000;
+};
+
+struct TailEntry {
+  StreamBatch batch;  // columns are null where the budget did not allow to keep them
+  log::LogPlace place;
+  std::uint32_t rows = 0;
+  std::int64_t applied_us = 0;  // monotonic
+
+  [[nodiscard]] Offset end_offset() const { return Offset(batch.base_offset.value + rows); }
+};
+
+struct LakeEdge {
+  CommitNumber commit;
+  Position end;
+  std::uint64_t rows = 0;
+  std::vector<CheckpointDraft> checkpoints;
+};
+
+class StreamState {
+ public:
+  /// The lake has commits up to `last_commit`, which ends at `lake_end`.
+  StreamState(StreamDefinition definition, const TailOptions& options, std::atomic<std::uint64_t>& tail_bytes,
+              CommitNumber last_commit, Position lake_end);
+
+  [[nodiscard]] const StreamDefinition& definition() const { return definition_; }
+
+  /// Events of one or more partitions that follow `applied`, in log order: into every view, then visible.
+  void apply(std::vector<TailEntry> entries);
+
+  /// Ends the present lake commit here, if it has any rows. Gives the newest edge, made now or earlier, or the last
+  /// lake commit.
+  struct EdgePoint {
+    CommitNumber commit;
+    Position end;
+  };
+  EdgePoint cut_edge();
+  /// The same, and every view's active segment ends there too.
+  EdgePoint cut_edge_and_roll();
+  /// Adds a view that starts at the present position and rolls the others nowhere. `prepare` sees the position, and
+  /// whether the stream has no event at all, before the view takes part.
+  void add_view(const std::shared_ptr<ViewState>& view, const std::function<void(const EdgePoint&)>& prepare);
+  void remove_view(ViewId view);
+  [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
+
+  /// The oldest edge whose commit is to be made, with its events.
+  struct PendingCommit {
+    LakeEdge edge;
+    std::vector<TailEntry> entries;
+  };
+  [[nodiscard]] std::optional<PendingCommit> next_pending() const;
+  /// The lake has the edge: its events leave the tail.
+  void committed(CommitNumber commit);
+  /// Asks for a checkpoint at the next edge, whatever the rows.
+  void want_checkpoint();
+
+  struct Snapshot {
+    Position applied;
+    std::vector<TailEntry> tail;
+  };
+  /// `also` runs under the same lock, so that what it reads fits the snapshot.
+  Snapshot snapshot(const std::function<void()>& also = {}) const;
+  [[nodiscard]] Position applied() const;
+  [[nodiscard]] std::uint64_t tail_rows() const;
+  /// Age of the oldest event that no edge covers yet; 0 where there is none.
+  [[nodiscard]] std::int64_t unedged_age_us(std::int64_t now_us) const;
+
+ private:
+  EdgePoint cut_edge_locked() REQUIRES(mutex_);
+
+  // Constant after construction.
+  const StreamDefinition definition_;
+  const TailOptions options_;
+  std::atomic<std::uint64_t>& tail_bytes_;
+
+  mutable Mutex mutex_;
+  Position applied_ GUARDED_BY(mutex_);
+  std::deque<TailEntry> tail_ GUARDED_BY(mutex_);
+  std::deque<LakeEdge> edges_ GUARDED_BY(mutex_);
+  EdgePoint last_edge_ GUARDED_BY(mutex_);  // of the newest edge or the last lake commit
+  std::uint64_t rows_since_edge_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t rows_since_checkpoint_ GUARDED_BY(mutex_) = 0;
+  bool checkpoint_wanted_ GUARDED_BY(mutex_) = false;
+  std::int64_t oldest_unedged_us_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t tail_rows_ GUARDED_BY(mutex_) = 0;
+  std::vector<std::shared_ptr<ViewState>> views_ GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace::speed

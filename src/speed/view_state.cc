@@ -1,0 +1,165 @@
+#include "speed/view_state.h"
+
+namespace millrace::speed {
+
+ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
+                     std::unique_ptr<view::Evaluator> evaluator)
+    : record_(std::move(record)),
+      compiled_(std::move(compiled)),
+      evaluator_(std::move(evaluator)),
+      active_(compiled_.plan) {
+  generation_.view = record_.id;
+}
+
+void ViewState::apply(std::span<const StreamBatch> batches, const Position& end) {
+  const MutexLock lock(mutex_);
+  delta_end_ = end;
+  if (phase_ == ViewPhase::kFailed) return;
+  auto status = evaluator_->run(batches, active_, active_skipped_);
+  if (!status) {
+    // Not one row's fault: without these events the view would be wrong, so it answers the error instead.
+    phase_ = ViewPhase::kFailed;
+    error_ = std::move(status).error().within("view {}", record_.name);
+  }
+}
+
+void ViewState::roll(CommitNumber commit) {
+  const MutexLock lock(mutex_);
+  auto segment = std::make_shared<view::GroupTable>(std::move(active_));
+  active_ = view::GroupTable(compiled_.plan);
+  // A frozen segment is left where the batch run before this one did not end well.
+  if (frozen_ != nullptr) segment->merge(*frozen_);
+  frozen_ = std::move(segment);
+  frozen_skipped_ += active_skipped_;
+  active_skipped_ = 0;
+  frozen_end_ = commit;
+}
+
+void ViewState::publish(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base) {
+  const MutexLock lock(mutex_);
+  MR_CHECK(frozen_ == nullptr || frozen_end_ == generation.cut_commit,
+           "view {}: the generation is cut at commit {}, the delta at {}", record_.name, generation.cut_commit,
+           frozen_end_);
+  generation_ = generation;
+  base_ = std::move(base);
+  frozen_.reset();
+  frozen_skipped_ = 0;
+  if (phase_ == ViewPhase::kBuilding) phase_ = ViewPhase::kLive;
+}
+
+void ViewState::restore(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base,
+                        view::GroupTable delta, const Position& delta_end, std::uint64_t skipped_rows) {
+  const MutexLock lock(mutex_);
+  generation_ = generation;
+  base_ = std::move(base);
+  active_ = std::move(delta);
+  active_skipped_ = skipped_rows;
+  delta_end_ = delta_end;
+  phase_ = ViewPhase::kLive;
+}
+
+void ViewState::start_building(const Position& start) {
+  const MutexLock lock(mutex_);
+  delta_end_ = start;
+  phase_ = ViewPhase::kBuilding;
+}
+
+void ViewState::fail(Error error) {
+  const MutexLock lock(mutex_);
+  phase_ = ViewPhase::kFailed;
+  error_ = std::move(error);
+}
+
+ViewPhase ViewState::phase() const {
+  const MutexLock lock(mutex_);
+  return phase_;
+}
+
+Coverage ViewState::coverage_locked() const {
+  return {.generation = generation_.number,
+          .cut_commit = generation_.cut_commit,
+          .cut = generation_.cut,
+          .delta_end = delta_end_,
+          .skipped_rows = generation_.skipped_rows + frozen_skipped_ + active_skipped_};
+}
+
+Coverage ViewState::coverage() const {
+  const MutexLock lock(mutex_);
+  return coverage_locked();
+}
+
+Status ViewState::usable_locked() const {
+  if (phase_ == ViewPhase::kLive) return {};
+  if (phase_ == ViewPhase::kFailed) return std::unexpected(*error_);
+  return std::unexpected(Error{.code = ErrorCode::kUnavailable,
+                               .id = std::string(error_id::kViewBuilding),
+                               .message = fmt::format("view {} is being built from the stream's history", record_.name),
+                               .hint = "ask again in a moment; GET /v1/batch shows the progress",
+                               .place = {}});
+}
+
+Result<ViewSnapshot> ViewState::snapshot() const {
+  const MutexLock lock(mutex_);
+  MR_RETURN_IF_ERROR(usable_locked());
+  return ViewSnapshot{base_, frozen_, std::make_shared<const view::GroupTable>(active_), coverage_locked()};
+}
+
+ViewState::BatchInput ViewState::batch_input() const {
+  const MutexLock lock(mutex_);
+  return {generation_, base_, frozen_, frozen_skipped_};
+}
+
+Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) const {
+  std::vector<Type> types;
+  for (const auto& output : compiled_.outputs) types.push_back(output.type);
+  Lookup out;
+  out.rows = std::make_shared<ColumnBatch>(types);
+  view::GroupTable merged(compiled_.plan);
+  std::string state;
+  {
+    const MutexLock lock(mutex_);
+    MR_RETURN_IF_ERROR(usable_locked());
+    out.coverage = coverage_locked();
+    for (const auto& key : keys) {
+      if (const auto found = base_->find(key)) MR_RETURN_IF_ERROR(merged.merge_state(key, *found));
+      state.clear();
+      if (frozen_ != nullptr && frozen_->find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
+      state.clear();
+      if (active_.find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
+    }
+  }
+  for (const auto& key : keys) {
+    auto found = merged.finalize_one(key, compiled_.outputs, *out.rows);
+    if (!found) return std::unexpected(std::move(found).error().within("view {}", record_.name));
+  }
+  return out;
+}
+
+std::optional<CheckpointDraft> ViewState::checkpoint(CommitNumber commit) const {
+  const MutexLock lock(mutex_);
+  if (phase_ != ViewPhase::kLive || frozen_ != nullptr) return std::nullopt;
+  return CheckpointDraft{record_.id, generation_.cut_commit, commit, std::make_shared<const view::GroupTable>(active_),
+                         active_skipped_};
+}
+
+std::size_t ViewState::delta_bytes() const {
+  const MutexLock lock(mutex_);
+  return active_.size_bytes() + (frozen_ == nullptr ? 0 : frozen_->size_bytes());
+}
+
+std::size_t ViewState::delta_groups() const {
+  const MutexLock lock(mutex_);
+  return active_.groups() + (frozen_ == nullptr ? 0 : frozen_->groups());
+}
+
+std::size_t ViewState::base_groups() const {
+  const MutexLock lock(mutex_);
+  return base_ == nullptr ? 0 : base_->entries();
+}
+
+std::uint64_t ViewState::delta_events() const {
+  const MutexLock lock(mutex_);
+  return delta_end_.events() - generation_.cut.events();
+}
+
+}  // namespace millrace::speed

@@ -1,0 +1,132 @@
+// One materialized view in memory: the newest generation, and the delta after its cut. This pair is what every
+// answer is merged from, and it changes in one step.
+// The delta has at most two segments: `frozen`, which ends at the lake commit that a running batch job will cut at,
+// and `active`, which goes on from there. A new generation drops the frozen one whole.
+// Thread: apply() and roll() on the speed layer's (under the stream's lock), publish() on the batch layer's, the
+// rest on any. One mutex, held for microseconds by lookups and for one copy of the active segment by scans.
+// Errors: the view's own failure (a generation that cannot be read, a stage that cannot run) is kept and answered.
+// Invariant: generation + frozen + active are exactly the events before delta_end.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "catalog/catalog.h"
+#include "model/stream.h"
+#include "view/compiler.h"
+#include "view/evaluator.h"
+#include "view/group_table.h"
+#include "view/state_run.h"
+
+namespace millrace::speed {
+
+/// What an answer covers (promise 7).
+struct Coverage {
+  GenerationNumber generation;
+  CommitNumber cut_commit;
+  Position cut;
+  Position delta_end;
+  /// Rows before delta_end that no group has, since an expression of the view failed on them.
+  std::uint64_t skipped_rows = 0;
+};
+
+enum class ViewPhase { kBuilding, kLive, kFailed };
+
+/// A generation and its delta at one moment; never changes.
+struct ViewSnapshot {
+  std::shared_ptr<const view::StateRun> base;
+  std::shared_ptr<const view::GroupTable> frozen;  // may be null
+  std::shared_ptr<const view::GroupTable> active;
+  Coverage coverage;
+};
+
+/// The delta's states from the cut `base_commit` to the end of lake commit `commit`, on the way to a file.
+struct CheckpointDraft {
+  ViewId view;
+  CommitNumber base_commit;
+  CommitNumber commit;
+  std::shared_ptr<const view::GroupTable> states;
+  std::uint64_t skipped_rows = 0;
+};
+
+class ViewState {
+ public:
+  ViewState(catalog::ViewRecord record, view::CompiledView compiled, std::unique_ptr<view::Evaluator> evaluator);
+
+  [[nodiscard]] const catalog::ViewRecord& record() const { return record_; }
+  [[nodiscard]] const view::CompiledView& compiled() const { return compiled_; }
+  [[nodiscard]] bool is_native() const { return evaluator_->is_native(); }
+
+  /// Adds events that follow delta_end; afterwards delta_end is `end`.
+  void apply(std::span<const StreamBatch> batches, const Position& end);
+  /// Ends the active segment at lake commit `commit`, whose end is the present delta_end.
+  void roll(CommitNumber commit);
+  /// One step for readers: the new generation in, the segment that it covers out.
+  /// The frozen segment must end at the generation's cut.
+  void publish(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base);
+  /// Before the first apply(): the generation and the delta as they were found at the start.
+  void restore(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base,
+               view::GroupTable delta, const Position& delta_end, std::uint64_t skipped_rows);
+  /// Before the first apply(): nothing is known before `start`; a full run makes the first generation.
+  void start_building(const Position& start);
+  void fail(Error error);
+
+  [[nodiscard]] ViewPhase phase() const;
+  /// Errors: kUnavailable (kViewBuilding), or why the view failed.
+  Result<ViewSnapshot> snapshot() const;
+  /// The pair that a batch run starts from: generation and frozen segment. Base is null while building.
+  struct BatchInput {
+    catalog::Generation generation;
+    std::shared_ptr<const view::StateRun> base;
+    std::shared_ptr<const view::GroupTable> frozen;
+    std::uint64_t frozen_skipped = 0;
+  };
+  [[nodiscard]] BatchInput batch_input() const;
+
+  struct Lookup {
+    std::shared_ptr<ColumnBatch> rows;  // the view's columns, one row per key that exists, in the keys' order
+    Coverage coverage;
+  };
+  /// The merged rows of some encoded keys. Microseconds each; no SQL.
+  Result<Lookup> lookup(std::span<const std::string> keys) const;
+
+  /// A copy of the delta for a checkpoint at `commit`, whose end is the present delta_end; none while a batch run
+  /// holds a frozen segment, or before the view lives.
+  [[nodiscard]] std::optional<CheckpointDraft> checkpoint(CommitNumber commit) const;
+
+  [[nodiscard]] Coverage coverage() const;
+  [[nodiscard]] std::size_t delta_bytes() const;
+  [[nodiscard]] std::size_t delta_groups() const;
+  [[nodiscard]] std::size_t base_groups() const;
+  [[nodiscard]] std::uint64_t delta_events() const;
+
+ private:
+  Coverage coverage_locked() const REQUIRES(mutex_);
+  Status usable_locked() const REQUIRES(mutex_);
+
+  // Constant after construction.
+  const catalog::ViewRecord record_;
+  const view::CompiledView compiled_;
+  const std::unique_ptr<view::Evaluator> evaluator_;
+
+  mutable Mutex mutex_;
+  ViewPhase phase_ GUARDED_BY(mutex_) = ViewPhase::kBuilding;
+  std::optional<Error> error_ GUARDED_BY(mutex_);
+  catalog::Generation generation_ GUARDED_BY(mutex_);
+  std::shared_ptr<const view::StateRun> base_ GUARDED_BY(mutex_);
+  std::shared_ptr<const view::GroupTable> frozen_ GUARDED_BY(mutex_);
+  CommitNumber frozen_end_ GUARDED_BY(mutex_);
+  std::uint64_t frozen_skipped_ GUARDED_BY(mutex_) = 0;
+  view::GroupTable active_ GUARDED_BY(mutex_);
+  std::uint64_t active_skipped_ GUARDED_BY(mutex_) = 0;
+  Position delta_end_ GUARDED_BY(mutex_);
+};
+
+}  // namespace millrace::speed

@@ -1,0 +1,44 @@
+// One view's scalar and aggregate stage over stream batches: what the speed layer runs on every event, and what
+// the batch layer falls back to where a row cannot be evaluated. Takes the native short cut where there is one.
+// A row whose evaluation fails is skipped and counted; the same row is skipped by every layer, since whether it
+// fails depends on the row alone.
+// Thread: one at a time. Errors: kInternal and what the scalar stage cannot blame on a row.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "model/stream.h"
+#include "sql/scalar_stage.h"
+#include "view/compiler.h"
+#include "view/group_table.h"
+#include "view/native_stage.h"
+
+namespace millrace::view {
+
+class Evaluator {
+ public:
+  static Result<std::unique_ptr<Evaluator>> make(sql::Database& database, const CompiledView& view,
+                                                 const StreamDefinition& stream);
+
+  /// Adds the batches' rows to `groups`, and the number of rows that were skipped to `skipped`.
+  Status run(std::span<const StreamBatch> batches, GroupTable& groups, std::uint64_t& skipped);
+  [[nodiscard]] bool is_native() const { return native_ != nullptr; }
+
+ private:
+  Evaluator(std::unique_ptr<NativeStage> native, std::unique_ptr<sql::ScalarStage> stage, std::size_t columns)
+      : native_(std::move(native)), stage_(std::move(stage)), columns_(columns) {}
+  Status run_stage(std::span<const StreamBatch> batches, GroupTable& groups);
+  Status run_row_by_row(const StreamBatch& batch, GroupTable& groups, std::uint64_t& skipped);
+
+  std::unique_ptr<NativeStage> native_;
+  std::unique_ptr<sql::ScalarStage> stage_;
+  std::size_t columns_;  // keys and arguments
+};
+
+/// The rows [begin, end) of a batch as a batch of their own.
+[[nodiscard]] StreamBatch slice(const StreamBatch& batch, std::size_t begin, std::size_t end);
+
+}  // namespace millrace::view
