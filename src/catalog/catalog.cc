@@ -1,0 +1,558 @@
+#include "catalog/catalog.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "base/mutex.h"
+#include "catalog/record_store.h"
+#include "catalog/record_text.h"
+
+namespace millrace::catalog {
+namespace {
+
+/// ASCII letters in lower case: names are compared without case, as in SQL.
+std::string folded(std::string_view name) {
+  std::string out(name);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+Status check_new_name(std::string_view name) {
+  MR_RETURN_IF_ERROR(check_object_name(name));
+  if (folded(name).ends_with(kQuarantineSuffix)) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadName,
+                "'{}' cannot be a name: names that end in {} belong to quarantine streams", name,
+                kQuarantineSuffix);
+  }
+  return {};
+}
+
+struct StreamState {
+  StreamDefinition definition;
+  std::vector<LakeCommit> commits;
+};
+
+struct ViewState {
+  ViewRecord record;
+  GenerationNumber newest;
+  std::map<GenerationNumber, Generation> generations;
+  std::map<CommitNumber, Checkpoint> checkpoints;
+};
+
+/// Everything that the file says. Ids order the maps, so lists come in the order of creation.
+struct State {
+  Counters counters;
+  std::map<StreamId, StreamState> streams;
+  std::map<ViewId, ViewState> views;
+
+  [[nodiscard]] const StreamDefinition* find_stream(std::string_view name) const {
+    const auto key = folded(name);
+    for (const auto& [id, stream] : streams) {
+      if (folded(stream.definition.name) == key) return &stream.definition;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] const ViewRecord* find_view(std::string_view name) const {
+    const auto key = folded(name);
+    for (const auto& [id, view] : views) {
+      if (folded(view.record.name) == key) return &view.record;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] Status check_free(std::string_view name) const {
+    if (const auto* stream = find_stream(name)) {
+      return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists, "a stream named {} exists",
+                  stream->name);
+    }
+    if (const auto* view = find_view(name)) {
+      return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists, "a view named {} exists",
+                  view->name);
+    }
+    return {};
+  }
+};
+
+RecordChange put(RecordKind kind, std::uint64_t owner, std::uint64_t number, std::string content) {
+  return {.key = {kind, owner, number}, .content = std::move(content)};
+}
+RecordChange remove(RecordKind kind, std::uint64_t owner, std::uint64_t number) {
+  return {.key = {kind, owner, number}, .content = std::nullopt};
+}
+
+std::unexpected<Error> inconsistent(std::string what) {
+  return fail(ErrorCode::kDataLoss, error_id::kChecksum, "the catalog contradicts itself: {}",
+              what);
+}
+
+std::unexpected<Error> no_stream(StreamId id) {
+  return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "no stream has the id {}", id);
+}
+std::unexpected<Error> no_view(ViewId id) {
+  return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "no view has the id {}", id);
+}
+
+/// Adds one record to the state. Records come ordered by kind, then owner, then number.
+Status add_record(State& state, const RecordKey& key, std::string_view text) {
+  switch (key.kind) {
+    case RecordKind::kCounter: {
+      MR_TRY(state.counters, read_record<Counters>(text));
+      return {};
+    }
+    case RecordKind::kStream: {
+      MR_TRY(auto definition, read_record<StreamDefinition>(text));
+      if (definition.id.value != key.owner || definition.id.value >= state.counters.next_stream) {
+        return inconsistent(fmt::format("stream {} has the id {}", definition.name, definition.id));
+      }
+      const auto id = definition.id;
+      state.streams.emplace(id, StreamState{std::move(definition), {}});
+      return {};
+    }
+    case RecordKind::kLakeEnd:
+    case RecordKind::kViewEnd:
+      return {};  // compared when everything is there
+    case RecordKind::kLakeCommit: {
+      MR_TRY(auto commit, read_record<LakeCommit>(text));
+      const auto stream = state.streams.find(commit.stream);
+      if (stream == state.streams.end() || commit.stream.value != key.owner) {
+        return inconsistent(
+            fmt::format("a lake commit is of stream {}, which is not there", commit.stream));
+      }
+      auto& commits = stream->second.commits;
+      const Position end = commits.empty() ? Position() : commits.back().end;
+      if (commit.number.value != key.number || commit.number.value != commits.size() + 1 ||
+          commit.begin != end || !commit.end.covers(end)) {
+        return inconsistent(
+            fmt::format("lake commit {} of stream {} begins at {}, the one before it ends at {}",
+                        commit.number, commit.stream, commit.begin.json(), end.json()));
+      }
+      commits.push_back(std::move(commit));
+      return {};
+    }
+    case RecordKind::kView: {
+      MR_TRY(auto record, read_record<ViewRecord>(text));
+      if (record.id.value != key.owner || record.id.value >= state.counters.next_view ||
+          (record.materialized && !state.streams.contains(record.stream))) {
+        return inconsistent(fmt::format("view {} has the id {} and reads stream {}", record.name,
+                                        record.id, record.stream));
+      }
+      const auto id = record.id;
+      state.views.emplace(
+          id, ViewState{
+                  .record = std::move(record), .newest = {}, .generations = {}, .checkpoints = {}});
+      return {};
+    }
+    case RecordKind::kGeneration: {
+      MR_TRY(auto generation, read_record<Generation>(text));
+      const auto view = state.views.find(generation.view);
+      if (view == state.views.end() || generation.view.value != key.owner ||
+          generation.number.value != key.number) {
+        return inconsistent(
+            fmt::format("generation {} is of view {}", generation.number, generation.view));
+      }
+      view->second.newest = generation.number;
+      view->second.generations.emplace(generation.number, std::move(generation));
+      return {};
+    }
+    case RecordKind::kCheckpoint: {
+      MR_TRY(auto checkpoint, read_record<Checkpoint>(text));
+      const auto view = state.views.find(checkpoint.view);
+      if (view == state.views.end() || checkpoint.view.value != key.owner ||
+          checkpoint.commit.value != key.number) {
+        return inconsistent(fmt::format("a checkpoint of commit {} is of view {}",
+                                        checkpoint.commit, checkpoint.view));
+      }
+      view->second.checkpoints.emplace(checkpoint.commit, std::move(checkpoint));
+      return {};
+    }
+  }
+  return {};
+}
+
+/// The newest numbers stand in records of their own: a last commit or generation cannot vanish.
+Status check_newest(const State& state, const std::map<RecordKey, std::string>& records) {
+  const auto newest = [&](RecordKind kind, std::uint64_t owner) -> Result<std::uint64_t> {
+    const auto found = records.find({kind, owner, 0});
+    if (found == records.end()) return 0;
+    MR_TRY(const auto read, read_record<NewestNumber>(found->second));
+    return read.number;
+  };
+  for (const auto& [id, stream] : state.streams) {
+    MR_TRY(const auto number, newest(RecordKind::kLakeEnd, id.value));
+    if (number != stream.commits.size()) {
+      return inconsistent(fmt::format("stream {} has {} lake commits, the newest is {}",
+                                      stream.definition.name, stream.commits.size(), number));
+    }
+  }
+  for (const auto& [id, view] : state.views) {
+    MR_TRY(const auto number, newest(RecordKind::kViewEnd, id.value));
+    if (number != view.newest.value) {
+      return inconsistent(fmt::format("view {} ends with generation {}, the newest is {}",
+                                      view.record.name, view.newest, number));
+    }
+  }
+  return {};
+}
+
+class StoredCatalog final : public Catalog {
+ public:
+  StoredCatalog(std::unique_ptr<RecordStore> store, State state)
+      : store_(std::move(store)), state_(std::move(state)) {}
+
+  [[nodiscard]] Status usable() const override {
+    const MutexLock lock(mutex_);
+    return usable_;
+  }
+
+  [[nodiscard]] StreamId next_stream_id() const override {
+    const MutexLock lock(mutex_);
+    return StreamId(state_.counters.next_stream);
+  }
+
+  Result<StreamDefinition> create_stream(StreamDefinition definition) override {
+    const MutexLock change(change_);
+    MR_RETURN_IF_ERROR(check_new_name(definition.name));
+    const auto quarantine_name = definition.name + std::string(kQuarantineSuffix);
+    if (!check_object_name(quarantine_name)) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kBadName,
+                  "'{}' is too long for a stream: its quarantine stream {} takes at most 63 bytes",
+                  definition.name, quarantine_name);
+    }
+    Counters counters;
+    {
+      const MutexLock lock(mutex_);
+      MR_RETURN_IF_ERROR(state_.check_free(definition.name));
+      MR_RETURN_IF_ERROR(state_.check_free(quarantine_name));
+      counters = state_.counters;
+    }
+    StreamDefinition quarantine;
+    definition.id = StreamId(counters.next_stream++);
+    quarantine.id = StreamId(counters.next_stream++);
+    quarantine.name = quarantine_name;
+    quarantine.columns = quarantine_columns();
+    definition.quarantine = quarantine.id;
+    MR_RETURN_IF_ERROR(write({
+        put(RecordKind::kCounter, 0, 0, record_text(counters)),
+        put(RecordKind::kStream, definition.id.value, 0, record_text(definition)),
+        put(RecordKind::kStream, quarantine.id.value, 0, record_text(quarantine)),
+    }));
+    const MutexLock lock(mutex_);
+    state_.counters = counters;
+    state_.streams.emplace(definition.id, StreamState{definition, {}});
+    state_.streams.emplace(quarantine.id, StreamState{std::move(quarantine), {}});
+    return definition;
+  }
+
+  Status drop_stream(StreamId id) override {
+    const MutexLock change(change_);
+    std::vector<RecordChange> changes;
+    std::vector<StreamId> dropped = {id};
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.streams.find(id);
+      if (found == state_.streams.end()) return no_stream(id);
+      for (const auto& [other, stream] : state_.streams) {
+        if (stream.definition.quarantine == id) {
+          return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
+                      "{} keeps what stream {} could not take; it goes together with it",
+                      found->second.definition.name, stream.definition.name);
+        }
+      }
+      if (found->second.definition.quarantine)
+        dropped.push_back(*found->second.definition.quarantine);
+      for (const auto& [view_id, view] : state_.views) {
+        if (view.record.materialized &&
+            std::ranges::find(dropped, view.record.stream) != dropped.end()) {
+          return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
+                      "stream {} is read by the materialized view {}; drop the view first",
+                      found->second.definition.name, view.record.name);
+        }
+      }
+      for (const auto stream : dropped) {
+        const auto& state = state_.streams.at(stream);
+        changes.push_back(remove(RecordKind::kStream, stream.value, 0));
+        if (!state.commits.empty())
+          changes.push_back(remove(RecordKind::kLakeEnd, stream.value, 0));
+        for (const auto& commit : state.commits) {
+          changes.push_back(remove(RecordKind::kLakeCommit, stream.value, commit.number.value));
+        }
+      }
+    }
+    MR_RETURN_IF_ERROR(write(changes));
+    const MutexLock lock(mutex_);
+    for (const auto stream : dropped) state_.streams.erase(stream);
+    return {};
+  }
+
+  [[nodiscard]] std::vector<StreamDefinition> streams() const override {
+    const MutexLock lock(mutex_);
+    std::vector<StreamDefinition> out;
+    out.reserve(state_.streams.size());
+    for (const auto& [id, stream] : state_.streams) out.push_back(stream.definition);
+    return out;
+  }
+
+  [[nodiscard]] std::optional<StreamDefinition> find_stream(std::string_view name) const override {
+    const MutexLock lock(mutex_);
+    const auto* found = state_.find_stream(name);
+    return found != nullptr ? std::optional(*found) : std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<StreamDefinition> stream(StreamId id) const override {
+    const MutexLock lock(mutex_);
+    const auto found = state_.streams.find(id);
+    return found != state_.streams.end() ? std::optional(found->second.definition) : std::nullopt;
+  }
+
+  Result<ViewRecord> create_view(ViewRecord record) override {
+    const MutexLock change(change_);
+    MR_RETURN_IF_ERROR(check_new_name(record.name));
+    Counters counters;
+    {
+      const MutexLock lock(mutex_);
+      MR_RETURN_IF_ERROR(state_.check_free(record.name));
+      if (record.materialized && !state_.streams.contains(record.stream))
+        return no_stream(record.stream);
+      counters = state_.counters;
+    }
+    record.id = ViewId(counters.next_view++);
+    MR_RETURN_IF_ERROR(write({
+        put(RecordKind::kCounter, 0, 0, record_text(counters)),
+        put(RecordKind::kView, record.id.value, 0, record_text(record)),
+    }));
+    const MutexLock lock(mutex_);
+    state_.counters = counters;
+    state_.views.emplace(
+        record.id, ViewState{.record = record, .newest = {}, .generations = {}, .checkpoints = {}});
+    return record;
+  }
+
+  Status drop_view(ViewId id) override {
+    const MutexLock change(change_);
+    std::vector<RecordChange> changes;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.views.find(id);
+      if (found == state_.views.end()) return no_view(id);
+      const auto& view = found->second;
+      changes.push_back(remove(RecordKind::kView, id.value, 0));
+      if (view.newest.value != 0) changes.push_back(remove(RecordKind::kViewEnd, id.value, 0));
+      for (const auto& [number, generation] : view.generations) {
+        changes.push_back(remove(RecordKind::kGeneration, id.value, number.value));
+      }
+      for (const auto& [commit, checkpoint] : view.checkpoints) {
+        changes.push_back(remove(RecordKind::kCheckpoint, id.value, commit.value));
+      }
+    }
+    MR_RETURN_IF_ERROR(write(changes));
+    const MutexLock lock(mutex_);
+    state_.views.erase(id);
+    return {};
+  }
+
+  [[nodiscard]] std::vector<ViewRecord> views() const override {
+    const MutexLock lock(mutex_);
+    std::vector<ViewRecord> out;
+    out.reserve(state_.views.size());
+    for (const auto& [id, view] : state_.views) out.push_back(view.record);
+    return out;
+  }
+
+  [[nodiscard]] std::optional<ViewRecord> find_view(std::string_view name) const override {
+    const MutexLock lock(mutex_);
+    const auto* found = state_.find_view(name);
+    return found != nullptr ? std::optional(*found) : std::nullopt;
+  }
+
+  Status add_lake_commit(const LakeCommit& commit) override {
+    const MutexLock change(change_);
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.streams.find(commit.stream);
+      if (found == state_.streams.end()) return no_stream(commit.stream);
+      const auto& commits = found->second.commits;
+      const Position end = commits.empty() ? Position() : commits.back().end;
+      if (commit.number.value != commits.size() + 1 || commit.begin != end ||
+          !commit.end.covers(commit.begin) || commit.end == commit.begin) {
+        return fail(
+            ErrorCode::kInternal, error_id::kInternal,
+            "lake commit {} of stream {} goes from {} to {}, but its place is number {} from {} on",
+            commit.number, commit.stream, commit.begin.json(), commit.end.json(),
+            commits.size() + 1, end.json());
+      }
+    }
+    const auto stream = commit.stream.value;
+    MR_RETURN_IF_ERROR(write({
+        put(RecordKind::kLakeEnd, stream, 0, record_text(NewestNumber{commit.number.value})),
+        put(RecordKind::kLakeCommit, stream, commit.number.value, record_text(commit)),
+    }));
+    const MutexLock lock(mutex_);
+    state_.streams.at(commit.stream).commits.push_back(commit);
+    return {};
+  }
+
+  [[nodiscard]] std::vector<LakeCommit> lake_commits(StreamId stream) const override {
+    const MutexLock lock(mutex_);
+    const auto found = state_.streams.find(stream);
+    return found != state_.streams.end() ? found->second.commits : std::vector<LakeCommit>();
+  }
+
+  Result<std::vector<std::string>> add_generation(const Generation& generation,
+                                                  std::uint32_t keep) override {
+    const MutexLock change(change_);
+    const auto view = generation.view.value;
+    std::vector<RecordChange> changes = {
+        put(RecordKind::kViewEnd, view, 0, record_text(NewestNumber{generation.number.value})),
+        put(RecordKind::kGeneration, view, generation.number.value, record_text(generation)),
+    };
+    ViewState next;
+    std::set<std::string> unnamed;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.views.find(generation.view);
+      if (found == state_.views.end()) return no_view(generation.view);
+      MR_RETURN_IF_ERROR(check_generation(found->second, generation));
+      next = found->second;
+    }
+    next.newest = generation.number;
+    next.generations.emplace(generation.number, generation);
+    while (next.generations.size() > std::max(keep, 1U)) {
+      const auto oldest = next.generations.begin();
+      changes.push_back(remove(RecordKind::kGeneration, view, oldest->first.value));
+      unnamed.insert(oldest->second.file.name);
+      next.generations.erase(oldest);
+    }
+    std::erase_if(next.checkpoints, [&](const auto& entry) {
+      const auto& checkpoint = entry.second;
+      if (checkpoint.base_commit >= generation.cut_commit) return false;
+      changes.push_back(remove(RecordKind::kCheckpoint, view, checkpoint.commit.value));
+      unnamed.insert(checkpoint.file.name);
+      return true;
+    });
+    MR_RETURN_IF_ERROR(write(changes));
+    for (const auto& [number, kept] : next.generations) unnamed.erase(kept.file.name);
+    for (const auto& [commit, kept] : next.checkpoints) unnamed.erase(kept.file.name);
+    unnamed.erase("");
+    const MutexLock lock(mutex_);
+    state_.views.at(generation.view) = std::move(next);
+    return std::vector<std::string>(unnamed.begin(), unnamed.end());
+  }
+
+  [[nodiscard]] std::vector<Generation> generations(ViewId view) const override {
+    const MutexLock lock(mutex_);
+    std::vector<Generation> out;
+    if (const auto found = state_.views.find(view); found != state_.views.end()) {
+      for (const auto& [number, generation] : found->second.generations) out.push_back(generation);
+    }
+    return out;
+  }
+
+  Result<std::vector<std::string>> add_checkpoint(const Checkpoint& checkpoint) override {
+    const MutexLock change(change_);
+    const auto view_id = checkpoint.view.value;
+    std::vector<RecordChange> changes = {
+        put(RecordKind::kCheckpoint, view_id, checkpoint.commit.value, record_text(checkpoint))};
+    std::set<std::string> unnamed;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.views.find(checkpoint.view);
+      if (found == state_.views.end()) return no_view(checkpoint.view);
+      const auto& view = found->second;
+      const auto stream = state_.streams.find(view.record.stream);
+      if (checkpoint.stream != view.record.stream || stream == state_.streams.end() ||
+          checkpoint.base_commit > checkpoint.commit ||
+          checkpoint.commit.value > stream->second.commits.size()) {
+        return fail(
+            ErrorCode::kInternal, error_id::kInternal,
+            "a checkpoint of view {} goes from commit {} to {} of stream {}, which do not exist",
+            view.record.name, checkpoint.base_commit, checkpoint.commit, checkpoint.stream);
+      }
+      for (const auto& [commit, old] : view.checkpoints) {
+        if (commit != checkpoint.commit) {
+          changes.push_back(remove(RecordKind::kCheckpoint, view_id, commit.value));
+        }
+        unnamed.insert(old.file.name);
+      }
+      for (const auto& [number, generation] : view.generations) unnamed.erase(generation.file.name);
+      unnamed.erase(checkpoint.file.name);
+      unnamed.erase("");
+    }
+    MR_RETURN_IF_ERROR(write(changes));
+    const MutexLock lock(mutex_);
+    auto& checkpoints = state_.views.at(checkpoint.view).checkpoints;
+    checkpoints.clear();
+    checkpoints.emplace(checkpoint.commit, checkpoint);
+    return std::vector<std::string>(unnamed.begin(), unnamed.end());
+  }
+
+  [[nodiscard]] std::vector<Checkpoint> checkpoints(ViewId view) const override {
+    const MutexLock lock(mutex_);
+    std::vector<Checkpoint> out;
+    if (const auto found = state_.views.find(view); found != state_.views.end()) {
+      for (const auto& [commit, checkpoint] : found->second.checkpoints) out.push_back(checkpoint);
+    }
+    return out;
+  }
+
+ private:
+  Status check_generation(const ViewState& view, const Generation& generation) REQUIRES(mutex_) {
+    const auto stream = state_.streams.find(view.record.stream);
+    const auto commits = stream != state_.streams.end() ? stream->second.commits.size() : 0;
+    const auto cut = generation.cut_commit.value;
+    const bool known = cut <= commits;
+    const Position end = known && cut != 0 ? stream->second.commits[cut - 1].end : Position();
+    const bool older = !view.generations.empty() &&
+                       generation.cut_commit < view.generations.rbegin()->second.cut_commit;
+    if (generation.number <= view.newest || !known || generation.cut != end || older) {
+      return fail(ErrorCode::kInternal, error_id::kInternal,
+                  "generation {} of view {} has its cut at {} after lake commit {}; the newest "
+                  "generation is "
+                  "{}, that commit ends at {}",
+                  generation.number, view.record.name, generation.cut.json(), generation.cut_commit,
+                  view.newest, end.json());
+    }
+    return {};
+  }
+
+  Status write(std::span<const RecordChange> changes) REQUIRES(change_) EXCLUDES(mutex_) {
+    auto written = store_->write(changes);
+    if (!written) {
+      const MutexLock lock(mutex_);
+      usable_ = store_->usable();
+    }
+    return written;
+  }
+  Status write(std::initializer_list<RecordChange> changes) REQUIRES(change_) EXCLUDES(mutex_) {
+    return write(std::span(changes.begin(), changes.size()));
+  }
+
+  // One change at a time holds `change_` while it waits for the disk; `mutex_` is held only for
+  // memory, so that readers never wait for the disk.
+  Mutex change_;
+  mutable Mutex mutex_;
+  std::unique_ptr<RecordStore> store_ GUARDED_BY(change_);
+  State state_ GUARDED_BY(mutex_);
+  Status usable_ GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Catalog>> Catalog::open(const std::filesystem::path& path) {
+  std::map<RecordKey, std::string> records;
+  MR_TRY(auto store, RecordStore::open(path, records));
+  State state;
+  for (const auto& [key, text] : records) {
+    if (auto added = add_record(state, key, text); !added) {
+      return std::unexpected(std::move(added).error().within("{}", path.string()));
+    }
+  }
+  if (auto checked = check_newest(state, records); !checked) {
+    return std::unexpected(std::move(checked).error().within("{}", path.string()));
+  }
+  return std::make_unique<StoredCatalog>(std::move(store), std::move(state));
+}
+
+}  // namespace millrace::catalog

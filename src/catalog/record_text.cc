@@ -1,0 +1,283 @@
+#include "catalog/record_text.h"
+
+#include <boost/json.hpp>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+namespace millrace::catalog {
+namespace {
+
+namespace json = boost::json;
+
+json::array ends_of(const Position& position) {
+  json::array out;
+  for (std::uint32_t p = 0; p < position.partitions(); ++p) {
+    out.push_back(position.end(PartitionId(p)).value);
+  }
+  return out;
+}
+
+json::object file_object(const FileRecord& file) {
+  return {{"name", file.name},
+          {"size_bytes", file.size_bytes},
+          {"crc32c", file.crc32c},
+          {"rows", file.rows}};
+}
+
+/// Takes the members of an object one by one; remembers that one was missing or of another type.
+class Reader {
+ public:
+  explicit Reader(const json::value& value) : object_(value.if_object()) {}
+
+  [[nodiscard]] bool ok() const { return object_ != nullptr && ok_; }
+
+  [[nodiscard]] const json::value* find(std::string_view key) const {
+    return object_ == nullptr ? nullptr : object_->if_contains(key);
+  }
+  template <class T>
+  T number(std::string_view key) {
+    const auto* value = find(key);
+    if (value == nullptr) return missing<T>();
+    boost::system::error_code error;
+    const T out = value->to_number<T>(error);
+    return error ? missing<T>() : out;
+  }
+  std::string string(std::string_view key) {
+    const auto* value = find(key);
+    if (value == nullptr || !value->is_string()) return missing<std::string>();
+    return std::string(value->get_string());
+  }
+  bool boolean(std::string_view key) {
+    const auto* value = find(key);
+    if (value == nullptr || !value->is_bool()) return missing<bool>();
+    return value->get_bool();
+  }
+  const json::array& array(std::string_view key) {
+    static const json::array kEmpty;
+    const auto* value = find(key);
+    if (value != nullptr && value->is_array()) return value->get_array();
+    ok_ = false;
+    return kEmpty;
+  }
+  std::optional<std::uint32_t> optional(std::string_view key) {
+    const auto* value = find(key);
+    if (value != nullptr && value->is_null()) return std::nullopt;
+    return number<std::uint32_t>(key);
+  }
+  Position position(std::string_view key) {
+    Position out;
+    const auto& ends = array(key);
+    for (std::uint32_t p = 0; p < ends.size(); ++p) {
+      boost::system::error_code error;
+      const auto end = ends[p].to_number<std::uint64_t>(error);
+      if (error) ok_ = false;
+      out.set_end(PartitionId(p), Offset(end));
+    }
+    return out;
+  }
+  FileRecord file(const json::value* value) {
+    if (value == nullptr) return missing<FileRecord>();
+    Reader reader(*value);
+    FileRecord out{.name = reader.string("name"),
+                   .size_bytes = reader.number<std::uint64_t>("size_bytes"),
+                   .crc32c = reader.number<std::uint32_t>("crc32c"),
+                   .rows = reader.number<std::uint64_t>("rows")};
+    if (!reader.ok()) ok_ = false;
+    return out;
+  }
+  void spoil() { ok_ = false; }
+
+ private:
+  template <class T>
+  T missing() {
+    ok_ = false;
+    return T();
+  }
+  const json::object* object_;
+  bool ok_ = true;
+};
+
+json::value index_or_null(std::optional<std::uint32_t> index) {
+  return index ? json::value(*index) : json::value(nullptr);
+}
+
+StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
+  StreamDefinition out;
+  out.id = StreamId(reader.number<std::uint32_t>("id"));
+  out.name = reader.string("name");
+  for (const auto& value : reader.array("columns")) {
+    Reader column(value);
+    Column read{.name = column.string("name"), .type = {}};
+    const auto type = Type::parse(column.string("type"));
+    if (!column.ok() || !type) {
+      reader.spoil();
+      break;
+    }
+    read.type = *type;
+    out.columns.push_back(std::move(read));
+  }
+  out.time_column = reader.optional("time_column");
+  out.key_column = reader.optional("key_column");
+  out.partitions = reader.number<std::uint32_t>("partitions");
+  if (const auto quarantine = reader.optional("quarantine")) out.quarantine = StreamId(*quarantine);
+  out.sql = reader.string("sql");
+  return out;
+}
+
+LakeCommit read(Reader& reader, std::type_identity<LakeCommit>) {
+  LakeCommit out;
+  out.stream = StreamId(reader.number<std::uint32_t>("stream"));
+  out.number = CommitNumber(reader.number<std::uint64_t>("number"));
+  out.begin = reader.position("begin");
+  out.end = reader.position("end");
+  for (const auto& value : reader.array("files")) out.files.push_back(reader.file(&value));
+  out.committed_us = reader.number<std::int64_t>("committed_us");
+  return out;
+}
+
+ViewRecord read(Reader& reader, std::type_identity<ViewRecord>) {
+  ViewRecord out;
+  out.id = ViewId(reader.number<std::uint32_t>("id"));
+  out.name = reader.string("name");
+  out.materialized = reader.boolean("materialized");
+  out.stream = StreamId(reader.number<std::uint32_t>("stream"));
+  out.select = reader.string("select");
+  out.sql = reader.string("sql");
+  out.created_us = reader.number<std::int64_t>("created_us");
+  return out;
+}
+
+Generation read(Reader& reader, std::type_identity<Generation>) {
+  Generation out;
+  out.view = ViewId(reader.number<std::uint32_t>("view"));
+  out.number = GenerationNumber(reader.number<std::uint64_t>("number"));
+  out.cut_commit = CommitNumber(reader.number<std::uint64_t>("cut_commit"));
+  out.cut = reader.position("cut");
+  out.file = reader.file(reader.find("file"));
+  out.events = reader.number<std::uint64_t>("events");
+  out.created_us = reader.number<std::int64_t>("created_us");
+  out.duration_us = reader.number<std::int64_t>("duration_us");
+  out.full = reader.boolean("full");
+  out.drift_rows = reader.number<std::uint64_t>("drift_rows");
+  out.skipped_rows = reader.number<std::uint64_t>("skipped_rows");
+  return out;
+}
+
+Checkpoint read(Reader& reader, std::type_identity<Checkpoint>) {
+  Checkpoint out;
+  out.view = ViewId(reader.number<std::uint32_t>("view"));
+  out.stream = StreamId(reader.number<std::uint32_t>("stream"));
+  out.base_commit = CommitNumber(reader.number<std::uint64_t>("base_commit"));
+  out.commit = CommitNumber(reader.number<std::uint64_t>("commit"));
+  out.file = reader.file(reader.find("file"));
+  out.skipped_rows = reader.number<std::uint64_t>("skipped_rows");
+  return out;
+}
+
+Counters read(Reader& reader, std::type_identity<Counters>) {
+  return {.next_stream = reader.number<std::uint32_t>("next_stream"),
+          .next_view = reader.number<std::uint32_t>("next_view")};
+}
+
+NewestNumber read(Reader& reader, std::type_identity<NewestNumber>) {
+  return {.number = reader.number<std::uint64_t>("number")};
+}
+
+}  // namespace
+
+std::string record_text(const StreamDefinition& stream) {
+  json::array columns;
+  for (const auto& column : stream.columns) {
+    columns.push_back(json::object{{"name", column.name}, {"type", column.type.sql()}});
+  }
+  std::optional<std::uint32_t> quarantine;
+  if (stream.quarantine) quarantine = stream.quarantine->value;
+  return json::serialize(json::object{{"id", stream.id.value},
+                                      {"name", stream.name},
+                                      {"columns", std::move(columns)},
+                                      {"time_column", index_or_null(stream.time_column)},
+                                      {"key_column", index_or_null(stream.key_column)},
+                                      {"partitions", stream.partitions},
+                                      {"quarantine", index_or_null(quarantine)},
+                                      {"sql", stream.sql}});
+}
+
+std::string record_text(const LakeCommit& commit) {
+  json::array files;
+  for (const auto& file : commit.files) files.push_back(file_object(file));
+  return json::serialize(json::object{{"stream", commit.stream.value},
+                                      {"number", commit.number.value},
+                                      {"begin", ends_of(commit.begin)},
+                                      {"end", ends_of(commit.end)},
+                                      {"files", std::move(files)},
+                                      {"committed_us", commit.committed_us}});
+}
+
+std::string record_text(const ViewRecord& view) {
+  return json::serialize(json::object{{"id", view.id.value},
+                                      {"name", view.name},
+                                      {"materialized", view.materialized},
+                                      {"stream", view.stream.value},
+                                      {"select", view.select},
+                                      {"sql", view.sql},
+                                      {"created_us", view.created_us}});
+}
+
+std::string record_text(const Generation& generation) {
+  return json::serialize(json::object{{"view", generation.view.value},
+                                      {"number", generation.number.value},
+                                      {"cut_commit", generation.cut_commit.value},
+                                      {"cut", ends_of(generation.cut)},
+                                      {"file", file_object(generation.file)},
+                                      {"events", generation.events},
+                                      {"created_us", generation.created_us},
+                                      {"duration_us", generation.duration_us},
+                                      {"full", generation.full},
+                                      {"drift_rows", generation.drift_rows},
+                                      {"skipped_rows", generation.skipped_rows}});
+}
+
+std::string record_text(const Checkpoint& checkpoint) {
+  return json::serialize(json::object{{"view", checkpoint.view.value},
+                                      {"stream", checkpoint.stream.value},
+                                      {"base_commit", checkpoint.base_commit.value},
+                                      {"commit", checkpoint.commit.value},
+                                      {"file", file_object(checkpoint.file)},
+                                      {"skipped_rows", checkpoint.skipped_rows}});
+}
+
+std::string record_text(const Counters& counters) {
+  return json::serialize(
+      json::object{{"next_stream", counters.next_stream}, {"next_view", counters.next_view}});
+}
+
+std::string record_text(const NewestNumber& newest) {
+  return json::serialize(json::object{{"number", newest.number}});
+}
+
+template <class T>
+Result<T> read_record(std::string_view text) {
+  // A statement's text is kept as it came, so its bytes need not be UTF-8.
+  json::parse_options options;
+  options.allow_invalid_utf8 = true;
+  boost::system::error_code error;
+  const auto value = json::parse(text, error, {}, options);
+  Reader reader(value);
+  T out = read(reader, std::type_identity<T>());
+  if (error || !reader.ok()) {
+    return fail(ErrorCode::kDataLoss, error_id::kChecksum, "not a record of the catalog: {}",
+                text.substr(0, 200));
+  }
+  return out;
+}
+
+template Result<StreamDefinition> read_record(std::string_view);
+template Result<LakeCommit> read_record(std::string_view);
+template Result<ViewRecord> read_record(std::string_view);
+template Result<Generation> read_record(std::string_view);
+template Result<Checkpoint> read_record(std::string_view);
+template Result<Counters> read_record(std::string_view);
+template Result<NewestNumber> read_record(std::string_view);
+
+}  // namespace millrace::catalog
