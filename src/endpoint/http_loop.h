@@ -1,0 +1,99 @@
+// One I/O thread of the HTTP server with the connections that were dealt to it. A connection never
+// leaves its loop, so nothing in it is locked. Thread: as each function says. Errors: none.
+// Invariant: the mailbox is closed before the io_context ends.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/mutex.h"
+#include "endpoint/http_metrics.h"
+#include "endpoint/http_options.h"
+#include "endpoint/http_responder.h"
+#include "endpoint/http_router.h"
+
+namespace millrace::endpoint {
+
+class HttpConnection;
+
+/// What all loops of one server share. Constant after construction but for the counters.
+struct HttpServerState {
+  HttpServerState(HttpServerOptions server_options, HttpRouter server_router)
+      : options(std::move(server_options)), router(std::move(server_router)) {}
+
+  const HttpServerOptions options;
+  const HttpRouter router;
+  HttpMetrics metrics;
+
+  /// A connection has ended; stop() waits for the last one.
+  void connection_closed() EXCLUDES(mutex);
+  /// False when the time is over first.
+  bool wait_until_no_connections(std::chrono::milliseconds timeout) EXCLUDES(mutex);
+
+  Mutex mutex;
+  CondVar all_closed;
+};
+
+class HttpLoop {
+ public:
+  explicit HttpLoop(HttpServerState& state);
+  ~HttpLoop();
+  HttpLoop(const HttpLoop&) = delete;
+  HttpLoop& operator=(const HttpLoop&) = delete;
+
+  /// The server's side. Thread: any.
+  void start(unsigned index);
+  [[nodiscard]] boost::asio::io_context& context() { return context_; }
+  /// Takes over an accepted socket of this loop's context(). With `refused`, it is told 503 and
+  /// closed.
+  void adopt(boost::asio::ip::tcp::socket socket, bool refused);
+  /// Idle connections close; the others after the answers to what they have already begun.
+  void drain();
+  /// Closes what is left, ends the thread and waits for it. Once.
+  void stop();
+
+  /// The connections' side. Thread: the loop's.
+  [[nodiscard]] HttpServerState& state() { return state_; }
+  [[nodiscard]] const std::shared_ptr<AnswerMailbox>& mailbox() { return mailbox_; }
+  [[nodiscard]] bool draining() const { return draining_; }
+  /// "Sun, 06 Nov 1994 08:49:37 GMT", of the present second.
+  [[nodiscard]] std::string_view date();
+  /// Room for bytes that nobody wants.
+  [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
+  void remove(std::uint64_t connection);
+
+ private:
+  void deliver();
+  void schedule_tick();
+  void tick();
+
+  HttpServerState& state_;
+  boost::asio::io_context context_{1};
+  boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
+  boost::asio::steady_timer timer_;
+  std::shared_ptr<AnswerMailbox> mailbox_;
+  std::thread thread_;
+
+  // Of the loop's thread.
+  std::unordered_map<std::uint64_t, std::shared_ptr<HttpConnection>> connections_;
+  std::vector<std::shared_ptr<HttpConnection>> answered_;
+  std::uint64_t next_connection_ = 1;
+  bool ticking_ = false;
+  bool draining_ = false;
+  std::int64_t date_second_ = 0;
+  std::string date_;
+  std::vector<char> scratch_;
+};
+
+}  // namespace millrace::endpoint

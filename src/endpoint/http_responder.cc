@@ -1,0 +1,92 @@
+#include "endpoint/http_responder.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "endpoint/content_encoding.h"
+#include "endpoint/problem.h"
+
+namespace millrace::endpoint {
+namespace {
+
+// Below this, the gzip frame and the time cost more than the bytes saved.
+constexpr std::size_t kGzipBytesMin = 1024;
+
+thread_local AnswerInPlace* innermost = nullptr;
+
+void compress(HttpResponse& response) {
+  if (response.body.size() < kGzipBytesMin) return;
+  for (const auto& [name, value] : response.headers) {
+    if (equal_ignoring_case(name, "content-encoding")) return;
+  }
+  auto packed = gzip(response.body);
+  if (!packed || packed->size() >= response.body.size()) return;
+  response.body = std::move(*packed);
+  response.headers.emplace_back("Content-Encoding", "gzip");
+}
+
+}  // namespace
+
+void AnswerMailbox::put(HttpAnswer answer) {
+  if (AnswerInPlace::take(*this, answer)) return;
+  const MutexLock lock(mutex_);
+  if (closed_) return;
+  waiting_.push_back(std::move(answer));
+  if (waiting_.size() == 1) wake_();
+}
+
+std::vector<HttpAnswer> AnswerMailbox::take() {
+  const MutexLock lock(mutex_);
+  return std::exchange(waiting_, {});
+}
+
+void AnswerMailbox::close() {
+  const MutexLock lock(mutex_);
+  closed_ = true;
+  waiting_.clear();
+}
+
+AnswerInPlace::AnswerInPlace(const AnswerMailbox& mailbox, RequestTag tag)
+    : mailbox_(mailbox), tag_(tag), outer_(innermost) {
+  innermost = this;
+}
+
+AnswerInPlace::~AnswerInPlace() { innermost = outer_; }
+
+bool AnswerInPlace::take(const AnswerMailbox& mailbox, HttpAnswer& answer) {
+  if (innermost == nullptr || &innermost->mailbox_ != &mailbox || innermost->tag_ != answer.tag) {
+    return false;
+  }
+  innermost->response_ = std::move(answer.response);
+  return true;
+}
+
+Responder& Responder::operator=(Responder&& other) noexcept {
+  if (this != &other) {
+    answer_if_unused();
+    mailbox_ = std::move(other.mailbox_);
+    tag_ = other.tag_;
+    may_gzip_ = other.may_gzip_;
+  }
+  return *this;
+}
+
+Responder::~Responder() { answer_if_unused(); }
+
+void Responder::respond(HttpResponse response) {
+  MR_CHECK(mailbox_ != nullptr, "a request was answered twice");
+  if (may_gzip_) compress(response);
+  std::exchange(mailbox_, nullptr)->put({.tag = tag_, .response = std::move(response)});
+}
+
+void Responder::answer_if_unused() {
+  if (mailbox_ == nullptr) return;
+  respond(problem(Error{.code = ErrorCode::kInternal,
+                        .id = std::string(error_id::kInternal),
+                        .message = "the request was dropped without an answer",
+                        .hint = {},
+                        .place = {}}));
+}
+
+}  // namespace millrace::endpoint
