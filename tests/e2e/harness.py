@@ -144,6 +144,7 @@ class Server:
     def __init__(self, data, config=None, args=(), env=None):
         self.data = pathlib.Path(data)
         self.files = self.data.parent
+        self.files.mkdir(parents=True, exist_ok=True)
         self.config = config
         self.args = list(args)
         self.env = env or {}
