@@ -47,14 +47,27 @@ def read_layers():
     return {module: i for i, line in enumerate(lines) for module in line}, lines
 
 
-def is_test(path):
-    return re.search(r"_(test|fuzz|bench)\.cc$", path.name) is not None
+def source_files():
+    return sorted(path for path in SRC.rglob("*") if path.suffix in (".h", ".cc") and path.is_file())
+
+
+def find_tests():
+    """The files that are no part of the product: *_test.cc and its kin, and headers that only these include."""
+    tests = {path for path in source_files() if re.search(r"_(test|fuzz|bench)\.cc$", path.name)}
+    includes = {path: {name for _, name in INCLUDE.findall(path.read_text())} for path in source_files()}
+    while True:
+        product = set().union(*(names for path, names in includes.items() if path not in tests))
+        tested = set().union(*(names for path, names in includes.items() if path in tests))
+        more = {path for path in includes if path.suffix == ".h" and path not in tests
+                and str(path.relative_to(SRC)) in tested - product and not path.with_suffix(".cc").exists()}
+        if not more:
+            return tests
+        tests |= more
 
 
 def check_includes(layers, problems):
-    for path in sorted(SRC.rglob("*")):
-        if path.suffix not in (".h", ".cc") or not path.is_file():
-            continue
+    tests = find_tests()
+    for path in source_files():
         where = path.relative_to(ROOT)
         module = path.relative_to(SRC).parts[0]
         if module not in layers:
@@ -74,12 +87,12 @@ def check_includes(layers, problems):
             elif quote == '"' and first in layers:
                 problems.append(f"{at}: {name} is not in src/")
             for what, pattern, modules in ONLY_IN:
-                if re.search(pattern, name) and module not in modules and not is_test(path):
+                if re.search(pattern, name) and module not in modules and path not in tests:
                     problems.append(f"{at}: only {', '.join(sorted(modules))} may include {what} ({name})")
             for banned, what, pattern in NEVER_IN:
-                if module == banned and re.search(pattern, name) and not is_test(path):
+                if module == banned and re.search(pattern, name) and path not in tests:
                     problems.append(f"{at}: {module} has no {what.removeprefix('a ')} ({name})")
-        if module in CLOCK_MODULES_BANNED and not is_test(path):
+        if module in CLOCK_MODULES_BANNED and path not in tests:
             for match in CLOCK_CALL.finditer(text):
                 line = text.count("\n", 0, match.start()) + 1
                 problems.append(f"{where}:{line}: {module} does not look at a clock")
