@@ -70,11 +70,11 @@ StreamState::EdgePoint StreamState::cut_edge() {
   return cut_edge_locked();
 }
 
-StreamState::EdgePoint StreamState::cut_edge_and_roll() {
+StreamState::Rolled StreamState::cut_edge_and_roll() {
   const MutexLock lock(mutex_);
   const EdgePoint edge = cut_edge_locked();
   for (const auto& view : views_) view->roll(edge.commit);
-  return edge;
+  return {edge, views_};
 }
 
 void StreamState::add_view(const std::shared_ptr<ViewState>& view,

@@ -67,8 +67,13 @@ class StreamState {
     Position end;
   };
   EdgePoint cut_edge();
-  /// The same, and every view's active segment ends there too.
-  EdgePoint cut_edge_and_roll();
+  /// The same, and every view's active segment ends there too: a batch run may cut these views there. A view that
+  /// is added later is none of them.
+  struct Rolled {
+    EdgePoint edge;
+    std::vector<std::shared_ptr<ViewState>> views;
+  };
+  Rolled cut_edge_and_roll();
   /// Adds a view that starts at the present position and rolls the others nowhere. `prepare` sees the position, and
   /// whether the stream has no event at all, before the view takes part.
   void add_view(const std::shared_ptr<ViewState>& view, const std::function<void(const EdgePoint&)>& prepare);

@@ -1,0 +1,87 @@
+// From a request's body to "acknowledged": decode once into columns, encode and checksum the records, append them to
+// the log, and when they are durable put the same columns into every view; only then is the request told.
+// Good records of a request are kept, bad ones go to the stream's quarantine in the same commit.
+// Threads: submit() on the endpoints' threads (that is where decoding happens, in parallel); the log's thread hands
+// commits over; one apply thread, which this owns, is the speed layer's thread.
+// Memory: what waits for the apply thread is bounded; a full queue holds the log's thread, the log's queue fills, and
+// submit() answers kResourceExhausted (kBusy).
+// Invariant: views see the events of a partition in the order of their offsets, each once, after they are durable.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/padded_bytes.h"
+#include "base/result.h"
+#include "format/json_decoder.h"
+#include "log/commit_log.h"
+#include "speed/speed_layer.h"
+
+namespace millrace::ingest {
+
+struct IngestReply {
+  std::uint64_t accepted = 0;
+  std::vector<format::RejectedRecord> rejected;
+  /// The end offset behind this request's records, for each partition that got some.
+  std::vector<std::pair<PartitionId, Offset>> position;
+};
+
+struct IngestOptions {
+  format::DecodeLimits limits;
+  std::uint64_t apply_queue_bytes_max = std::uint64_t{64} << 20;
+};
+
+struct IngestCounters {
+  std::atomic<std::uint64_t> accepted{0};
+  std::atomic<std::uint64_t> rejected{0};
+  std::atomic<std::uint64_t> bytes{0};
+  std::atomic<std::uint64_t> busy{0};
+};
+
+class Ingest {
+ public:
+  /// Called once, on the apply thread (or at once, where nothing was to be appended or the log refused).
+  using Done = std::function<void(Result<IngestReply>)>;
+
+  Ingest(log::CommitLog& log, speed::SpeedLayer& speed, IngestOptions options);
+  ~Ingest();
+
+  /// Starts the log's and the apply thread.
+  void start();
+  /// Everything that was submitted is durable, applied and told; then the threads end. Idempotent.
+  void stop();
+
+  void submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body, format::JsonFraming framing,
+              std::string_view endpoint, Done done);
+  [[nodiscard]] const IngestCounters& counters() const { return counters_; }
+
+ private:
+  struct Request;
+  void on_commit(std::vector<log::LogGroup> groups, const Status& status);
+  void apply_loop();
+  void apply(std::vector<log::LogGroup>& groups);
+
+  log::CommitLog& log_;
+  speed::SpeedLayer& speed_;
+  const IngestOptions options_;
+  IngestCounters counters_;
+
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<std::vector<log::LogGroup>> queue_ GUARDED_BY(mutex_);
+  std::uint64_t queue_bytes_ GUARDED_BY(mutex_) = 0;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::thread thread_;
+};
+
+/// The events of a tail entry, decoded again from the log where their columns were let go.
+Result<StreamBatch> load_tail_entry(const log::CommitLog& log, const StreamDefinition& stream,
+                                    const speed::TailEntry& entry);
+
+}  // namespace millrace::ingest

@@ -1,0 +1,159 @@
+#include "ingest/lake_writer.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "ingest/ingest.h"
+#include "runtime/clock.h"
+#include "runtime/thread_priority.h"
+
+namespace millrace::ingest {
+
+LakeWriter::LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake, catalog::Catalog& catalog,
+                       batch::StateFiles& state_files, LakeWriterOptions options)
+    : log_(log), speed_(speed), lake_(lake), catalog_(catalog), state_files_(state_files), options_(options) {}
+
+LakeWriter::~LakeWriter() { stop(); }
+
+void LakeWriter::start() {
+  thread_ = std::thread([this] { loop(); });
+}
+
+void LakeWriter::stop() {
+  {
+    const MutexLock lock(mutex_);
+    stopping_ = true;
+    wake_.notify_all();
+    committed_.notify_all();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+Status LakeWriter::wait_for(StreamId stream, CommitNumber commit, const std::atomic<bool>& cancel) {
+  const MutexLock lock(mutex_);
+  failures_.erase(stream);
+  for (;;) {
+    if (lake_.snapshot(stream)->last() >= commit) return {};
+    if (stopping_ || cancel) return fail(ErrorCode::kCancelled, error_id::kStopping, "the server is stopping");
+    if (const auto failure = failures_.find(stream); failure != failures_.end()) {
+      return std::unexpected(failure->second);
+    }
+    asked_ = true;
+    wake_.notify_all();
+    committed_.wait_for(mutex_, std::chrono::milliseconds(200));
+  }
+}
+
+void LakeWriter::loop() {
+  runtime::lower_thread_priority("lake");
+  const auto interval_us = static_cast<std::int64_t>(options_.commit_interval_ms * 1000);
+  std::int64_t pause_ms = 0;
+  for (;;) {
+    {
+      const MutexLock lock(mutex_);
+      if (stopping_) return;
+      const std::int64_t wait_ms = std::max<std::int64_t>(pause_ms, std::clamp<std::int64_t>(interval_us / 8000, 5, 200));
+      if (!asked_ || pause_ms != 0) wake_.wait_for(mutex_, std::chrono::milliseconds(wait_ms));
+      if (stopping_) return;
+      asked_ = false;
+    }
+    bool failed = false;
+    bool any = false;
+    for (const auto& stream : speed_.streams()) {
+      if (stream->unedged_age_us(runtime::monotonic_us()) >= interval_us) stream->cut_edge();
+      while (auto pending = stream->next_pending()) {
+        {
+          const MutexLock lock(mutex_);
+          if (stopping_) return;
+        }
+        auto made = make_commit(*stream, *pending);
+        if (!made) {
+          counters_.failures.fetch_add(1, std::memory_order_relaxed);
+          spdlog::error("lake commit {} of stream {}: {}", pending->edge.commit, stream->definition().name,
+                        made.error().message);
+          const MutexLock lock(mutex_);
+          failures_.insert_or_assign(stream->definition().id, std::move(made).error());
+          committed_.notify_all();
+          failed = true;
+          break;
+        }
+        any = true;
+        const MutexLock lock(mutex_);
+        committed_.notify_all();
+      }
+    }
+    if (any) trim_log();
+    pause_ms = failed ? std::clamp<std::int64_t>(pause_ms * 2, 100, 10'000) : 0;
+  }
+}
+
+Status LakeWriter::make_commit(speed::StreamState& stream, const speed::StreamState::PendingCommit& pending) {
+  const auto& definition = stream.definition();
+  if (speed_.stream(definition.id) == nullptr) {  // dropped meanwhile
+    stream.committed(pending.edge.commit);
+    return {};
+  }
+  std::vector<StreamBatch> batches;
+  batches.reserve(pending.entries.size());
+  for (const auto& entry : pending.entries) {
+    MR_TRY(auto batch, load_tail_entry(log_, definition, entry));
+    batches.push_back(std::move(batch));
+  }
+  MR_TRY(const auto commit, lake_.commit(definition, pending.edge.end, batches));
+  MR_CHECK(commit.number == pending.edge.commit, "stream {}: edge {} became lake commit {}", definition.name,
+           pending.edge.commit, commit.number);
+  stream.committed(commit.number);
+  counters_.commits.fetch_add(1, std::memory_order_relaxed);
+  counters_.rows.fetch_add(pending.edge.rows, std::memory_order_relaxed);
+  for (const auto& draft : pending.edge.checkpoints) {
+    // A checkpoint only makes the next start quicker: without it the same states are computed from the lake.
+    if (auto written = write_checkpoint(definition, draft); !written) {
+      spdlog::warn("checkpoint of view {} at commit {}: {}", draft.view, draft.commit, written.error().message);
+    }
+  }
+  return {};
+}
+
+Status LakeWriter::write_checkpoint(const StreamDefinition& stream, const speed::CheckpointDraft& draft) {
+  std::uint64_t fingerprint = 0;
+  for (const auto& view : speed_.views()) {
+    if (view->record().id != draft.view) continue;
+    fingerprint = view->compiled().fingerprint;
+    if (view->coverage().cut_commit != draft.base_commit) return {};  // a newer generation made it worthless
+  }
+  if (fingerprint == 0) return {};  // dropped meanwhile
+  view::StateRunWriter writer(fingerprint);
+  draft.states->for_each_sorted([&](std::string_view key, std::string_view state) { writer.add(key, state); });
+  const std::uint64_t entries = writer.entries();
+  const std::string run = writer.finish();
+  catalog::Checkpoint checkpoint{.view = draft.view,
+                                 .stream = stream.id,
+                                 .base_commit = draft.base_commit,
+                                 .commit = draft.commit,
+                                 .file = {},
+                                 .skipped_rows = draft.skipped_rows};
+  MR_TRY(checkpoint.file, state_files_.write(batch::StateFiles::checkpoint_name(draft.view, draft.base_commit, draft.commit),
+                                             run, entries));
+  auto garbage = catalog_.add_checkpoint(checkpoint);
+  if (!garbage) {
+    state_files_.remove({checkpoint.file.name});
+    return std::unexpected(std::move(garbage).error());
+  }
+  state_files_.remove(*garbage);
+  counters_.checkpoints.fetch_add(1, std::memory_order_relaxed);
+  return {};
+}
+
+void LakeWriter::trim_log() {
+  std::map<log::StreamPartition, Offset> covered;
+  for (const auto& stream : speed_.streams()) {
+    const auto snapshot = lake_.snapshot(stream->definition().id);
+    for (std::uint32_t p = 0; p < stream->definition().partitions; ++p) {
+      covered[{stream->definition().id, PartitionId(p)}] = snapshot->end.end(PartitionId(p));
+    }
+  }
+  if (auto trimmed = log_.trim(covered); !trimmed) spdlog::warn("log: {}", trimmed.error().message);
+}
+
+}  // namespace millrace::ingest

@@ -1,0 +1,70 @@
+// Moves the tail into the lake: one thread that makes the due edges of all streams into lake commits, writes the
+// checkpoints that belong to them, and lets the log go behind them.
+// An edge is due when a stream has enough rows, when its oldest event has waited long enough, or when somebody
+// waits for it.
+// Thread: its own; wait_for() on any.
+// Errors: a commit that fails is tried again with growing pauses; the tail grows meanwhile and nothing is lost.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <thread>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "batch/state_files.h"
+#include "catalog/catalog.h"
+#include "lake/lake.h"
+#include "log/commit_log.h"
+#include "speed/speed_layer.h"
+
+namespace millrace::ingest {
+
+struct LakeWriterOptions {
+  std::uint64_t commit_interval_ms = 10'000;
+};
+
+struct LakeWriterCounters {
+  std::atomic<std::uint64_t> commits{0};
+  std::atomic<std::uint64_t> rows{0};
+  std::atomic<std::uint64_t> failures{0};
+  std::atomic<std::uint64_t> checkpoints{0};
+};
+
+class LakeWriter {
+ public:
+  LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake, catalog::Catalog& catalog,
+             batch::StateFiles& state_files, LakeWriterOptions options);
+  ~LakeWriter();
+  void start();
+  void stop();
+
+  /// Waits until the lake has the commit. Errors: kCancelled when stopping, kDataLoss where it cannot be made.
+  Status wait_for(StreamId stream, CommitNumber commit, const std::atomic<bool>& cancel);
+  [[nodiscard]] const LakeWriterCounters& counters() const { return counters_; }
+
+ private:
+  void loop();
+  Status make_commit(speed::StreamState& stream, const speed::StreamState::PendingCommit& pending);
+  Status write_checkpoint(const StreamDefinition& stream, const speed::CheckpointDraft& draft);
+  void trim_log();
+
+  log::CommitLog& log_;
+  speed::SpeedLayer& speed_;
+  lake::Lake& lake_;
+  catalog::Catalog& catalog_;
+  batch::StateFiles& state_files_;
+  const LakeWriterOptions options_;
+  LakeWriterCounters counters_;
+
+  Mutex mutex_;
+  CondVar wake_;
+  CondVar committed_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  bool asked_ GUARDED_BY(mutex_) = false;
+  std::map<StreamId, Error> failures_ GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace millrace::ingest

@@ -1,0 +1,96 @@
+// Runs the batch layer: by schedule, by request, when the delta has outgrown its memory budget, and for views that
+// are being built. One run at a time, stream by stream: cut the stream at a lake commit, compute each view's next
+// generation up to it, audit it against the speed layer, record it in the catalog, and hand it over in one step.
+// Thread: its own; request(), state() and cancel() on any.
+// Errors: a failed run leaves the old generations and the delta as they were, and is shown in state().
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mutex.h"
+#include "base/result.h"
+#include "batch/batch_job.h"
+#include "batch/state_files.h"
+#include "catalog/catalog.h"
+#include "ingest/lake_writer.h"
+#include "lake/lake.h"
+#include "speed/speed_layer.h"
+#include "sql/database.h"
+
+namespace millrace::serving {
+
+struct BatchOptions {
+  std::uint64_t interval_ms = 60'000;
+  std::uint64_t delta_bytes_max = std::uint64_t{256} << 20;
+  std::uint32_t generations_kept = 2;
+};
+
+struct BatchRunSummary {
+  std::uint64_t run = 0;
+  bool full = false;
+  std::string reason;  // "schedule", "request", "memory", "build"
+  std::int64_t started_us = 0;
+  std::int64_t duration_us = 0;
+  std::uint64_t generations = 0;
+  std::uint64_t drift_rows = 0;
+  std::optional<Error> error;
+};
+
+struct BatchState {
+  bool running = false;
+  BatchRunSummary current;
+  std::string view;  // in work
+  std::uint64_t rows_total = 0;
+  std::uint64_t rows_done = 0;
+  std::int64_t view_started_us = 0;
+  std::vector<BatchRunSummary> last;  // newest first
+  std::uint64_t runs = 0;
+  std::uint64_t failures = 0;
+  std::uint64_t drift_rows = 0;  // of all audits since the start
+};
+
+class BatchScheduler {
+ public:
+  BatchScheduler(sql::Database& database, lake::Lake& lake, catalog::Catalog& catalog, batch::StateFiles& state_files,
+                 speed::SpeedLayer& speed, ingest::LakeWriter& lake_writer, BatchOptions options);
+  ~BatchScheduler();
+  void start();
+  void stop();
+
+  /// Gives the number of the run that will do it: the next one, which several requests may share.
+  std::uint64_t request(bool full, std::string reason);
+  void cancel();
+  [[nodiscard]] BatchState state() const;
+
+ private:
+  void loop();
+  void run(BatchRunSummary& summary);
+  Status run_stream(const std::shared_ptr<speed::StreamState>& stream, BatchRunSummary& summary);
+  Status run_view(const StreamDefinition& stream, const speed::StreamState::EdgePoint& edge,
+                  const std::shared_ptr<speed::ViewState>& view, BatchRunSummary& summary);
+
+  sql::Database& database_;
+  lake::Lake& lake_;
+  catalog::Catalog& catalog_;
+  batch::StateFiles& state_files_;
+  speed::SpeedLayer& speed_;
+  ingest::LakeWriter& lake_writer_;
+  const BatchOptions options_;
+  batch::BatchProgress progress_;
+
+  mutable Mutex mutex_;
+  CondVar changed_;
+  bool stopping_ GUARDED_BY(mutex_) = false;
+  std::optional<BatchRunSummary> requested_ GUARDED_BY(mutex_);
+  std::uint64_t next_run_ GUARDED_BY(mutex_) = 1;
+  BatchState state_ GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace millrace::serving
