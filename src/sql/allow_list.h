@@ -26,9 +26,11 @@ struct AllowedSelect {
   std::set<std::string> columns;
 };
 
-/// `resolve` gives the catalog's spelling of a name, or empty where we have no such stream or view.
+/// `resolve` gives the catalog's spelling of a name, or empty where we have no such stream or view. `text` is what
+/// the tree was made of, for the places in errors; without it they have none.
 Result<AllowedSelect> check_select(const boost::json::object& statement, Use use,
-                                   const std::function<std::string(std::string_view)>& resolve);
+                                   const std::function<std::string(std::string_view)>& resolve,
+                                   std::string_view text = {});
 
 [[nodiscard]] bool is_allowed_function(std::string_view name, Use use);
 
