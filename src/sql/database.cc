@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "sql/duckdb_handles.h"
+#include "sql/sink_statement.h"
 
 namespace millrace::sql {
 
@@ -84,9 +85,7 @@ Result<std::string> with_casts(duckdb_prepared_statement statement, std::string_
     items += known ? fmt::format("c{}", i) : fmt::format("CAST(c{} AS VARCHAR)", i);
     names += fmt::format("{}c{}", i == 0 ? "" : ", ", i);
   }
-  while (!sql.empty() && std::string_view("; \t\r\n").contains(sql.back())) sql.remove_suffix(1);
-  // The line break ends a comment that the text may end with.
-  return fmt::format("SELECT {} FROM ({}\n) AS t({})", items, sql, names);
+  return fmt::format("SELECT {} FROM ({}) AS t({})", items, subquery_text(sql), names);
 }
 
 }  // namespace
@@ -115,6 +114,10 @@ Error duckdb_error(const char* text) {
     if (!error.message.starts_with(kind.prefix)) continue;
     error.code = kind.code;
     error.id = kind.id;
+  }
+  if (error.code == ErrorCode::kUnavailable && error.message.contains("No space left on device")) {
+    error.code = ErrorCode::kResourceExhausted;
+    error.id = error_id::kDiskFull;
   }
   return error;
 }
