@@ -1,8 +1,8 @@
 // The aggregate stage: a flat hash table from group key to partial state, updated column by column.
-// merge is associative and commutative to the bit: whatever the order of rows and merges, encode_state() gives
-// the same bytes. Owns all its memory; copyable (a copy is a snapshot).
-// Thread: one at a time. Errors: kDataLoss for state bytes that are none. Cost: no allocation per row.
-// Source of the encodings: docs/internals/state_format.md (version 1)
+// merge is associative and commutative to the bit: whatever the order of rows and merges,
+// encode_state() gives the same bytes. Owns all its memory; copyable (a copy is a snapshot).
+// Thread: one at a time. Errors: kDataLoss for state bytes that are none. Cost: no allocation per
+// row. Source of the encodings: docs/internals/state_format.md (version 1)
 #pragma once
 
 #include <cstdint>
@@ -38,16 +38,19 @@ class GroupTable {
   /// Appends the encoded state of a key; false where there is no such group.
   bool find_state(std::string_view key, std::string& state) const;
   /// Visits groups in the order of their keys (sorts once per call).
-  void for_each_sorted(const std::function<void(std::string_view key, std::string_view state)>& visit) const;
+  void for_each_sorted(
+      const std::function<void(std::string_view key, std::string_view state)>& visit) const;
   /// Visits groups in no particular order, without encoding the states.
   void for_each_key(const std::function<void(std::string_view key)>& visit) const;
   void clear();
 
-  /// Appends one row per group to `out`, whose columns have the types of `outputs`: finalize. Order: by key when
-  /// `sorted`. Errors: kInvalidArgument (kOutOfRange) where a sum does not fit its type.
+  /// Appends one row per group to `out`, whose columns have the types of `outputs`: finalize.
+  /// Order: by key when `sorted`. Errors: kInvalidArgument (kOutOfRange) where a sum does not fit
+  /// its type.
   Status finalize(std::span<const OutputColumn> outputs, bool sorted, ColumnBatch& out) const;
   /// The row of one group; false in the result where there is no such group.
-  Result<bool> finalize_one(std::string_view key, std::span<const OutputColumn> outputs, ColumnBatch& out) const;
+  Result<bool> finalize_one(std::string_view key, std::span<const OutputColumn> outputs,
+                            ColumnBatch& out) const;
 
  private:
   struct Impl;
@@ -55,6 +58,7 @@ class GroupTable {
 };
 
 /// merge(a, b) of two encoded states of a plan, appended to `out`. Errors: kDataLoss.
-Status merge_states(const AggregatePlan& plan, std::string_view a, std::string_view b, std::string& out);
+Status merge_states(const AggregatePlan& plan, std::string_view a, std::string_view b,
+                    std::string& out);
 
 }  // namespace millrace::view

@@ -1,9 +1,9 @@
-// Group keys as bytes: memcomparable (the order of the bytes is the order of the keys, NULL first), self-delimiting
-// and injective, so that grouping by bytes is grouping in SQL on every engine. Documented in
-// docs/internals/state_format.md.
-// Per column: 0x00 is NULL; 0x01, then the value: integers big endian with the sign bit flipped, booleans one byte,
-// doubles canonical (-0.0 as 0.0, one NaN, which is the largest) with the order-preserving flip, strings with 0x00
-// as 0x00 0xFF and 0x00 0x00 behind.
+// Group keys as bytes: memcomparable (the order of the bytes is the order of the keys, NULL first),
+// self-delimiting and injective, so that grouping by bytes is grouping in SQL on every engine.
+// Documented in docs/internals/state_format.md. Per column: 0x00 is NULL; 0x01, then the value:
+// integers big endian with the sign bit flipped, booleans one byte, doubles canonical (-0.0 as 0.0,
+// one NaN, which is the largest) with the order-preserving flip, strings with 0x00 as 0x00 0xFF and
+// 0x00 0x00 behind.
 #pragma once
 
 #include <span>
@@ -30,9 +30,22 @@ struct EncodedKeys {
 };
 /// Column by column, for speed; reuses the buffers of `out`.
 void encode_keys(const BatchView& batch, std::size_t key_count, EncodedKeys& out);
+/// The rows [begin, end) only, so that the keys of one piece of a large batch stay in the cache.
+/// Behind the bytes of the last key lie kKeySlackBytes zero bytes, so that a short key can be read
+/// by whole words.
+void encode_keys(std::span<const ColumnView> keys, std::size_t begin, std::size_t end,
+                 EncodedKeys& out);
+inline constexpr std::size_t kKeySlackBytes = 16;
 
-/// Appends the values of a key to the first columns of `out`. Errors: kDataLoss on bytes that are no key of these
-/// types.
+/// The encoded columns of a key, one view per column. Errors: kDataLoss on bytes that are no key of
+/// these types.
+Status split_key(std::string_view key, std::span<const Type> types,
+                 std::vector<std::string_view>& columns);
+/// Appends one encoded column, as split_key() gives it, to a column of its type.
+void push_key_column(std::string_view encoded, ColumnVector& out, Arena& arena);
+
+/// Appends the values of a key to the first columns of `out`. Errors: kDataLoss on bytes that are
+/// no key of these types.
 Status decode_key(std::string_view key, std::span<const Type> types, ColumnBatch& out);
 
 }  // namespace millrace::view

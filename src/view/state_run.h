@@ -1,8 +1,8 @@
-// An immutable sorted run of (key, state): the content of a generation's or a checkpoint's file, and the index
-// that key lookups of the serving layer use. Header, blocks with a CRC32C each, block index, footer with a CRC32C
-// over the rest of the metadata; all bytes are covered by some checksum. docs/internals/state_format.md
-// Thread: immutable once parsed; any.
-// Errors: kDataLoss (kChecksum), kFailedPrecondition (kFormatVersion) for a version from the future.
+// An immutable sorted run of (key, state): the content of a generation's or a checkpoint's file,
+// and the index that key lookups of the serving layer use. Header, blocks with a CRC32C each, block
+// index, footer with a CRC32C over the rest of the metadata; all bytes are covered by some
+// checksum. docs/internals/state_format.md Thread: immutable once parsed; any. Errors: kDataLoss
+// (kChecksum), kFailedPrecondition (kFormatVersion) for a version from the future.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,8 @@ class StateRun {
   };
 
   /// Checks every checksum and the order of the keys. Keeps the bytes.
-  static Result<std::shared_ptr<const StateRun>> parse(std::string bytes, std::uint64_t fingerprint);
+  static Result<std::shared_ptr<const StateRun>> parse(std::string bytes,
+                                                       std::uint64_t fingerprint);
   static std::shared_ptr<const StateRun> empty();
 
   [[nodiscard]] std::size_t entries() const { return entries_.size(); }
@@ -55,16 +56,20 @@ class StateRun {
 
  private:
   struct Place {
-    std::uint64_t prefix;  // the first 8 bytes of the key, big endian
-    std::uint64_t offset;  // into bytes_
+    std::uint64_t prefix;  // 8 bytes of the key behind the shared_ ones, big endian
+    std::uint64_t offset;  // of the key in bytes_
     std::uint32_t key_bytes;
     std::uint32_t state_bytes;
   };
+  void cache_prefixes();
+
   std::string bytes_;
   std::vector<Place> entries_;
+  std::uint32_t shared_ = 0;  // so many first bytes are the same in all keys
 };
 
-/// merge by key of two sorted runs, in one pass, into a writer's file. `visit` sees each merged entry.
+/// merge by key of two sorted runs, in one pass, into a writer's file. `visit` sees each merged
+/// entry.
 Status merge_runs(const AggregatePlan& plan, const StateRun& a, const StateRun& b,
                   const std::function<void(std::string_view key, std::string_view state)>& visit);
 

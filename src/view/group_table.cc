@@ -1,0 +1,586 @@
+#include "view/group_table.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "view/exact_sum.h"
+#include "view/key_codec.h"
+#include "view/ordered_bits.h"
+#include "view/state_layout.h"
+
+namespace millrace::view {
+namespace {
+
+/// Rows are looked up and added in pieces of this many, so that keys, hashes and row addresses stay
+/// in the cache. A multiple of 64: a piece begins at a word of a validity bitmap.
+constexpr std::size_t kPieceRows = 1024;
+static_assert(kPieceRows % 64 == 0);
+
+/// An encoded key in two words: its length and its first 12 bytes (zeros behind a shorter one), or
+/// its length, its first 4 bytes and the address of all. Equal words are equal keys where the key
+/// is short.
+struct KeyRef {
+  static constexpr std::uint32_t kInlineBytes = 12;
+  std::uint64_t head = 0;
+  std::uint64_t tail = 0;
+
+  [[nodiscard]] std::uint32_t size() const { return static_cast<std::uint32_t>(head); }
+  [[nodiscard]] bool is_short() const { return size() <= kInlineBytes; }
+  [[nodiscard]] const char* address() const { return reinterpret_cast<const char*>(tail); }
+  /// Of this object's own bytes where the key is short.
+  [[nodiscard]] std::string_view view() const {
+    return {is_short() ? reinterpret_cast<const char*>(&head) + 4 : address(), size()};
+  }
+};
+static_assert(sizeof(KeyRef) == 16);
+
+std::uint64_t load64(const char* bytes) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, bytes, 8);
+  return word;
+}
+
+std::uint64_t load32(const char* bytes) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, bytes, 4);
+  return word;
+}
+
+/// `bytes` can be read for kKeySlackBytes beyond the key.
+KeyRef make_key_with_slack(const char* bytes, std::uint32_t size) {
+  KeyRef key;
+  key.head = size | (load32(bytes) << 32);
+  if (size > KeyRef::kInlineBytes) {
+    key.tail = reinterpret_cast<std::uintptr_t>(bytes);
+    return key;
+  }
+  key.tail = load64(bytes + 4);
+  if (size <= 4) {
+    key.tail = 0;
+    const unsigned unused = 8 * (4 - size);
+    key.head = (key.head << unused) >> unused;
+    if (size == 0) key.head = 0;
+  } else {
+    const unsigned unused = 8 * (12 - size);
+    key.tail = (key.tail << unused) >> unused;
+  }
+  return key;
+}
+
+KeyRef make_key(std::string_view bytes) {
+  const auto size = static_cast<std::uint32_t>(bytes.size());
+  if (size > KeyRef::kInlineBytes) return make_key_with_slack(bytes.data(), size);
+  std::array<char, 12 + kKeySlackBytes> padded = {};
+  if (size != 0) std::memcpy(padded.data(), bytes.data(), size);
+  return make_key_with_slack(padded.data(), size);
+}
+
+/// The high and the low half of a product, folded: every bit of either factor reaches every bit of
+/// the result.
+std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+  const UInt128 product = static_cast<UInt128>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+constexpr std::uint64_t kSeed0 = 0x9e3779b97f4a7c15;  // digits of the golden ratio
+constexpr std::uint64_t kSeed1 = 0xd1342543de82ef95;  // a multiplier of a full-period generator
+constexpr std::uint64_t kSeed2 = 0x2545f4914f6cdd1d;  // of xorshift64*
+
+std::uint32_t hash_key(const KeyRef& key) {
+  std::uint64_t hash = 0;
+  if (key.is_short()) {
+    hash = mix(key.head ^ kSeed0, key.tail ^ kSeed1);
+  } else {
+    const char* at = key.address();
+    std::size_t left = key.size();
+    hash = left ^ kSeed2;
+    for (; left > 16; left -= 16, at += 16)
+      hash = mix(load64(at) ^ kSeed0 ^ hash, load64(at + 8) ^ kSeed1);
+    // The last 16 bytes, which may overlap; a key of 13..16 bytes by two overlapping words.
+    const char* const end = at + left;
+    const bool whole = key.size() >= 16;
+    hash = mix(load64(whole ? end - 16 : at) ^ kSeed0 ^ hash, load64(end - 8) ^ kSeed1);
+  }
+  hash = mix(hash, kSeed2);
+  return static_cast<std::uint32_t>(hash ^ (hash >> 32));
+}
+
+/// Both longer than KeyRef::kInlineBytes and of equal size.
+bool equal_bytes(const char* a, const char* b, std::uint32_t size) {
+  std::uint32_t at = 0;
+  for (; at + 8 <= size; at += 8) {
+    if (load64(a + at) != load64(b + at)) return false;
+  }
+  return load64(a + size - 8) == load64(b + size - 8);
+}
+
+bool equal_keys(const KeyRef& a, const KeyRef& b) {
+  if (a.head != b.head) return false;
+  return a.tail == b.tail || (!a.is_short() && equal_bytes(a.address(), b.address(), a.size()));
+}
+
+/// The keys of rows of one column of fixed width up to 8, made in registers.
+template <class T>
+void make_fixed_keys(const ColumnView& column, std::size_t begin, std::size_t end, KeyRef* keys) {
+  for (std::size_t row = begin; row < end; ++row) {
+    KeyRef& key = keys[row - begin];
+    if (!column.valid(row)) {
+      key.head = 1;  // one byte, 0x00
+      key.tail = 0;
+      continue;
+    }
+    char raw[8] = {};
+    store_big_endian(raw, to_ordered(load_value<T>(column.data, row)));
+    const std::uint64_t value = load64(raw);
+    // 0x01 and the first three bytes behind the size; the rest in the second word.
+    key.head = (1 + sizeof(T)) | (std::uint64_t{1} << 32) | (value << 40);
+    key.tail = value >> 24;
+  }
+}
+
+template <class Add>
+void for_each_valid(const ColumnView& column, std::size_t begin, std::size_t rows, Add&& add) {
+  if (column.validity == nullptr) {
+    for (std::size_t i = 0; i < rows; ++i) add(i);
+    return;
+  }
+  for (std::size_t i = 0; i < rows; i += 64) {
+    std::uint64_t word = column.validity[(begin + i) / 64];
+    const std::size_t count = std::min<std::size_t>(64, rows - i);
+    if (count < 64) word &= (std::uint64_t{1} << count) - 1;
+    if (word == ~std::uint64_t{0}) {
+      for (std::size_t k = 0; k < 64; ++k) add(i + k);
+      continue;
+    }
+    for (; word != 0; word &= word - 1) add(i + static_cast<std::size_t>(std::countr_zero(word)));
+  }
+}
+
+}  // namespace
+
+struct GroupTable::Impl {
+  // A slot is 0, or the hash in its upper half and the group's number + 1 in its lower.
+  static constexpr std::size_t kSlotsMin = 64;
+  static constexpr std::size_t kChunkBytes = 256 * 1024;
+  static constexpr std::size_t kFirstRows = 16;
+  /// Below this a table stays in the second level cache, and prefetching only costs.
+  static constexpr std::size_t kPrefetchBytes = 512 * 1024;
+
+  explicit Impl(const AggregatePlan& for_plan) : plan(for_plan), layout(for_plan, sizeof(KeyRef)) {
+    chunk_shift = static_cast<unsigned>(std::bit_width(
+                      std::max<std::size_t>(kFirstRows, kChunkBytes / layout.stride()))) -
+                  1;
+  }
+  Impl(const Impl& other)
+      : plan(other.plan),
+        layout(other.layout),
+        chunk_shift(other.chunk_shift),
+        slots(other.slots),
+        heap_bytes(other.heap_bytes) {
+    for (std::size_t group = 0; group < other.groups; ++group) {
+      const char* const from = other.row(group);
+      char* const to = add_row();
+      auto& key = StateLayout::at<KeyRef>(to, 0);
+      key = StateLayout::at<KeyRef>(from, 0);
+      if (!key.is_short()) keep_key(key);
+      layout.copy(to, from, texts);
+    }
+  }
+  Impl& operator=(const Impl&) = delete;
+  ~Impl() { drop_rows(); }
+
+  [[nodiscard]] char* row(std::size_t group) const {
+    return chunks[group >> chunk_shift].get() +
+           (group & ((std::size_t{1} << chunk_shift) - 1)) * layout.stride();
+  }
+  [[nodiscard]] const KeyRef& key(std::size_t group) const {
+    return StateLayout::at<KeyRef>(row(group), 0);
+  }
+
+  void drop_rows() {
+    if (!layout.needs_drop()) return;
+    for (std::size_t group = 0; group < groups; ++group) layout.drop(row(group));
+  }
+
+  /// Room for one more group; nothing is written there. May move the rows of the first chunk.
+  char* add_row() {
+    const std::size_t chunk_rows = std::size_t{1} << chunk_shift;
+    if (groups == row_capacity) {
+      if (groups < chunk_rows) {
+        const std::size_t rows = std::min(chunk_rows, std::max(kFirstRows, groups * 4));
+        auto grown = std::make_unique_for_overwrite<char[]>(rows * layout.stride());
+        if (groups != 0) std::memcpy(grown.get(), chunks.front().get(), groups * layout.stride());
+        chunks.resize(1);
+        chunks.front() = std::move(grown);
+        row_capacity = rows;
+      } else {
+        chunks.push_back(std::make_unique_for_overwrite<char[]>(chunk_rows * layout.stride()));
+        row_capacity += chunk_rows;
+      }
+    }
+    return row(groups++);
+  }
+
+  void keep_key(KeyRef& key_ref) {
+    const std::string_view kept = key_arena.copy({key_ref.address(), key_ref.size()});
+    key_ref.tail = reinterpret_cast<std::uintptr_t>(kept.data());
+  }
+
+  void grow_slots() {
+    std::vector<std::uint64_t> grown(std::max(kSlotsMin, slots.size() * 2), 0);
+    const std::size_t mask = grown.size() - 1;
+    for (const std::uint64_t slot : slots) {
+      if (slot == 0) continue;
+      std::size_t place = (slot >> 32) & mask;
+      while (grown[place] != 0) place = (place + 1) & mask;
+      grown[place] = slot;
+    }
+    slots = std::move(grown);
+  }
+
+  /// The group of a key, or nothing.
+  [[nodiscard]] std::optional<std::uint32_t> find(const KeyRef& wanted) const {
+    if (slots.empty()) return std::nullopt;
+    const std::uint32_t hash = hash_key(wanted);
+    const std::size_t mask = slots.size() - 1;
+    for (std::size_t place = hash & mask;; place = (place + 1) & mask) {
+      const std::uint64_t slot = slots[place];
+      if (slot == 0) return std::nullopt;
+      if (static_cast<std::uint32_t>(slot >> 32) != hash) continue;
+      const std::uint32_t group = static_cast<std::uint32_t>(slot) - 1;
+      if (equal_keys(key(group), wanted)) return group;
+    }
+  }
+
+  std::uint32_t find_or_add(const KeyRef& wanted, std::uint32_t hash) {
+    // At most 0.7 full, so that a run of full slots stays short.
+    if (groups * 10 >= slots.size() * 7) grow_slots();
+    const std::size_t mask = slots.size() - 1;
+    std::size_t place = hash & mask;
+    while (true) {
+      const std::uint64_t slot = slots[place];
+      if (slot == 0) break;
+      if (static_cast<std::uint32_t>(slot >> 32) == hash) {
+        const std::uint32_t group = static_cast<std::uint32_t>(slot) - 1;
+        if (equal_keys(key(group), wanted)) return group;
+      }
+      place = (place + 1) & mask;
+    }
+    MR_CHECK(groups < std::numeric_limits<std::uint32_t>::max() - 1, "{} groups in one table",
+             groups);
+    char* const made = add_row();
+    auto& kept = StateLayout::at<KeyRef>(made, 0);
+    kept = wanted;
+    if (!kept.is_short()) keep_key(kept);
+    layout.make(made);
+    slots[place] = (static_cast<std::uint64_t>(hash) << 32) | groups;
+    return static_cast<std::uint32_t>(groups - 1);
+  }
+
+  /// The groups of `rows` keys.
+  void find_groups(const KeyRef* keys, std::size_t rows, std::uint32_t* out) {
+    std::array<std::uint32_t, kPieceRows> hashes;
+    for (std::size_t i = 0; i < rows; ++i) hashes[i] = hash_key(keys[i]);
+    const bool large = groups * layout.stride() + slots.size() * 8 > kPrefetchBytes;
+    if (!large) {
+      for (std::size_t i = 0; i < rows; ++i) {
+        out[i] = i != 0 && equal_keys(keys[i], keys[i - 1]) ? out[i - 1]
+                                                            : find_or_add(keys[i], hashes[i]);
+      }
+      return;
+    }
+    // Two loads that miss stand behind each other: the slot, then the row that it names. Each is
+    // asked for ahead.
+    constexpr std::size_t kSlotAhead = 24;
+    constexpr std::size_t kRowAhead = 12;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::size_t mask = slots.size() - 1;
+      if (i + kSlotAhead < rows) __builtin_prefetch(&slots[hashes[i + kSlotAhead] & mask]);
+      if (i + kRowAhead < rows) {
+        const auto group = static_cast<std::uint32_t>(slots[hashes[i + kRowAhead] & mask]);
+        if (group != 0) __builtin_prefetch(row(group - 1), 1);
+      }
+      out[i] =
+          i != 0 && equal_keys(keys[i], keys[i - 1]) ? out[i - 1] : find_or_add(keys[i], hashes[i]);
+    }
+  }
+
+  void add_rows(const BatchView& batch, std::size_t begin, std::size_t rows, char* const* states) {
+    for (const Cell& cell : layout.cells()) {
+      const std::uint32_t offset = cell.offset;
+      if (cell.component == ComponentKind::kCountRows) {
+        for (std::size_t i = 0; i < rows; ++i) ++StateLayout::at<std::uint64_t>(states[i], offset);
+        continue;
+      }
+      const ColumnView& column = batch.columns[plan.keys.size() + cell.argument];
+      const PhysicalType physical = column.type.physical();
+      switch (cell.kind) {
+        case CellKind::kCount:
+          for_each_valid(column, begin, rows, [&](std::size_t i) {
+            ++StateLayout::at<std::uint64_t>(states[i], offset);
+          });
+          break;
+        case CellKind::kIntegerSum:
+          visit_fixed(physical, [&](auto example) {
+            using T = decltype(example);
+            if constexpr (!std::is_floating_point_v<T>) {
+              for_each_valid(column, begin, rows, [&](std::size_t i) {
+                StateLayout::at<IntegerSum>(states[i], offset)
+                    .add(static_cast<Int128>(load_value<T>(column.data, begin + i)));
+              });
+            }
+          });
+          break;
+        case CellKind::kExactSum:
+          if (physical == PhysicalType::kFloat) {
+            add_doubles<float>(column, begin, rows, states, offset);
+          } else {
+            add_doubles<double>(column, begin, rows, states, offset);
+          }
+          break;
+        case CellKind::kExtreme:
+        case CellKind::kWideExtreme: {
+          const bool least = cell.component == ComponentKind::kMin;
+          visit_fixed(physical, [&](auto example) {
+            using T = decltype(example);
+            for_each_valid(column, begin, rows, [&](std::size_t i) {
+              char* const state = states[i];
+              state[cell.flag] = 1;
+              const auto ordered = to_ordered(load_value<T>(column.data, begin + i));
+              if constexpr (sizeof(T) == 16) {
+                auto& best = StateLayout::at<WideExtreme>(state, offset);
+                best.set(std::max<UInt128>(best.bits(), least ? ~ordered : ordered));
+              } else {
+                auto& best = StateLayout::at<std::uint64_t>(state, offset);
+                const std::uint64_t bits = ordered;
+                best = std::max(best, least ? ~bits : bits);
+              }
+            });
+          });
+          break;
+        }
+        case CellKind::kTextExtreme: {
+          const auto* const column_texts = column.as<StringRef>();
+          const bool least = cell.component == ComponentKind::kMin;
+          for_each_valid(column, begin, rows, [&](std::size_t i) {
+            char* const state = states[i];
+            auto& best = StateLayout::at<TextExtreme>(state, offset);
+            const std::string_view text = column_texts[begin + i].view();
+            if (state[cell.flag] == 0 || (least ? text < best.view() : text > best.view())) {
+              texts.assign(best, text);
+              state[cell.flag] = 1;
+            }
+          });
+          break;
+        }
+      }
+    }
+  }
+
+  template <class T>
+  void add_doubles(const ColumnView& column, std::size_t begin, std::size_t rows,
+                   char* const* states, std::uint32_t offset) {
+    std::size_t taken = 0;
+    const T* const values = column.as<T>() + begin;
+    for_each_valid(column, begin, rows, [&](std::size_t i) {
+      taken +=
+          StateLayout::at<ExactSum>(states[i], offset).add_tracked(static_cast<double>(values[i]));
+    });
+    heap_bytes += taken;
+  }
+
+  void update(const BatchView& batch) {
+    const std::size_t key_count = plan.keys.size();
+    MR_CHECK(batch.columns.size() == key_count + plan.arguments.size(),
+             "{} columns for {} keys and {} arguments", batch.columns.size(), key_count,
+             plan.arguments.size());
+    const auto key_columns = batch.columns.first(key_count);
+    const bool one_fixed = key_count == 1 && !key_columns[0].type.is_string() &&
+                           millrace::size_bytes(key_columns[0].type.physical()) <= 8;
+    std::array<KeyRef, kPieceRows> keys;
+    std::array<std::uint32_t, kPieceRows> found;
+    std::array<char*, kPieceRows> states;
+    EncodedKeys encoded;
+    for (std::size_t begin = 0; begin < batch.rows; begin += kPieceRows) {
+      const std::size_t rows = std::min(kPieceRows, batch.rows - begin);
+      if (key_count == 0) {
+        std::fill_n(found.begin(), rows, find_or_add(KeyRef{}, hash_key(KeyRef{})));
+      } else {
+        if (one_fixed) {
+          visit_fixed(key_columns[0].type.physical(), [&](auto example) {
+            using T = decltype(example);
+            if constexpr (sizeof(T) <= 8)
+              make_fixed_keys<T>(key_columns[0], begin, begin + rows, keys.data());
+          });
+        } else {
+          encode_keys(key_columns, begin, begin + rows, encoded);
+          std::uint32_t at = 0;
+          for (std::size_t i = 0; i < rows; ++i) {
+            keys[i] = make_key_with_slack(encoded.bytes.data() + at, encoded.ends[i] - at);
+            at = encoded.ends[i];
+          }
+        }
+        find_groups(keys.data(), rows, found.data());
+      }
+      for (std::size_t i = 0; i < rows; ++i) states[i] = row(found[i]);
+      add_rows(batch, begin, rows, states.data());
+    }
+  }
+
+  /// Group numbers in the order of their keys.
+  [[nodiscard]] std::vector<std::uint32_t> sorted() const {
+    struct Place {
+      std::uint64_t prefix;
+      std::uint32_t group;
+    };
+    std::vector<Place> places(groups);
+    for (std::uint32_t group = 0; group < groups; ++group) {
+      const std::string_view bytes = key(group).view();
+      char raw[8] = {};
+      std::memcpy(raw, bytes.data(), std::min<std::size_t>(8, bytes.size()));
+      places[group] = {load_big_endian<std::uint64_t>(raw), group};
+    }
+    std::sort(places.begin(), places.end(), [&](const Place& a, const Place& b) {
+      if (a.prefix != b.prefix) return a.prefix < b.prefix;
+      return key(a.group).view() < key(b.group).view();
+    });
+    std::vector<std::uint32_t> out(groups);
+    for (std::size_t i = 0; i < groups; ++i) out[i] = places[i].group;
+    return out;
+  }
+
+  Status push_row(std::uint32_t group, std::span<const OutputColumn> outputs,
+                  std::vector<std::string_view>& key_columns, ColumnBatch& out) const {
+    const char* const state = row(group);
+    for (const OutputColumn& output : outputs) {
+      if (output.kind != OutputKind::kKey) MR_RETURN_IF_ERROR(layout.check_value(state, output));
+    }
+    MR_RETURN_IF_ERROR(split_key(key(group).view(), plan.keys, key_columns));
+    for (std::size_t c = 0; c < outputs.size(); ++c) {
+      if (outputs[c].kind == OutputKind::kKey) {
+        push_key_column(key_columns[outputs[c].index], out.column(c), out.arena());
+      } else {
+        layout.push_value(state, outputs[c], out.column(c), out.arena());
+      }
+    }
+    return {};
+  }
+
+  AggregatePlan plan;
+  StateLayout layout;
+  unsigned chunk_shift = 0;
+  std::vector<std::uint64_t> slots;
+  std::vector<std::unique_ptr<char[]>> chunks;
+  std::size_t row_capacity = 0;
+  std::size_t groups = 0;
+  std::size_t heap_bytes = 0;  // of exact sums
+  Arena key_arena;
+  TextKeeper texts;
+};
+
+GroupTable::GroupTable(const AggregatePlan& plan) : impl_(std::make_unique<Impl>(plan)) {}
+GroupTable::GroupTable(const GroupTable& other) : impl_(std::make_unique<Impl>(*other.impl_)) {}
+GroupTable::GroupTable(GroupTable&& other) noexcept = default;
+GroupTable& GroupTable::operator=(GroupTable&& other) noexcept = default;
+GroupTable::~GroupTable() = default;
+
+void GroupTable::update(const BatchView& rows) { impl_->update(rows); }
+
+Status GroupTable::merge_state(std::string_view key, std::string_view state) {
+  std::vector<std::string_view> columns;
+  MR_RETURN_IF_ERROR(split_key(key, impl_->plan.keys, columns));
+  SingleState decoded(impl_->layout);
+  if (!impl_->layout.decode(state, decoded.get())) return no_state(state.size());
+  const KeyRef wanted = make_key(key);
+  const std::uint32_t group = impl_->find_or_add(wanted, hash_key(wanted));
+  impl_->heap_bytes += impl_->layout.merge(impl_->row(group), decoded.get(), impl_->texts);
+  return {};
+}
+
+void GroupTable::merge(const GroupTable& other) {
+  MR_CHECK(impl_->plan == other.impl_->plan, "tables of two plans are merged");
+  const Impl& from = *other.impl_;
+  const std::size_t count = from.groups;
+  for (std::size_t group = 0; group < count; ++group) {
+    const KeyRef& key = from.key(group);
+    const std::uint32_t into = impl_->find_or_add(key, hash_key(key));
+    impl_->heap_bytes += impl_->layout.merge(impl_->row(into), from.row(group), impl_->texts);
+  }
+}
+
+std::size_t GroupTable::groups() const { return impl_->groups; }
+
+std::size_t GroupTable::size_bytes() const {
+  return sizeof(Impl) + impl_->slots.capacity() * sizeof(std::uint64_t) +
+         impl_->row_capacity * impl_->layout.stride() + impl_->chunks.capacity() * sizeof(void*) +
+         impl_->key_arena.size_bytes() + impl_->texts.size_bytes() + impl_->heap_bytes;
+}
+
+bool GroupTable::find_state(std::string_view key, std::string& state) const {
+  const auto group = impl_->find(make_key(key));
+  if (!group) return false;
+  impl_->layout.encode(impl_->row(*group), state);
+  return true;
+}
+
+void GroupTable::for_each_sorted(
+    const std::function<void(std::string_view key, std::string_view state)>& visit) const {
+  std::string state;
+  for (const std::uint32_t group : impl_->sorted()) {
+    state.clear();
+    impl_->layout.encode(impl_->row(group), state);
+    visit(impl_->key(group).view(), state);
+  }
+}
+
+void GroupTable::for_each_key(const std::function<void(std::string_view key)>& visit) const {
+  for (std::size_t group = 0; group < impl_->groups; ++group) visit(impl_->key(group).view());
+}
+
+void GroupTable::clear() { impl_ = std::make_unique<Impl>(impl_->plan); }
+
+Status GroupTable::finalize(std::span<const OutputColumn> outputs, bool sorted,
+                            ColumnBatch& out) const {
+  std::vector<std::string_view> key_columns;
+  out.reserve(out.rows() + impl_->groups);
+  if (sorted) {
+    for (const std::uint32_t group : impl_->sorted()) {
+      MR_RETURN_IF_ERROR(impl_->push_row(group, outputs, key_columns, out));
+    }
+    return {};
+  }
+  for (std::uint32_t group = 0; group < impl_->groups; ++group) {
+    MR_RETURN_IF_ERROR(impl_->push_row(group, outputs, key_columns, out));
+  }
+  return {};
+}
+
+Result<bool> GroupTable::finalize_one(std::string_view key, std::span<const OutputColumn> outputs,
+                                      ColumnBatch& out) const {
+  const auto group = impl_->find(make_key(key));
+  if (!group) return false;
+  std::vector<std::string_view> key_columns;
+  MR_RETURN_IF_ERROR(impl_->push_row(*group, outputs, key_columns, out));
+  return true;
+}
+
+Status merge_states(const AggregatePlan& plan, std::string_view a, std::string_view b,
+                    std::string& out) {
+  const StateLayout layout(plan, 0);
+  TextKeeper texts;
+  SingleState first(layout);
+  SingleState second(layout);
+  if (!layout.decode(a, first.get())) return no_state(a.size());
+  if (!layout.decode(b, second.get())) return no_state(b.size());
+  layout.merge(first.get(), second.get(), texts);
+  layout.encode(first.get(), out);
+  return {};
+}
+
+}  // namespace millrace::view
