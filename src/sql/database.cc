@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "sql/duckdb_handles.h"
+#include "sql/lake_select.h"
 #include "sql/sink_statement.h"
 
 namespace millrace::sql {
@@ -17,12 +18,6 @@ Status run_text(duckdb_connection connection, const std::string& sql) {
   QueryRows rows;
   if (duckdb_query(connection, sql.c_str(), rows.get()) == DuckDBSuccess) return {};
   return std::unexpected(duckdb_error(duckdb_result_error(rows.get())));
-}
-
-std::string absolute_text(const std::filesystem::path& path) {
-  std::error_code ignored;
-  auto absolute = std::filesystem::absolute(path, ignored);
-  return (ignored ? path : absolute).lexically_normal().string();
 }
 
 /// Before any other text: afterwards nothing of this can be changed.
@@ -42,8 +37,13 @@ std::vector<std::string> settings_of(const DatabaseOptions& options) {
   };
   if (!options.folders.empty()) {
     std::vector<std::string> folders;
-    for (const auto& folder : options.folders)
-      folders.push_back(quote_literal(absolute_text(folder)));
+    for (const auto& folder : options.folders) {
+      const std::string path = absolute_text(folder);
+      folders.push_back(quote_literal(path));
+      // DuckDB asks for the pattern first, then for the files that it finds.
+      if (const auto pattern = literal_pattern(path); pattern != path)
+        folders.push_back(quote_literal(pattern));
+    }
     out.push_back(fmt::format("SET GLOBAL allowed_directories = [{}]", fmt::join(folders, ", ")));
   }
   out.push_back("SET GLOBAL enable_external_access = false");

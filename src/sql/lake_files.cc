@@ -190,10 +190,10 @@ Result<ParquetStatistics> write_parquet(Database& database, const std::filesyste
   const RowFunctionId id(handle.functions, source);
   MR_TRY(const Prepared statement,
          prepare_statement(
-             handle,
-             fmt::format("COPY (SELECT {} FROM mr_source({})) TO {} (FORMAT parquet, "
-                         "COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
-                         parquet_items(stream.columns), id.id(), quote_literal(path.string()))));
+             handle, fmt::format("COPY (SELECT {} FROM mr_source({})) TO {} (FORMAT parquet, "
+                                 "COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
+                                 parquet_items(stream.columns), id.id(),
+                                 quote_literal(absolute_text(path)))));
   QueryRows rows;
   MR_RETURN_IF_ERROR(run_statement(handle, statement.get(), false, rows));
   return statistics;

@@ -4,21 +4,6 @@ namespace millrace::sql {
 
 namespace {
 
-/// A path that stands for itself only: read_parquet takes patterns.
-std::string literal_path(const std::filesystem::path& path) {
-  std::string out;
-  for (const char c : path.string()) {
-    if (c == '*' || c == '?' || c == '[') {
-      out += '[';
-      out += c;
-      out += ']';
-    } else {
-      out += c;
-    }
-  }
-  return quote_literal(out);
-}
-
 void add_item(std::string& items, const std::string& item) {
   if (!items.empty()) items += ", ";
   items += item;
@@ -31,6 +16,26 @@ void add_hidden_items(std::string& items) {
 
 }  // namespace
 
+std::string absolute_text(const std::filesystem::path& path) {
+  std::error_code failed;
+  const auto absolute = std::filesystem::absolute(path, failed);
+  return (failed ? path : absolute).lexically_normal().string();
+}
+
+std::string literal_pattern(std::string_view path) {
+  std::string out;
+  for (const char c : path) {
+    if (c == '*' || c == '?' || c == '[') {
+      out += '[';
+      out += c;
+      out += ']';
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
 std::string lake_select(std::span<const std::filesystem::path> paths,
                         std::span<const Column> columns, bool hidden_columns) {
   std::string items;
@@ -41,7 +46,8 @@ std::string lake_select(std::span<const std::filesystem::path> paths,
   }
   if (hidden_columns) add_hidden_items(items);
   std::string files;
-  for (const auto& path : paths) add_item(files, literal_path(path));
+  for (const auto& path : paths)
+    add_item(files, quote_literal(literal_pattern(absolute_text(path))));
   return "SELECT " + items + " FROM read_parquet([" + files +
          "], hive_partitioning = false, union_by_name = false, filename = false)";
 }
