@@ -1,7 +1,7 @@
-// JSON into columns, once: simdjson On-Demand over the whole body, each field written straight into its
-// column. What is accepted and what a bad record is told stands in docs/reference/json.md; it does not
-// depend on which path (whole body, or line by line) met the record.
-// Thread: one decoder per thread. Errors: a bad record is a RejectedRecord, never an Error.
+// JSON into columns, once: simdjson On-Demand over the whole body, each field written straight into
+// its column. What is accepted and what a bad record is told stands in docs/reference/json.md; it
+// does not depend on which path (whole body, or line by line) met the record. Thread: one decoder
+// per thread. Errors: a bad record is a RejectedRecord, never an Error.
 #pragma once
 
 #include <cstdint>
@@ -22,10 +22,10 @@ struct DecodeLimits {
 };
 
 struct RejectedRecord {
-  std::uint64_t line = 0;     // from 1: line of JSON Lines, element of an array
-  std::string id;             // error_id, "MR2003"
-  std::string reason;         // what, where, why: "column 'delay': \"x\" is not a BIGINT"
-  std::string raw;            // the bytes as they came, cut at 64 KiB
+  std::uint64_t line = 0;  // from 1: line of JSON Lines, element of an array
+  std::string id;          // error_id, "MR2003"
+  std::string reason;      // what, where, why: "column 'delay': \"x\" is not a BIGINT"
+  std::string raw;         // the bytes as they came, cut at 64 KiB
 };
 
 struct Decoded {

@@ -7,8 +7,10 @@
 namespace millrace::format {
 
 namespace {
+// simdjson has room for 9 entries more than the text has bytes.
+constexpr std::size_t kEntriesBehind = 3;
 constexpr std::size_t kDepthUnused = 1;  // stage 1 knows no depth
-constexpr std::uint32_t kNoTokens[1] = {0};
+constexpr std::uint32_t kNoTokens[kEntriesBehind] = {};
 }  // namespace
 
 struct JsonIndex::Stage {
@@ -49,7 +51,8 @@ JsonIndex::Fault JsonIndex::build(std::string_view text) {
   }
   count_ = error == simdjson::EMPTY ? 0 : parser->n_structural_indexes;
   tokens_ = parser->structural_indexes.get();
-  parser->structural_indexes[count_] = static_cast<std::uint32_t>(text.size());
+  std::fill_n(parser->structural_indexes.get() + count_, kEntriesBehind,
+              static_cast<std::uint32_t>(text.size()));
   return Fault::kNone;
 }
 

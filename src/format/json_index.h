@@ -1,10 +1,10 @@
 // Where the tokens of JSON text begin: the first stage of simdjson, run on a whole window of
 // records at once with the best instructions of this CPU. The only code that sees simdjson. It also
-// decides UTF-8 and the ends of strings, so that what reads the tokens (json_decoder.cc) checks
+// decides UTF-8 and the ends of strings, so that what reads the tokens (json_record.cc) checks
 // grammar alone. Why not On-Demand on top of it: one error there ends the whole stream of
 // documents, it does not look at what it skips, and it does not tell the line of a record; the
 // tokens give us all three, and faster. Thread: one owner. Errors: a Fault. Invariant after kNone:
-// tokens() are ascending, one more entry behind the last holds the size of the text; no string
+// tokens() ascend, and three more entries behind the last hold the size of the text. No string
 // holds a raw control character, so no token crosses a line, and a line has the same tokens alone
 // as in its window.
 #pragma once

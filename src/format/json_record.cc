@@ -28,8 +28,16 @@ JsonRecordReader::JsonRecordReader(const StreamDefinition& stream, ColumnBatch& 
     : stream_(stream), batch_(batch), depth_max_(depth_max), row_(batch.rows()) {
   names_.reserve(stream.columns.size());
   for (const Column& column : stream.columns) {
-    // A name with a backslash never stands in JSON as it is, so its raw bytes must not match.
-    names_.push_back(has_escape(column.name) ? std::string_view() : std::string_view(column.name));
+    Name name{.text = column.name, .words = {}};
+    if (has_escape(name.text)) {
+      // It never stands in JSON as it is: its raw bytes must not match.
+      name.text = {};
+    } else if (name.text.size() <= ShortText::kBytesMax) {
+      char padded[ShortText::kBytesMax] = {};
+      std::memcpy(padded, name.text.data(), name.text.size());
+      name.words = ShortText::load(padded, name.text.size());
+    }
+    names_.push_back(name);
   }
 }
 
@@ -54,6 +62,35 @@ void JsonRecordReader::drop_last_row() {
   for (std::size_t i = 0; i < names_.size(); ++i) batch_.column(i).truncate(row_);
 }
 
+bool JsonRecordReader::read_common_fields(TokenCursor& cursor) {
+  const char* const text = cursor.text;
+  const std::uint32_t* at = cursor.at;
+  const std::uint32_t end = cursor.end;
+  std::size_t index = expected_;
+  bool closed = false;
+  // Ascending, and with three entries more behind the last: the last of four tells of all.
+  while (!closed && index < names_.size() && at[3] < end) {
+    const char* const key = text + at[0];
+    const char* const colon = text + at[1];
+    const char* const value = text + at[2];
+    const char* const next = text + at[3];
+    if (*key != '"' || *colon != ':' || colon[-1] != '"' || (*next != ',' && *next != '}')) break;
+    if (static_cast<unsigned char>(next[-1]) <= ' ') break;
+    if (!names_[index].is({key + 1, static_cast<std::size_t>(colon - key - 2)})) break;
+    ColumnVector& column = batch_.column(index);
+    if (column.rows() != row_) break;
+    if (!put_common_field({value, static_cast<std::size_t>(next - value)}, column, batch_.arena()))
+      break;
+    ++index;
+    at += 4;
+    closed = *next == '}';
+  }
+  filled_ += index - expected_;
+  expected_ = index;
+  cursor.at = at;
+  return closed;
+}
+
 bool JsonRecordReader::read_fields(TokenCursor& cursor, std::size_t start) {
   if (depth_max_ < 1) {
     refuse(error_id::kTooDeep, fmt::format("brackets are nested deeper than {}", depth_max_));
@@ -65,6 +102,7 @@ bool JsonRecordReader::read_fields(TokenCursor& cursor, std::size_t start) {
     return true;
   }
   for (;;) {
+    if (read_common_fields(cursor)) return true;
     if (cursor.head() != '"') {
       refuse_syntax(cursor, start, "a field name in quotes");
       return false;
@@ -77,7 +115,7 @@ bool JsonRecordReader::read_fields(TokenCursor& cursor, std::size_t start) {
     }
     ++cursor.at;
     std::size_t index = expected_;
-    if (index < names_.size() && key == names_[index] && !key.empty()) {
+    if (index < names_.size() && names_[index].is(key)) {
       ++expected_;
     } else if (!find(key, index)) {
       refuse(error_id::kBadJson,

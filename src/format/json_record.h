@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "format/json_common_field.h"
 #include "format/json_field.h"
 #include "model/column_batch.h"
 #include "model/stream.h"
@@ -63,6 +64,21 @@ class JsonRecordReader {
 
  private:
   static constexpr std::size_t kNoColumn = ~std::size_t{0};
+  /// A column's name, ready for the comparison with the raw bytes of a key.
+  struct Name {
+    std::string_view text;
+    ShortText words;
+    [[nodiscard]] bool is(std::string_view key) const {
+      if (key.size() != text.size() || key.empty()) return false;
+      return key.size() <= ShortText::kBytesMax ? ShortText::load(key.data(), key.size()) == words
+                                                : key == text;
+    }
+  };
+
+  /// As many fields as come in the order of the columns, without blanks, and in a common form.
+  /// True: the object ended with them. False: the cursor stands at the field that needs the full
+  /// rules.
+  bool read_common_fields(TokenCursor& cursor);
   bool read_fields(TokenCursor& cursor, std::size_t start);
   bool read_value(TokenCursor& cursor, std::size_t start, std::size_t index);
   bool check_scalar(const TokenCursor& cursor);
@@ -76,8 +92,7 @@ class JsonRecordReader {
   const StreamDefinition& stream_;
   ColumnBatch& batch_;
   std::uint32_t depth_max_;
-  std::vector<std::string_view>
-      names_;  // as in the stream; empty where a fast comparison is not allowed
+  std::vector<Name> names_;             // of the columns, in their order
   std::vector<std::uint32_t> by_name_;  // made at the first search
   std::size_t row_;           // the row that is being filled: a column with more rows has its value
   std::size_t expected_ = 0;  // the column that the next key should name

@@ -82,8 +82,7 @@ double nearest_double(std::string_view token, const JsonNumber& number) {
   static constexpr std::array<double, 23> kPowers = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                                      1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                                      1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-  if (number.digits <= 19 && number.mantissa <= std::uint64_t{1} << 53 && number.exponent >= -22 &&
-      number.exponent <= 22) {
+  if (number.is_exact_double()) {
     auto value = static_cast<double>(number.mantissa);
     if (number.exponent < 0) {
       value /= kPowers[static_cast<std::size_t>(-number.exponent)];

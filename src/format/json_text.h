@@ -17,6 +17,11 @@ struct JsonNumber {
   std::uint32_t digits = 0;  // of the mantissa, leading zeros not counted
   bool negative = false;
   bool plain = true;  // neither fraction nor exponent
+
+  /// The double is mantissa * 10^exponent with both factors exact doubles.
+  [[nodiscard]] bool is_exact_double() const {
+    return digits <= 19 && mantissa <= std::uint64_t{1} << 53 && exponent >= -22 && exponent <= 22;
+  }
 };
 
 /// False where `token` is not a JSON number.
