@@ -4,6 +4,10 @@
 
 namespace millrace::speed {
 
+namespace {
+constexpr std::int64_t kRateWindowUs = 1'000'000;
+}
+
 StreamState::StreamState(StreamDefinition definition, const TailOptions& options,
                          std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit, Position lake_end)
     : definition_(std::move(definition)),
@@ -28,6 +32,15 @@ void StreamState::apply(std::vector<TailEntry> entries) {
     batches.push_back(batch);
   }
   for (const auto& view : views_) view->apply(batches, applied_);
+  if (!entries.empty()) {
+    const std::int64_t now_us = entries.front().applied_us;
+    if (now_us - rate_window_us_ >= kRateWindowUs) {
+      rate_ = rate_window_us_ == 0 ? 0 : static_cast<double>(rate_rows_) * 1e6 / static_cast<double>(now_us - rate_window_us_);
+      rate_window_us_ = now_us;
+      rate_rows_ = 0;
+    }
+    for (const auto& entry : entries) rate_rows_ += entry.rows;
+  }
   for (auto& entry : entries) {
     if (rows_since_edge_ == 0) oldest_unedged_us_ = entry.applied_us;
     rows_since_edge_ += entry.rows;
@@ -145,6 +158,11 @@ Position StreamState::applied() const {
 std::uint64_t StreamState::tail_rows() const {
   const MutexLock lock(mutex_);
   return tail_rows_;
+}
+
+double StreamState::rate(std::int64_t now_us) const {
+  const MutexLock lock(mutex_);
+  return now_us - rate_window_us_ > 3 * kRateWindowUs ? 0 : rate_;
 }
 
 std::int64_t StreamState::unedged_age_us(std::int64_t now_us) const {

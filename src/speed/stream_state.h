@@ -99,6 +99,8 @@ class StreamState {
   Snapshot snapshot(const std::function<void()>& also = {}) const;
   [[nodiscard]] Position applied() const;
   [[nodiscard]] std::uint64_t tail_rows() const;
+  /// Events per second over the last full second or more; 0 where nothing came for a while.
+  [[nodiscard]] double rate(std::int64_t now_us) const;
   /// Age of the oldest event that no edge covers yet; 0 where there is none.
   [[nodiscard]] std::int64_t unedged_age_us(std::int64_t now_us) const;
 
@@ -120,6 +122,9 @@ class StreamState {
   bool checkpoint_wanted_ GUARDED_BY(mutex_) = false;
   std::int64_t oldest_unedged_us_ GUARDED_BY(mutex_) = 0;
   std::uint64_t tail_rows_ GUARDED_BY(mutex_) = 0;
+  std::int64_t rate_window_us_ GUARDED_BY(mutex_) = 0;  // start of the window that is being counted
+  std::uint64_t rate_rows_ GUARDED_BY(mutex_) = 0;
+  double rate_ GUARDED_BY(mutex_) = 0;
   std::vector<std::shared_ptr<ViewState>> views_ GUARDED_BY(mutex_);
 };
 

@@ -135,6 +135,35 @@ Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) c
   return out;
 }
 
+Result<Coverage> ViewState::collect(std::string_view prefix, view::GroupTable& merged) const {
+  std::shared_ptr<const view::StateRun> base;
+  std::shared_ptr<const view::GroupTable> frozen;
+  Coverage coverage;
+  std::string state;
+  Status status;
+  const auto add_matching = [&](const view::GroupTable& table) {
+    table.for_each_key([&](std::string_view key) {
+      if (!status || !key.starts_with(prefix)) return;
+      state.clear();
+      if (table.find_state(key, state)) status = merged.merge_state(key, state);
+    });
+  };
+  {
+    const MutexLock lock(mutex_);
+    MR_RETURN_IF_ERROR(usable_locked());
+    base = base_;
+    frozen = frozen_;
+    coverage = coverage_locked();
+    add_matching(active_);
+  }
+  if (frozen != nullptr) add_matching(*frozen);
+  MR_RETURN_IF_ERROR(status);
+  for (std::size_t i = base->lower_bound(prefix); i < base->entries() && base->entry(i).key.starts_with(prefix); ++i) {
+    MR_RETURN_IF_ERROR(merged.merge_state(base->entry(i).key, base->entry(i).state));
+  }
+  return coverage;
+}
+
 std::optional<CheckpointDraft> ViewState::checkpoint(CommitNumber commit) const {
   const MutexLock lock(mutex_);
   if (phase_ != ViewPhase::kLive || frozen_ != nullptr) return std::nullopt;

@@ -97,6 +97,10 @@ class ViewState {
   /// The merged rows of some encoded keys. Microseconds each; no SQL.
   Result<Lookup> lookup(std::span<const std::string> keys) const;
 
+  /// Adds the merged states of all groups whose encoded key begins with `prefix` to `merged`. The lock is held for
+  /// one walk over the delta's keys: for a whole view take snapshot().
+  Result<Coverage> collect(std::string_view prefix, view::GroupTable& merged) const;
+
   /// A copy of the delta for a checkpoint at `commit`, whose end is the present delta_end; none while a batch run
   /// holds a frozen segment, or before the view lives.
   [[nodiscard]] std::optional<CheckpointDraft> checkpoint(CommitNumber commit) const;

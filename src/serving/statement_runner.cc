@@ -1,0 +1,477 @@
+#include "serving/statement_runner.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "runtime/clock.h"
+#include "serving/view_reader.h"
+#include "sql/allow_list.h"
+#include "sql/syntax.h"
+
+namespace millrace::serving {
+
+namespace {
+
+bool same_name(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) {
+    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+  });
+}
+
+StatementResult done(std::string command) {
+  StatementResult result;
+  result.command = std::move(command);
+  return result;
+}
+
+/// Builds the rows of SHOW and DESCRIBE.
+class Rows {
+ public:
+  explicit Rows(std::vector<Column> columns) : columns_(std::move(columns)) {
+    std::vector<Type> types;
+    for (const auto& column : columns_) types.push_back(column.type);
+    batch_ = std::make_shared<ColumnBatch>(types);
+  }
+  Rows& text(std::string_view value) {
+    batch_->column(next_++).push_string(value, batch_->arena());
+    return *this;
+  }
+  Rows& number(std::uint64_t value) {
+    batch_->column(next_++).push(static_cast<std::int64_t>(value));
+    return *this;
+  }
+  Rows& null() {
+    batch_->column(next_++).push_null();
+    return *this;
+  }
+  void end() {
+    next_ = 0;
+    ++rows_;
+  }
+  StatementResult result(std::string command) && {
+    StatementResult out;
+    out.command = std::move(command);
+    out.columns = std::move(columns_);
+    out.rows = rows_;
+    if (rows_ != 0) out.batches.push_back(std::move(batch_));
+    return out;
+  }
+
+ private:
+  std::vector<Column> columns_;
+  std::shared_ptr<ColumnBatch> batch_;
+  std::size_t next_ = 0;
+  std::uint64_t rows_ = 0;
+};
+
+constexpr Type kText{TypeKind::kVarchar};
+constexpr Type kNumber{TypeKind::kBigInt};
+
+std::string_view phase_name(speed::ViewPhase phase) {
+  switch (phase) {
+    case speed::ViewPhase::kBuilding: return "building";
+    case speed::ViewPhase::kLive: return "live";
+    case speed::ViewPhase::kFailed: return "failed";
+  }
+  return "failed";
+}
+
+/// Places in a view's SELECT count from the start of the whole statement.
+Error placed_behind(Error error, TextPlace start) {
+  if (error.place.line == 0) return error;
+  if (error.place.line == 1) error.place.column += start.column - 1;
+  error.place.line += start.line - 1;
+  return error;
+}
+
+}  // namespace
+
+StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
+                                 speed::SpeedLayer& speed, sql::Database& speed_database, sql::QueryWorkers& workers,
+                                 BatchScheduler& batch, StatementOptions options)
+    : catalog_(catalog),
+      log_(log),
+      lake_(lake),
+      speed_(speed),
+      speed_database_(speed_database),
+      workers_(workers),
+      batch_(batch),
+      options_(options) {}
+
+Result<StatementResult> StatementRunner::run(std::string_view sql) {
+  MR_TRY(const auto statement, sql::parse_statement(sql));
+  return std::visit(
+      [&](const auto& parsed) -> Result<StatementResult> {
+        using T = std::decay_t<decltype(parsed)>;
+        if constexpr (std::is_same_v<T, sql::Select>) {
+          return select(parsed.text, options_.rows_max);
+        } else if constexpr (std::is_same_v<T, sql::Show>) {
+          return show(parsed);
+        } else if constexpr (std::is_same_v<T, sql::Describe>) {
+          return describe(parsed);
+        } else {
+          const MutexLock lock(definitions_);
+          if constexpr (std::is_same_v<T, sql::CreateStream>) {
+            return create_stream(parsed);
+          } else if constexpr (std::is_same_v<T, sql::CreateView>) {
+            return parsed.materialized ? create_materialized_view(parsed) : create_view(parsed);
+          } else {
+            return drop(parsed);
+          }
+        }
+      },
+      statement);
+}
+
+std::string StatementRunner::resolve(std::string_view name) const {
+  if (const auto stream = catalog_.find_stream(name)) return stream->name;
+  if (const auto view = catalog_.find_view(name)) return view->name;
+  return {};
+}
+
+Status StatementRunner::check_name_is_free(std::string_view name) const {
+  if (const std::string taken = resolve(name); !taken.empty()) {
+    return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists, "{} exists already", taken);
+  }
+  return {};
+}
+
+Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& statement) {
+  if (statement.if_not_exists && catalog_.find_stream(statement.definition.name)) return done("CREATE STREAM");
+  MR_RETURN_IF_ERROR(check_name_is_free(statement.definition.name));
+  MR_TRY(const auto created, catalog_.create_stream(statement.definition));
+  if (created.quarantine) {
+    if (const auto quarantine = catalog_.stream(*created.quarantine)) {
+      speed_.add_stream(*quarantine, CommitNumber(0), Position(quarantine->partitions));
+    }
+  }
+  speed_.add_stream(created, CommitNumber(0), Position(created.partitions));
+  return done("CREATE STREAM");
+}
+
+Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(sql::Database& database,
+                                                                           const catalog::ViewRecord& record,
+                                                                           const StreamDefinition& stream) {
+  MR_TRY(const auto tree, sql::parse_select(record.select));
+  MR_TRY(auto compiled, view::compile_view(database, record.select, tree, stream));
+  MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, stream));
+  return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluator));
+}
+
+Result<StatementResult> StatementRunner::create_materialized_view(const sql::CreateView& statement) {
+  if (statement.if_not_exists && catalog_.find_view(statement.name)) return done("CREATE MATERIALIZED VIEW");
+  MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
+  const auto in_select = [&](Error error) { return placed_behind(std::move(error), statement.select_place); };
+  auto tree = sql::parse_select(statement.select);
+  if (!tree) return std::unexpected(in_select(std::move(tree).error()));
+  auto allowed = sql::check_select(*tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
+                                   statement.select);
+  if (!allowed) return std::unexpected(in_select(std::move(allowed).error()));
+  if (allowed->tables.size() != 1) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
+                "a materialized view reads one stream, this SELECT reads {}; use CREATE VIEW for the rest",
+                allowed->tables.size());
+  }
+  const auto stream = catalog_.find_stream(*allowed->tables.begin());
+  if (!stream) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
+                "a materialized view reads a stream, and {} is a view; use CREATE VIEW", *allowed->tables.begin());
+  }
+  const auto state_of_stream = speed_.stream(stream->id);
+  MR_CHECK(state_of_stream != nullptr, "stream {} is in the catalog and does not live", stream->name);
+
+  catalog::ViewRecord record;
+  record.name = statement.name;
+  record.materialized = true;
+  record.stream = stream->id;
+  record.select = statement.select;
+  record.sql = statement.sql;
+  record.created_us = runtime::wall_us();
+  // Made once for its errors, before the catalog knows of it.
+  auto trial = make_view_state(speed_database_, record, *stream);
+  if (!trial) return std::unexpected(in_select(std::move(trial).error()));
+  MR_TRY(record, catalog_.create_view(record));
+  MR_TRY(const auto view, make_view_state(speed_database_, record, *stream));
+  bool building = false;
+  state_of_stream->add_view(view, [&](const speed::StreamState::EdgePoint& edge) {
+    building = edge.commit.value != 0;
+    if (building) {
+      view->start_building(edge.end);
+    } else {
+      catalog::Generation empty;
+      empty.view = record.id;
+      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan), edge.end, 0);
+    }
+  });
+  speed_.add_view(view);
+  if (building) batch_.request(false, "build");
+  return done("CREATE MATERIALIZED VIEW");
+}
+
+Result<StatementResult> StatementRunner::create_view(const sql::CreateView& statement) {
+  if (statement.if_not_exists && catalog_.find_view(statement.name)) return done("CREATE VIEW");
+  MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
+  // Read once with no rows, so that an unknown column is an error now and not at the first use.
+  auto trial = select(statement.select, 0);
+  if (!trial) return std::unexpected(placed_behind(std::move(trial).error(), statement.select_place));
+  catalog::ViewRecord record;
+  record.name = statement.name;
+  record.select = statement.select;
+  record.sql = statement.sql;
+  record.created_us = runtime::wall_us();
+  MR_TRY(record, catalog_.create_view(record));
+  return done("CREATE VIEW");
+}
+
+std::vector<std::string> StatementRunner::readers_of(std::string_view name) const {
+  std::vector<std::string> readers;
+  for (const auto& view : catalog_.views()) {
+    const auto tree = sql::parse_select(view.select);
+    if (!tree) continue;
+    const auto allowed = sql::check_select(*tree, sql::Use::kAdHoc, [&](std::string_view other) { return resolve(other); });
+    if (!allowed) continue;
+    if (std::ranges::any_of(allowed->tables, [&](const auto& table) { return same_name(table, name); })) {
+      readers.push_back(view.name);
+    }
+  }
+  return readers;
+}
+
+Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
+  const std::string command = statement.kind == sql::ObjectKind::kStream             ? "DROP STREAM"
+                              : statement.kind == sql::ObjectKind::kMaterializedView ? "DROP MATERIALIZED VIEW"
+                                                                                     : "DROP VIEW";
+  const auto stream = catalog_.find_stream(statement.name);
+  const auto view = catalog_.find_view(statement.name);
+  const bool wants_stream = statement.kind == sql::ObjectKind::kStream;
+  if (wants_stream ? !stream : !view) {
+    if (statement.if_exists && !stream && !view) return done(command);
+    auto error = Error{.code = ErrorCode::kNotFound,
+                       .id = std::string(wants_stream ? error_id::kStreamNotFound : error_id::kViewNotFound),
+                       .message = fmt::format("there is no {} {}", wants_stream ? "stream" : "view", statement.name),
+                       .hint = {},
+                       .place = {}};
+    if (stream || view) error.hint = fmt::format("{} is a {}", statement.name, stream ? "stream" : "view");
+    return std::unexpected(std::move(error));
+  }
+  const bool wants_materialized = statement.kind == sql::ObjectKind::kMaterializedView;
+  if (view && view->materialized != wants_materialized) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kViewNotFound, "{} is a {}: use DROP {}", view->name,
+                view->materialized ? "materialized view" : "plain view",
+                view->materialized ? "MATERIALIZED VIEW" : "VIEW");
+  }
+  auto readers = readers_of(statement.name);
+  if (stream) {
+    for (auto& reader : readers_of(stream->name + std::string(kQuarantineSuffix))) readers.push_back(std::move(reader));
+  }
+  if (!readers.empty()) {
+    return fail(ErrorCode::kFailedPrecondition, error_id::kInUse, "{} is read by {}: drop that first", statement.name,
+                fmt::join(readers, ", "));
+  }
+  if (view) {
+    MR_RETURN_IF_ERROR(catalog_.drop_view(view->id));
+    if (view->materialized) {
+      if (const auto state = speed_.stream(view->stream)) state->remove_view(view->id);
+      speed_.remove_view(view->id);
+    }
+    return done(command);
+  }
+  if (!stream->quarantine) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kInUse, "{} belongs to its stream and goes with it",
+                stream->name);
+  }
+  MR_RETURN_IF_ERROR(catalog_.drop_stream(stream->id));
+  speed_.remove_stream(stream->id);
+  speed_.remove_stream(*stream->quarantine);
+  return done(command);
+}
+
+Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
+  if (statement.kind == sql::ObjectKind::kStream) {
+    Rows rows({{"name", kText}, {"partitions", kNumber}, {"events", kNumber}, {"in_lake", kNumber},
+               {"lake_commits", kNumber}, {"position", kText}, {"sql", kText}});
+    for (const auto& stream : speed_.streams()) {
+      const auto snapshot = lake_.snapshot(stream->definition().id);
+      const auto applied = stream->applied();
+      rows.text(stream->definition().name)
+          .number(stream->definition().partitions)
+          .number(applied.events())
+          .number(snapshot->end.events())
+          .number(snapshot->commits.size())
+          .text(applied.json())
+          .text(stream->definition().sql)
+          .end();
+    }
+    return std::move(rows).result("SHOW STREAMS");
+  }
+  Rows rows({{"name", kText}, {"kind", kText}, {"stream", kText}, {"state", kText}, {"generation", kNumber},
+             {"cut", kText}, {"delta_end", kText}, {"groups_in_generation", kNumber}, {"groups_in_delta", kNumber},
+             {"sql", kText}});
+  for (const auto& record : catalog_.views()) {
+    const auto view = record.materialized ? speed_.find_view(record.name) : nullptr;
+    if (view == nullptr) {
+      rows.text(record.name).text("view").null().text("live").null().null().null().null().null().text(record.sql).end();
+      continue;
+    }
+    const auto coverage = view->coverage();
+    const auto stream = catalog_.stream(record.stream);
+    rows.text(record.name)
+        .text("materialized")
+        .text(stream ? stream->name : "")
+        .text(phase_name(view->phase()))
+        .number(coverage.generation.value)
+        .text(coverage.cut.json())
+        .text(coverage.delta_end.json())
+        .number(view->base_groups())
+        .number(view->delta_groups())
+        .text(record.sql)
+        .end();
+  }
+  return std::move(rows).result("SHOW VIEWS");
+}
+
+Result<StatementResult> StatementRunner::describe(const sql::Describe& statement) {
+  std::vector<Column> columns;
+  std::vector<std::string> roles;
+  if (const auto stream = catalog_.find_stream(statement.name)) {
+    columns = stream->columns;
+    roles.resize(columns.size());
+    if (stream->time_column) roles[*stream->time_column] = "time";
+    if (stream->key_column) {
+      auto& role = roles[*stream->key_column];
+      role += role.empty() ? "key" : ", key";
+    }
+  } else if (const auto view = speed_.find_view(statement.name)) {
+    columns = columns_of(view->compiled());
+    for (const auto& output : view->compiled().outputs) {
+      roles.emplace_back(output.kind == view::OutputKind::kKey ? "key" : "");
+    }
+  } else if (const auto plain = catalog_.find_view(statement.name)) {
+    MR_TRY(auto read, select(plain->select, 0));
+    columns = std::move(read.columns);
+    roles.resize(columns.size());
+  } else {
+    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "there is no stream or view {}", statement.name);
+  }
+  Rows rows({{"column", kText}, {"type", kText}, {"role", kText}});
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    rows.text(columns[i].name).text(columns[i].type.sql()).text(roles[i]).end();
+  }
+  return std::move(rows).result("DESCRIBE");
+}
+
+std::uint64_t StatementRunner::quarantined(const StreamDefinition& stream) const {
+  if (!stream.quarantine) return 0;
+  const auto state = speed_.stream(*stream.quarantine);
+  return state == nullptr ? 0 : state->applied().events();
+}
+
+SourceCoverage StatementRunner::source_of(const speed::ViewState& view, const speed::Coverage& coverage) const {
+  const auto stream = catalog_.stream(view.record().stream);
+  return {view.record().name, false, coverage, coverage.skipped_rows + (stream ? quarantined(*stream) : 0)};
+}
+
+Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_columns, sql::Query& query,
+                                   std::vector<SourceCoverage>& sources) {
+  const auto state = speed_.stream(stream.id);
+  if (state == nullptr) {
+    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "stream {} was dropped", stream.name);
+  }
+  constexpr int kTries = 5;
+  for (int attempt = 1;; ++attempt) {
+    std::shared_ptr<const lake::LakeSnapshot> lake;
+    const auto snapshot = state->snapshot([&] { lake = lake_.snapshot(stream.id); });
+    sql::QueryRelation relation{
+        .name = stream.name, .columns = stream.columns, .hidden_columns = hidden_columns, .lake_files = {}, .tail = {}, .rows = {}};
+    for (const auto& commit : lake->commits) {
+      for (const auto& file : commit.files) {
+        MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
+        relation.lake_files.push_back(lake_.path(stream.id, file));
+      }
+    }
+    Status loaded;
+    for (const auto& entry : snapshot.tail) {
+      // The lake may be one commit ahead of the tail: those events are read from the lake.
+      if (entry.batch.base_offset < lake->end.end(entry.batch.partition)) continue;
+      auto batch = ingest::load_tail_entry(log_, stream, entry);
+      if (!batch) {
+        loaded = std::unexpected(std::move(batch).error());
+        break;
+      }
+      relation.tail.push_back(std::move(*batch));
+    }
+    // The log may let a part go between the snapshot and the read, when the lake has it: look again.
+    if (!loaded && loaded.error().code == ErrorCode::kNotFound && attempt < kTries) continue;
+    MR_RETURN_IF_ERROR(loaded);
+    speed::Coverage coverage;
+    coverage.generation = GenerationNumber(lake->last().value);
+    coverage.cut_commit = lake->last();
+    coverage.cut = lake->end;
+    coverage.delta_end = snapshot.applied;
+    sources.push_back({stream.name, true, std::move(coverage), quarantined(stream)});
+    query.relations.push_back(std::move(relation));
+    return {};
+  }
+}
+
+Status StatementRunner::add_relation(const std::string& name, bool hidden_columns, sql::Query& query,
+                                     std::vector<SourceCoverage>& sources, std::vector<std::string>& seen) {
+  if (std::ranges::find(seen, name) != seen.end()) return {};
+  seen.push_back(name);
+  if (const auto stream = catalog_.find_stream(name)) return add_stream(*stream, hidden_columns, query, sources);
+  if (const auto view = speed_.find_view(name)) {
+    MR_TRY(auto read, read_all(*view));
+    sources.push_back(source_of(*view, read.coverage));
+    query.relations.push_back({.name = view->record().name,
+                               .columns = columns_of(view->compiled()),
+                               .hidden_columns = false,
+                               .lake_files = {},
+                               .tail = {},
+                               .rows = {std::move(read.rows)}});
+    return {};
+  }
+  const auto plain = catalog_.find_view(name);
+  if (!plain) return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "there is no stream or view {}", name);
+  MR_TRY(const auto tree, sql::parse_select(plain->select));
+  MR_TRY(const auto allowed,
+         sql::check_select(tree, sql::Use::kAdHoc, [&](std::string_view other) { return resolve(other); }));
+  const bool hidden = std::ranges::any_of(allowed.columns, [](const std::string& column) {
+    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) || same_name(column, kArrivalColumn);
+  });
+  for (const auto& table : allowed.tables) {
+    MR_RETURN_IF_ERROR(add_relation(table, hidden_columns || hidden, query, sources, seen));
+  }
+  MR_TRY(auto text, sql::select_text(tree));
+  query.views.push_back({plain->name, std::move(text)});
+  return {};
+}
+
+Result<StatementResult> StatementRunner::select(std::string_view text, std::uint64_t rows_max) {
+  const std::int64_t started = runtime::monotonic_us();
+  MR_TRY(const auto tree, sql::parse_select(text));
+  MR_TRY(const auto allowed,
+         sql::check_select(tree, sql::Use::kAdHoc, [&](std::string_view name) { return resolve(name); }, text));
+  sql::Query query;
+  MR_TRY(query.select, sql::select_text(tree));
+  query.rows_max = rows_max;
+  query.result_bytes_max = options_.result_bytes_max;
+  const bool hidden = std::ranges::any_of(allowed.columns, [](const std::string& column) {
+    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) || same_name(column, kArrivalColumn);
+  });
+  StatementResult out;
+  out.command = "SELECT";
+  std::vector<std::string> seen;
+  for (const auto& table : allowed.tables) {
+    MR_RETURN_IF_ERROR(add_relation(table, hidden, query, out.sources, seen));
+  }
+  const auto spent_ms = static_cast<std::uint64_t>((runtime::monotonic_us() - started) / 1000);
+  query.deadline_ms = options_.deadline_ms > spent_ms ? options_.deadline_ms - spent_ms : 1;
+  MR_TRY(auto result, workers_.run(query));
+  out.columns = std::move(result.columns);
+  out.batches = std::move(result.batches);
+  out.rows = result.rows;
+  out.truncated = result.truncated;
+  return out;
+}
+
+}  // namespace millrace::serving

@@ -1,0 +1,79 @@
+#include "serving/value_parser.h"
+
+#include <charconv>
+#include <limits>
+
+#include "model/value_text.h"
+
+namespace millrace::serving {
+
+namespace {
+
+template <class T>
+bool push_number(std::string_view text, ColumnVector& column) {
+  T value{};
+  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (code != std::errc() || stop != text.data() + text.size()) return false;
+  column.push(value);
+  return true;
+}
+
+template <class T>
+bool push_decimal(std::string_view text, ColumnVector& column) {
+  const auto value = parse_decimal(text, column.type().width, column.type().scale);
+  if (!value) return false;
+  column.push(static_cast<T>(*value));
+  return true;
+}
+
+template <class T, class Value>
+bool push_optional(const std::optional<Value>& value, ColumnVector& column) {
+  if (!value) return false;
+  column.push(static_cast<T>(*value));
+  return true;
+}
+
+bool push(std::string_view text, ColumnVector& column, Arena& arena) {
+  switch (column.type().kind) {
+    case TypeKind::kBoolean:
+      if (text != "true" && text != "false") return false;
+      column.push(static_cast<std::uint8_t>(text == "true"));
+      return true;
+    case TypeKind::kTinyInt: return push_number<std::int8_t>(text, column);
+    case TypeKind::kSmallInt: return push_number<std::int16_t>(text, column);
+    case TypeKind::kInteger: return push_number<std::int32_t>(text, column);
+    case TypeKind::kBigInt: return push_number<std::int64_t>(text, column);
+    case TypeKind::kUTinyInt: return push_number<std::uint8_t>(text, column);
+    case TypeKind::kUSmallInt: return push_number<std::uint16_t>(text, column);
+    case TypeKind::kUInteger: return push_number<std::uint32_t>(text, column);
+    case TypeKind::kUBigInt: return push_number<std::uint64_t>(text, column);
+    case TypeKind::kHugeInt: return push_optional<Int128>(parse_decimal(text, 38, 0), column);
+    case TypeKind::kFloat: return push_number<float>(text, column);
+    case TypeKind::kDouble: return push_number<double>(text, column);
+    case TypeKind::kDecimal:
+      switch (column.type().physical()) {
+        case PhysicalType::kInt16: return push_decimal<std::int16_t>(text, column);
+        case PhysicalType::kInt32: return push_decimal<std::int32_t>(text, column);
+        case PhysicalType::kInt64: return push_decimal<std::int64_t>(text, column);
+        default: return push_decimal<Int128>(text, column);
+      }
+    case TypeKind::kVarchar:
+    case TypeKind::kBlob:
+    case TypeKind::kJson: column.push_string(text, arena); return true;
+    case TypeKind::kTimestamp:
+    case TypeKind::kTimestampTz: return push_optional<std::int64_t>(parse_timestamp(text), column);
+    case TypeKind::kDate: return push_optional<std::int32_t>(parse_date(text), column);
+    case TypeKind::kUuid: return push_optional<Int128>(parse_uuid(text), column);
+  }
+  return false;
+}
+
+}  // namespace
+
+Status push_parsed(std::string_view text, ColumnVector& column, Arena& arena) {
+  if (push(text, column, arena)) return {};
+  return fail(ErrorCode::kInvalidArgument, error_id::kBadValue, "'{}' is not a {}", text.substr(0, 64),
+              column.type().sql());
+}
+
+}  // namespace millrace::serving

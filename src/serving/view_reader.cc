@@ -1,0 +1,192 @@
+#include "serving/view_reader.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "serving/value_parser.h"
+#include "view/key_codec.h"
+
+namespace millrace::serving {
+
+namespace {
+
+std::vector<Type> types_of(const view::CompiledView& view) {
+  std::vector<Type> types;
+  for (const auto& output : view.outputs) types.push_back(output.type);
+  return types;
+}
+
+/// SQL answers an aggregate without GROUP BY with one row also where there is no event.
+void push_empty_row(const view::CompiledView& view, ColumnBatch& rows) {
+  for (std::size_t i = 0; i < view.outputs.size(); ++i) {
+    if (view.outputs[i].kind == view::OutputKind::kCount) {
+      rows.column(i).push<std::int64_t>(0);
+    } else {
+      rows.column(i).push_null();
+    }
+  }
+}
+
+Result<std::shared_ptr<ColumnBatch>> finalize_all(const speed::ViewState& view, const view::GroupTable& groups) {
+  const auto& compiled = view.compiled();
+  auto rows = std::make_shared<ColumnBatch>(types_of(compiled));
+  auto status = groups.finalize(compiled.outputs, true, *rows);
+  if (!status) return std::unexpected(std::move(status).error().within("view {}", view.record().name));
+  if (compiled.plan.keys.empty() && groups.groups() == 0) push_empty_row(compiled, *rows);
+  return rows;
+}
+
+/// A condition on one column: its value as the key codec writes it, so that equality is equality of bytes for every
+/// type.
+struct BoundCondition {
+  std::size_t output = 0;
+  std::string encoded;
+};
+
+Result<BoundCondition> bind(const speed::ViewState& view, const ViewRequest::Equal& equal) {
+  const auto& outputs = view.compiled().outputs;
+  const auto output = view.compiled().find_output(equal.column);
+  if (!output) {
+    std::vector<std::string> names;
+    for (const auto& column : outputs) names.push_back(column.name);
+    return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
+                                 .id = std::string(error_id::kColumnNotFound),
+                                 .message = fmt::format("view {} has no column {}", view.record().name, equal.column),
+                                 .hint = fmt::format("its columns are {}", fmt::join(names, ", ")),
+                                 .place = {}});
+  }
+  const Type type = outputs[*output].type;
+  ColumnBatch value(std::span(&type, 1));
+  auto parsed = push_parsed(equal.value, value.column(0), value.arena());
+  if (!parsed) return std::unexpected(std::move(parsed).error().within("{}", equal.column));
+  BoundCondition bound{*output, {}};
+  const ColumnView views[] = {value.column(0).view()};
+  view::encode_key(views, 0, bound.encoded);
+  return bound;
+}
+
+bool matches(const ColumnBatch& rows, std::size_t row, std::span<const BoundCondition> conditions) {
+  std::string encoded;
+  return std::ranges::all_of(conditions, [&](const BoundCondition& condition) {
+    encoded.clear();
+    const ColumnView column[] = {rows.column(condition.output).view()};
+    view::encode_key(column, row, encoded);
+    return encoded == condition.encoded;
+  });
+}
+
+/// Row numbers in the asked order; NULLs last, as in DuckDB, whatever the direction.
+std::vector<std::uint32_t> ordered_rows(const speed::ViewState& view, const ColumnBatch& rows,
+                                        std::vector<std::uint32_t> selected, std::span<const ViewRequest::Order> order,
+                                        std::uint64_t limit) {
+  struct SortKey {
+    bool null;
+    std::string bytes;
+  };
+  std::vector<std::vector<SortKey>> keys(order.size());
+  std::vector<bool> descending;
+  for (std::size_t o = 0; o < order.size(); ++o) {
+    const ColumnView column[] = {rows.column(*view.compiled().find_output(order[o].column)).view()};
+    keys[o].resize(rows.rows());
+    for (const auto row : selected) {
+      keys[o][row].null = !column[0].valid(row);
+      view::encode_key(column, row, keys[o][row].bytes);
+    }
+    descending.push_back(order[o].descending);
+  }
+  const auto before = [&](std::uint32_t a, std::uint32_t b) {
+    for (std::size_t o = 0; o < keys.size(); ++o) {
+      const auto& left = keys[o][a];
+      const auto& right = keys[o][b];
+      if (left.null != right.null) return right.null;
+      if (left.bytes != right.bytes) return (left.bytes < right.bytes) != descending[o];
+    }
+    return a < b;
+  };
+  const auto wanted = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(limit, selected.size()));
+  std::partial_sort(selected.begin(), selected.begin() + wanted, selected.end(), before);
+  return selected;
+}
+
+}  // namespace
+
+std::vector<Column> columns_of(const view::CompiledView& view) {
+  std::vector<Column> columns;
+  for (const auto& output : view.outputs) columns.push_back({output.name, output.type});
+  return columns;
+}
+
+Result<ViewRows> read_all(const speed::ViewState& view) {
+  MR_TRY(const auto snapshot, view.snapshot());
+  view::GroupTable merged = *snapshot.active;
+  if (snapshot.frozen != nullptr) merged.merge(*snapshot.frozen);
+  for (std::size_t i = 0; i < snapshot.base->entries(); ++i) {
+    const auto entry = snapshot.base->entry(i);
+    MR_RETURN_IF_ERROR(merged.merge_state(entry.key, entry.state));
+  }
+  MR_TRY(auto rows, finalize_all(view, merged));
+  return ViewRows{std::move(rows), snapshot.coverage, false};
+}
+
+Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& request) {
+  const auto& compiled = view.compiled();
+  std::vector<BoundCondition> conditions;
+  for (const auto& equal : request.where) {
+    MR_TRY(auto bound, bind(view, equal));
+    conditions.push_back(std::move(bound));
+  }
+  for (const auto& order : request.order) {
+    if (!compiled.find_output(order.column)) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kColumnNotFound, "order: view {} has no column {}",
+                  view.record().name, order.column);
+    }
+  }
+  // The conditions on the first key columns are a prefix of the encoded key; those on all of them are the key.
+  std::string prefix;
+  std::size_t covered = 0;
+  for (; covered < compiled.plan.keys.size(); ++covered) {
+    const auto output = compiled.output_of_key(covered);
+    const auto found = std::ranges::find_if(conditions, [&](const auto& c) { return output && c.output == *output; });
+    if (found == conditions.end()) break;
+    prefix += found->encoded;
+  }
+  ViewRows out;
+  std::shared_ptr<const ColumnBatch> all;
+  if (!compiled.plan.keys.empty() && covered == compiled.plan.keys.size()) {
+    MR_TRY(auto found, view.lookup(std::span(&prefix, 1)));
+    out.coverage = found.coverage;
+    if (conditions.size() == covered && request.limit > 0) {
+      out.rows = std::move(found.rows);
+      return out;
+    }
+    all = std::move(found.rows);
+  } else if (covered > 0) {
+    view::GroupTable groups(compiled.plan);
+    MR_TRY(out.coverage, view.collect(prefix, groups));
+    MR_TRY(all, finalize_all(view, groups));
+  } else {
+    MR_TRY(auto whole, read_all(view));
+    out.coverage = std::move(whole.coverage);
+    all = std::move(whole.rows);
+  }
+
+  const std::size_t rows = all->rows();
+  if (conditions.empty() && request.order.empty() && rows <= request.limit) {
+    out.rows = std::move(all);
+    return out;
+  }
+  std::vector<std::uint32_t> selected;
+  for (std::size_t row = 0; row < rows; ++row) {
+    if (matches(*all, row, conditions)) selected.push_back(static_cast<std::uint32_t>(row));
+  }
+  if (!request.order.empty()) selected = ordered_rows(view, *all, std::move(selected), request.order, request.limit);
+  out.truncated = selected.size() > request.limit;
+  if (out.truncated) selected.resize(request.limit);
+  auto chosen = std::make_shared<ColumnBatch>(types_of(compiled));
+  const auto views = all->views();
+  chosen->append_rows({views, rows}, selected);
+  out.rows = std::move(chosen);
+  return out;
+}
+
+}  // namespace millrace::serving
