@@ -1,5 +1,5 @@
-// Files as the durable parts use them. Two implementations: the machine's own, and a simulated disk that
-// loses, tears and fails on purpose (runtime/simulated_file_system.h).
+// Files as the durable parts use them. Two implementations: the machine's own, and a simulated disk
+// that loses, tears and fails on purpose (runtime/simulated_file_system.h).
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@
 namespace millrace::runtime {
 
 /// An open file. Thread: reads on any thread, writes on one at a time.
-/// Errors: kDiskFailed (kUnavailable) where the system call failed, kDiskFull (kResourceExhausted) on ENOSPC.
+/// Errors: kDiskFailed (kUnavailable; kNotFound, kAlreadyExists) where the system call failed,
+/// kDiskFull (kResourceExhausted) on ENOSPC.
 class File {
  public:
   virtual ~File() = default;
@@ -27,6 +28,9 @@ class File {
   virtual Status sync_data() = 0;
   virtual Result<std::uint64_t> size() = 0;
   virtual Status truncate(std::uint64_t size) = 0;
+  /// Drops what the system keeps of the file in memory and may drop, so that the next read comes
+  /// from the device: after a failed sync the memory may show bytes that the device does not have.
+  virtual Status forget_cached() { return {}; }
 };
 
 enum class OpenMode { kRead, kReadWrite, kCreate /* read-write, must not exist */ };
@@ -49,8 +53,10 @@ class FileSystem {
 FileSystem& system_files();
 
 Result<std::string> read_file(FileSystem& files, const std::filesystem::path& path);
-/// Writes path + ".tmp", syncs it, renames it to `path`, syncs the directory: all or nothing, also at a crash.
-Status write_file_durably(FileSystem& files, const std::filesystem::path& path, std::string_view bytes);
+/// Writes path + ".tmp", syncs it, renames it to `path`, syncs the directory: all or nothing, also
+/// at a crash.
+Status write_file_durably(FileSystem& files, const std::filesystem::path& path,
+                          std::string_view bytes);
 
 /// An advisory lock on a folder, held until destroyed; also when the process is killed it goes.
 /// Errors: kFailedPrecondition (kLocked) with the owner's process id where another process has it.
