@@ -27,6 +27,8 @@ constexpr std::size_t kOutBytesMax = 256 * 1024;
 // The body of a refused request is read past, to keep the connection, up to this size.
 constexpr std::uint64_t kDiscardBytesMax = 1024 * 1024;
 constexpr std::size_t kRequestIdBytesMax = 128;
+// When the server stops, a client gets this long to close after its last answer.
+constexpr std::chrono::milliseconds kDrainLingerTime{100};
 
 Error request_error(ErrorCode code, std::string_view id, std::string message,
                     std::string hint = {}) {
@@ -95,6 +97,10 @@ void HttpConnection::advance() {
 void HttpConnection::drain() {
   if (closed_ || lingering_) return;
   if (reader_.between_requests()) {
+    if (front_ == back_ && sending_.empty()) {
+      close();
+      return;
+    }
     last_request_taken_ = true;
     if (front_ != back_) in_flight(back_ - 1).keep_alive = false;
   }
@@ -502,7 +508,8 @@ void HttpConnection::set_deadline() {
       deadline_ = from_now(options.write_time);
       break;
     case Phase::kLingering:
-      deadline_ = from_now(options.linger_time);
+      deadline_ = from_now(loop_.draining() ? std::min(options.linger_time, kDrainLingerTime)
+                                            : options.linger_time);
       break;
   }
 }
