@@ -2,8 +2,8 @@
 """Checks the documentation; run by ./dev docs.
 
 Every relative link in a *.md of the repository leads to a file (and, with #, to a heading of it), every
-`./dev x` is a command of ./dev, every `millrace x` is one that docs/reference/cli.md describes, and a
-decision record has at most 40 lines.
+`./dev x` is a command of ./dev, every `millrace x` is one that docs/reference/cli.md describes, the table of
+docs/reference/config.md has the keys of src/server/config.cc, and a decision record has at most 40 lines.
 """
 import pathlib
 import re
@@ -64,6 +64,13 @@ def main():
                 problems.append(f"{where}: millrace {command} is not described in docs/reference/cli.md")
         if page.parent.name == "decisions" and text.count("\n") > 40:
             problems.append(f"{where}: a decision record has at most 40 lines")
+    source, table = ROOT / "src/server/config.cc", ROOT / "docs/reference/config.md"
+    if source.exists():
+        keys = set(re.findall(r'\{"([a-z]+\.[a-z_]+)", &Config::', source.read_text()))
+        described = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", table.read_text(), re.MULTILINE))
+        for key in sorted(keys ^ described):
+            where = "docs/reference/config.md lacks" if key in keys else "src/server/config.cc lacks"
+            problems.append(f"{where} the key {key}")
     for problem in problems:
         print(problem)
     return 1 if problems else 0

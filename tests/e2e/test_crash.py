@@ -9,8 +9,10 @@ import time
 from harness import NoAnswer, expect
 from ledger import CLIENTS, STATEMENTS, Ledger
 
-# Small, so that lake commits, batch runs and new segments happen all the time.
+# Small, so that lake commits, batch runs, checkpoints and new segments happen all the time, and the tail is read
+# again from the log.
 BUSY = {
+    "speed": {"checkpoint_rows": 300, "tail_bytes_max": 16384},
     "log": {"segment_bytes": 131072},
     "lake": {"commit_rows": 400, "commit_interval_ms": 40},
     "batch": {"interval_ms": 60},

@@ -349,8 +349,8 @@ def test_configuration_errors_name_file_line_and_key(test):
         except StartFailed as failed:
             expect_equal(failed.exit_code, 2, f"the exit code of {text!r}: {failed.stderr}")
             expect("MR4007" in failed.stderr and "bad.yaml" in failed.stderr and all(word in failed.stderr for word in words), f"{text!r}: {failed.stderr}")
-    server = test.server(env={"MILLRACE_HTTP__BODY_BYTES_MAX": "1000"}, config={"http": {"body_bytes_max": 100000}}).start()
-    response = server.request("POST", "/v1/sql", b" " * 2000, {"Content-Type": JSON})
+    server = test.server(env={"MILLRACE_HTTP__BODY_BYTES_MAX": "2000"}, config={"http": {"body_bytes_max": 100000}}).start()
+    response = server.request("POST", "/v1/sql", b" " * 3000, {"Content-Type": JSON})
     expect_equal(response.status, 413, "a body above the environment's limit")
 
 
