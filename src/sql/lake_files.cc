@@ -142,11 +142,12 @@ Status scan_lake_files(Database& database, std::span<const std::filesystem::path
     return {};
   };
   const RowFunctionId id(handle.functions, receiver);
-  MR_TRY(const Prepared statement, prepare_sink(*connection, stage.stage_sql, id.id()));
+  MR_TRY(const Prepared statement,
+         prepare_sink(*connection, stage.stage_sql, id.id(), SinkResult::kSum));
   QueryRows rows;
   auto status = run_statement(handle, statement.get(), rows,
                               [&] { return cancel.load(std::memory_order_relaxed); });
-  if (status) status = check_sum(rows, seen);
+  if (status) status = check_rows(rows, SinkResult::kSum, seen);
   if (status) return {};
   if (cancel.load())
     return fail(ErrorCode::kCancelled, error_id::kSqlFailed, "the scan was cancelled");

@@ -231,7 +231,7 @@ void sink_rows(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector
       duckdb_scalar_function_set_error(info, status.error().message.c_str());
       return;
     }
-    std::fill_n(static_cast<std::int64_t*>(duckdb_vector_get_data(output)), rows, 1);
+    std::memset(duckdb_vector_get_data(output), 1, rows);
   });
 }
 
@@ -273,7 +273,7 @@ Result<std::shared_ptr<RowFunctions>> RowFunctions::install(duckdb_connection co
   duckdb_scalar_function_set_varargs(sink, any.get());
   duckdb_scalar_function_set_special_handling(sink);
   duckdb_scalar_function_set_volatile(sink);
-  duckdb_scalar_function_set_return_type(sink, bigint.get());
+  duckdb_scalar_function_set_return_type(sink, to_duckdb(Type{TypeKind::kUTinyInt}).get());
   duckdb_scalar_function_set_extra_info(sink, new std::shared_ptr<RowFunctions>(functions),
                                         destroy_shared<RowFunctions>);
   duckdb_scalar_function_set_bind(sink, sink_bind);

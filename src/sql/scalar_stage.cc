@@ -30,8 +30,8 @@ Result<std::unique_ptr<ScalarStage>> ScalarStage::prepare(Database& database,
   MR_RETURN_IF_ERROR(
       name_relation(*handle->connection, stream.name,
                     fmt::format("SELECT * FROM mr_source({})", handle->source_id->id())));
-  MR_TRY(handle->statement,
-         prepare_sink(*handle->connection, stage_sql, handle->receiver_id->id()));
+  MR_TRY(handle->statement, prepare_sink(*handle->connection, stage_sql, handle->receiver_id->id(),
+                                         SinkResult::kOnes));
   return std::unique_ptr<ScalarStage>(new ScalarStage(std::move(handle)));
 }
 
@@ -52,7 +52,7 @@ Status ScalarStage::run(std::span<const StreamBatch> batches, const RowSink& sin
   };
   QueryRows rows;
   auto status = run_statement(handle_->connection->handle(), handle_->statement.get(), false, rows);
-  if (status) status = check_sum(rows, seen);
+  if (status) status = check_rows(rows, SinkResult::kOnes, seen);
   handle_->source->parts.clear();
   handle_->receiver->receive = nullptr;
   if (!status) return std::unexpected(evaluation_error(std::move(status).error()));
