@@ -20,6 +20,7 @@ using BeastText = boost::beast::string_view;
 // One small buffer is all that an idle or slow connection costs.
 constexpr std::size_t kBufferBytes = 4096;
 constexpr std::size_t kChunkBufferBytes = 64 * 1024;
+constexpr std::size_t kChunkExtensionBytesMax = 256;
 // A body is given this much at once on the word of its Content-Length, and more only as bytes come.
 constexpr std::size_t kBodyReserveBytesMax = 1024 * 1024;
 
@@ -50,6 +51,11 @@ class HttpRequestReader::BeastParser final : public http::basic_parser<true> {
     refuse(400, ErrorCode::kInvalidArgument, error_id::kBadRequest, std::move(message), ec);
   }
 
+  void refuse_framing(error_code& ec) {
+    reader_.refuse_chunk_framing();
+    ec = http::error::bad_chunk;
+  }
+
   void on_request_impl(http::verb, BeastText method, BeastText target, int version,
                        error_code& ec) override {
     HttpHead& head = reader_.head_;
@@ -69,8 +75,12 @@ class HttpRequestReader::BeastParser final : public http::basic_parser<true> {
   }
 
   void on_field_impl(http::field field, BeastText name, BeastText value, error_code& ec) override {
-    // A trailer behind the last chunk: RFC 9112 section 7.1.2 lets us drop it.
-    if (header_done_) return;
+    if (header_done_) {
+      // A trailer behind the last chunk: RFC 9112 section 7.1.2 lets us drop it.
+      trailer_bytes_ += name.size() + value.size();
+      if (trailer_bytes_ > reader_.head_bytes_max_ / 2) refuse_framing(ec);
+      return;
+    }
     HttpHead& head = reader_.head_;
     const std::string_view text = text_of(value);
     switch (field) {
@@ -117,7 +127,12 @@ class HttpRequestReader::BeastParser final : public http::basic_parser<true> {
     head.content_bytes = content_length().value_or(0);
   }
 
-  void on_chunk_header_impl(std::uint64_t chunk_bytes, BeastText, error_code& ec) override {
+  void on_chunk_header_impl(std::uint64_t chunk_bytes, BeastText extensions,
+                            error_code& ec) override {
+    if (extensions.size() > kChunkExtensionBytesMax) {
+      refuse_framing(ec);
+      return;
+    }
     if (chunk_bytes > reader_.body_bytes_max_ - reader_.body_bytes_) {
       refuse(413, ErrorCode::kPayloadTooLarge, error_id::kBodyTooLarge,
              fmt::format("the body has more than {} bytes", reader_.body_bytes_max_), ec);
@@ -136,6 +151,7 @@ class HttpRequestReader::BeastParser final : public http::basic_parser<true> {
   HttpRequestReader& reader_;
   int hosts_ = 0;
   int lengths_ = 0;
+  std::size_t trailer_bytes_ = 0;
   bool header_done_ = false;
 };
 
@@ -248,11 +264,16 @@ HttpRequestReader::Step HttpRequestReader::refuse(int status, ErrorCode code, st
   return Step::kRefused;
 }
 
+HttpRequestReader::Step HttpRequestReader::refuse_chunk_framing() {
+  return refuse(431, ErrorCode::kResourceExhausted, error_id::kBadRequest,
+                "a chunk header or the trailer is too long");
+}
+
 HttpRequestReader::Step HttpRequestReader::read_head() {
   // RFC 9112 section 2.2: an empty line in front of a request is to be ignored.
   while (searched_ == 0 && buffered().starts_with("\r\n")) consume(2);
   const std::string_view text = buffered();
-  if (text.empty()) return Step::kNeedMore;
+  if (text.empty() || text == "\r") return Step::kNeedMore;
   if (text.front() != '\r' && (text.front() <= ' ' || text.front() > '~')) {
     return refuse(400, ErrorCode::kInvalidArgument, error_id::kBadRequest,
                   "this is not HTTP/1.1; TLS and HTTP/2 are not spoken on this port");
@@ -338,8 +359,7 @@ HttpRequestReader::Step HttpRequestReader::read_chunks() {
     }
     if (ec == http::error::need_more) {
       if (end_ - begin_ >= head_bytes_max_) {
-        return refuse(431, ErrorCode::kResourceExhausted, error_id::kBadRequest,
-                      "a chunk header or the trailer is too long");
+        return refuse_chunk_framing();
       }
       break;
     }

@@ -78,6 +78,7 @@ class HttpRequestReader {
   [[nodiscard]] std::string_view buffered() const;
   void consume(std::size_t bytes);
   Step refuse(int status, ErrorCode code, std::string_view id, std::string message);
+  Step refuse_chunk_framing();
   Step read_head();
   Step parse_head(std::size_t head_bytes);
   Step read_body();

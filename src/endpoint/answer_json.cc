@@ -1,0 +1,43 @@
+#include "endpoint/answer_json.h"
+
+#include "model/column_batch.h"
+
+namespace millrace::endpoint {
+
+void append_columns(std::string& out, std::span<const Column> columns) {
+  out += '[';
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    out += i == 0 ? "{\"name\":" : ",{\"name\":";
+    append_json_string(out, columns[i].name);
+    out += ",\"type\":\"";
+    out += columns[i].type.sql();
+    out += "\"}";
+  }
+  out += ']';
+}
+
+void append_rows(std::string& out, std::span<const std::shared_ptr<const ColumnBatch>> batches) {
+  out += '[';
+  bool first = true;
+  for (const auto& batch : batches) {
+    const auto views = batch->views();
+    for (std::size_t row = 0; row < batch->rows(); ++row) {
+      out += first ? "[" : ",[";
+      first = false;
+      for (std::size_t c = 0; c < views.size(); ++c) {
+        if (c != 0) out += ',';
+        append_json(out, views[c], row);
+      }
+      out += ']';
+    }
+  }
+  out += ']';
+}
+
+void append_coverage(std::string& out, const serving::SourceCoverage& source) {
+  out += fmt::format("{{\"generation\":{},\"cut\":{},\"delta_end\":{},\"quarantined\":{}}}",
+                     source.coverage.generation, source.coverage.cut.json(), source.coverage.delta_end.json(),
+                     source.quarantined);
+}
+
+}  // namespace millrace::endpoint

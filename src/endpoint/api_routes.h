@@ -1,0 +1,49 @@
+// The product's HTTP API (docs/reference/http.md): one function for each group of routes, all put into one router.
+// Handlers run on I/O threads: what may block goes to the pool with its Responder.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "batch/state_files.h"
+#include "catalog/catalog.h"
+#include "endpoint/http_metrics.h"
+#include "endpoint/http_router.h"
+#include "ingest/ingest.h"
+#include "ingest/lake_writer.h"
+#include "lake/lake.h"
+#include "log/commit_log.h"
+#include "runtime/worker_pool.h"
+#include "serving/batch_scheduler.h"
+#include "serving/statement_runner.h"
+#include "speed/speed_layer.h"
+
+namespace millrace::endpoint {
+
+/// What the routes call. All of it outlives the server that has the router.
+struct Services {
+  ingest::Ingest& ingest;
+  ingest::LakeWriter& lake_writer;
+  serving::StatementRunner& statements;
+  serving::BatchScheduler& batch;
+  speed::SpeedLayer& speed;
+  catalog::Catalog& catalog;
+  lake::Lake& lake;
+  log::CommitLog& log;
+  runtime::WorkerPool& pool;
+  /// The server's own counters, once it runs; null before.
+  std::function<const HttpMetrics*()> http_metrics;
+};
+
+[[nodiscard]] HttpRouter api_routes(const Services& services);
+
+void add_event_routes(HttpRouter& router, const Services& services);      // event_routes.cc
+void add_view_routes(HttpRouter& router, const Services& services);       // view_routes.cc
+void add_statement_routes(HttpRouter& router, const Services& services);  // statement_routes.cc
+void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
+void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
+
+/// Runs `work` on the pool and answers with what it gives, or with 429 at once where the pool is full.
+void answer_on_pool(runtime::WorkerPool& pool, Responder responder, std::function<HttpResponse()> work);
+
+}  // namespace millrace::endpoint

@@ -1,0 +1,170 @@
+// POST /v1/sql: any one statement. GET /v1/streams, /v1/views: what there is.
+#include <boost/json.hpp>
+
+#include "endpoint/answer_json.h"
+#include "endpoint/api_routes.h"
+#include "endpoint/problem.h"
+#include "model/column_batch.h"
+#include "runtime/clock.h"
+#include "serving/view_reader.h"
+
+namespace millrace::endpoint {
+
+namespace {
+
+Error bad_body(std::string message) {
+  return Error{.code = ErrorCode::kInvalidArgument,
+               .id = std::string(error_id::kBadRequest),
+               .message = std::move(message),
+               .hint = "send {\"sql\": \"SELECT ...\"} as application/json",
+               .place = {}};
+}
+
+Result<std::string> statement_of(const HttpRequest& request) {
+  boost::system::error_code failed;
+  const auto document = boost::json::parse(request.body.view(), failed);
+  if (failed) return std::unexpected(bad_body("the body is not JSON: " + failed.message()));
+  if (!document.is_object()) return std::unexpected(bad_body("the body is not an object"));
+  for (const auto& field : document.get_object()) {
+    if (field.key() != "sql") {
+      return std::unexpected(bad_body(fmt::format("the body has a field '{}' that means nothing", std::string_view(field.key()))));
+    }
+  }
+  const auto* sql = document.get_object().if_contains("sql");
+  if (sql == nullptr || !sql->is_string()) return std::unexpected(bad_body("the body has no text field 'sql'"));
+  return std::string(sql->get_string());
+}
+
+HttpResponse run_statement(serving::StatementRunner& statements, const std::string& sql) {
+  const auto result = statements.run(sql);
+  if (!result) return problem(result.error());
+  HttpResponse response;
+  std::string& out = response.body;
+  out += "{\"command\":";
+  append_json_string(out, result->command);
+  out += ",\"columns\":";
+  append_columns(out, result->columns);
+  out += ",\"rows\":";
+  append_rows(out, result->batches);
+  if (result->truncated) out += ",\"truncated\":true";
+  if (result->sources.size() == 1) {
+    out += ",\"coverage\":";
+    append_coverage(out, result->sources.front());
+  }
+  if (!result->sources.empty()) {
+    out += ",\"sources\":{";
+    for (std::size_t i = 0; i < result->sources.size(); ++i) {
+      if (i != 0) out += ',';
+      append_json_string(out, result->sources[i].name);
+      out += ':';
+      append_coverage(out, result->sources[i]);
+    }
+    out += '}';
+  }
+  out += '}';
+  return response;
+}
+
+void append_column_list(std::string& out, const std::vector<Column>& columns) {
+  out += ",\"columns\":";
+  append_columns(out, columns);
+}
+
+HttpResponse list_streams(const Services& services) {
+  HttpResponse response;
+  std::string& out = response.body;
+  out = "{\"streams\":[";
+  bool first = true;
+  for (const auto& stream : services.speed.streams()) {
+    const auto& definition = stream->definition();
+    const auto lake = services.lake.snapshot(definition.id);
+    out += first ? "{\"name\":" : ",{\"name\":";
+    first = false;
+    append_json_string(out, definition.name);
+    append_column_list(out, definition.columns);
+    if (definition.time_column) {
+      out += ",\"time\":";
+      append_json_string(out, definition.columns[*definition.time_column].name);
+    }
+    if (definition.key_column) {
+      out += ",\"key\":";
+      append_json_string(out, definition.columns[*definition.key_column].name);
+    }
+    out += fmt::format(
+        ",\"partitions\":{},\"position\":{},\"lake\":{{\"commit\":{},\"position\":{}}},\"tail_events\":{},"
+        "\"events_per_second\":{:.1f},\"quarantined\":{},\"sql\":",
+        definition.partitions, stream->applied().json(), lake->last(), lake->end.json(), stream->tail_rows(),
+        stream->rate(runtime::monotonic_us()), services.statements.quarantined(definition));
+    append_json_string(out, definition.sql);
+    out += '}';
+  }
+  out += "]}";
+  return response;
+}
+
+std::string_view phase_name(speed::ViewPhase phase) {
+  switch (phase) {
+    case speed::ViewPhase::kBuilding: return "building";
+    case speed::ViewPhase::kLive: return "live";
+    case speed::ViewPhase::kFailed: return "failed";
+  }
+  return "failed";
+}
+
+HttpResponse list_views(const Services& services) {
+  HttpResponse response;
+  std::string& out = response.body;
+  out = "{\"views\":[";
+  bool first = true;
+  for (const auto& record : services.catalog.views()) {
+    out += first ? "{\"name\":" : ",{\"name\":";
+    first = false;
+    append_json_string(out, record.name);
+    const auto view = record.materialized ? services.speed.find_view(record.name) : nullptr;
+    if (view == nullptr) {
+      out += ",\"kind\":\"view\",\"state\":\"live\"";
+    } else {
+      const auto stream = services.catalog.stream(record.stream);
+      out += ",\"kind\":\"materialized\",\"stream\":";
+      append_json_string(out, stream ? stream->name : "");
+      append_column_list(out, serving::columns_of(view->compiled()));
+      out += fmt::format(
+          ",\"state\":\"{}\",\"native\":{},\"groups_in_generation\":{},\"groups_in_delta\":{},\"delta_events\":{},"
+          "\"delta_bytes\":{},\"events_per_second\":{:.1f},\"coverage\":",
+          phase_name(view->phase()), view->is_native(), view->base_groups(), view->delta_groups(), view->delta_events(),
+          view->delta_bytes(),
+          stream ? services.speed.stream(stream->id)->rate(runtime::monotonic_us()) : 0.0);
+      append_coverage(out, services.statements.source_of(*view, view->coverage()));
+    }
+    out += ",\"sql\":";
+    append_json_string(out, record.sql);
+    out += '}';
+  }
+  out += "]}";
+  return response;
+}
+
+}  // namespace
+
+void add_statement_routes(HttpRouter& router, const Services& services) {
+  router.add(
+      "POST", "/v1/sql",
+      [&statements = services.statements, &pool = services.pool](const HttpRequest& request, Responder responder) {
+        auto sql = statement_of(request);
+        if (!sql) {
+          responder.respond(problem(sql.error()));
+          return;
+        }
+        answer_on_pool(pool, std::move(responder),
+                       [&statements, sql = std::move(*sql)] { return run_statement(statements, sql); });
+      },
+      {.body_bytes_max = std::uint64_t{1} << 20, .media_types = {"application/json"}, .gzip_answer = true});
+  router.add("GET", "/v1/streams", [services](const HttpRequest&, Responder responder) {
+    responder.respond(list_streams(services));
+  });
+  router.add("GET", "/v1/views", [services](const HttpRequest&, Responder responder) {
+    responder.respond(list_views(services));
+  });
+}
+
+}  // namespace millrace::endpoint
