@@ -34,7 +34,7 @@ target_include_directories(mr_duckdb SYSTEM INTERFACE ${CMAKE_BINARY_DIR}/includ
 
 add_library(mr_options INTERFACE)
 target_compile_options(mr_options INTERFACE
-  -Wall -Wextra -Wconversion -Wno-sign-conversion -Wshadow -Wthread-safety -Werror
+  -Wall -Wextra -Wconversion -Wno-sign-conversion -Wno-missing-designated-field-initializers -Wshadow -Wthread-safety -Werror
   -fno-omit-frame-pointer)
 target_compile_definitions(mr_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED

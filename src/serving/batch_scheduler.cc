@@ -60,6 +60,7 @@ void BatchScheduler::cancel() {
 BatchState BatchScheduler::state() const {
   const MutexLock lock(mutex_);
   BatchState out = state_;
+  out.pending = requested_.has_value();
   out.rows_total = progress_.rows_total;
   out.rows_done = progress_.rows_done;
   return out;
@@ -168,7 +169,12 @@ Status BatchScheduler::run_view(const StreamDefinition& stream, const speed::Str
 
   catalog::Generation generation;
   generation.view = view->record().id;
-  generation.number = GenerationNumber(before.generation.number.value + 1);
+  // The catalog may have newer ones than the view started from: those whose files were found damaged.
+  generation.number = before.generation.number;
+  for (const auto& other : catalog_.generations(view->record().id)) {
+    generation.number = std::max(generation.number, other.number);
+  }
+  ++generation.number.value;
   generation.cut_commit = edge.commit;
   generation.cut = edge.end;
   generation.events = edge.end.events();

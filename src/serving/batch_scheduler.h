@@ -43,6 +43,7 @@ struct BatchRunSummary {
 };
 
 struct BatchState {
+  bool pending = false;  // a run was asked for and has not begun
   bool running = false;
   BatchRunSummary current;
   std::string view;  // in work

@@ -58,8 +58,9 @@ void ViewState::restore(const catalog::Generation& generation, std::shared_ptr<c
   phase_ = ViewPhase::kLive;
 }
 
-void ViewState::start_building(const Position& start) {
+void ViewState::start_building(const Position& start, GenerationNumber last) {
   const MutexLock lock(mutex_);
+  generation_.number = last;
   delta_end_ = start;
   phase_ = ViewPhase::kBuilding;
 }

@@ -74,8 +74,8 @@ class ViewState {
   /// Before the first apply(): the generation and the delta as they were found at the start.
   void restore(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base,
                view::GroupTable delta, const Position& delta_end, std::uint64_t skipped_rows);
-  /// Before the first apply(): nothing is known before `start`; a full run makes the first generation.
-  void start_building(const Position& start);
+  /// Before the first apply(): nothing is known before `start`; a full run makes the next generation after `last`.
+  void start_building(const Position& start, GenerationNumber last = {});
   void fail(Error error);
 
   [[nodiscard]] ViewPhase phase() const;

@@ -1,0 +1,38 @@
+// At the start: the log's tail back into columns and views. Record batches are gathered, decoded by several threads,
+// and applied in log order, as they were the first time.
+// Thread: one. Errors: kDataLoss where a record of the log does not decode.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "log/commit_log.h"
+#include "speed/speed_layer.h"
+
+namespace millrace::ingest {
+
+class Replay {
+ public:
+  Replay(speed::SpeedLayer& speed, std::uint32_t threads) : speed_(speed), threads_(threads) {}
+
+  /// Takes a batch as the log's recovery visits it. Those of dropped streams are passed over.
+  Status add(const log::RecoveredBatch& batch);
+  /// Applies what is still gathered.
+  Status finish();
+  [[nodiscard]] std::uint64_t records() const { return records_; }
+
+ private:
+  struct Gathered {
+    std::shared_ptr<speed::StreamState> stream;
+    log::RecoveredBatch batch;  // its bytes lie in `bytes`
+    std::string bytes;
+  };
+  speed::SpeedLayer& speed_;
+  const std::uint32_t threads_;
+  std::vector<Gathered> gathered_;
+  std::uint64_t gathered_bytes_ = 0;
+  std::uint64_t records_ = 0;
+};
+
+}  // namespace millrace::ingest

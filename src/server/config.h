@@ -1,0 +1,57 @@
+// Infrastructure configuration: defaults < millrace.yaml < environment (MILLRACE_SECTION__KEY) < flags. One table of
+// keys, with unit, default and bounds; config/default.yaml shows it (a test compares).
+// Errors: kInvalidArgument (kBadConfig) with file:line:column, the key, and what is allowed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace millrace::server {
+
+struct Config {
+  std::uint64_t log_segment_bytes = 0;
+  std::uint64_t log_commit_bytes_max = 0;
+  std::uint64_t log_queue_bytes_max = 0;
+  std::uint64_t lake_commit_rows = 0;
+  std::uint64_t lake_commit_interval_ms = 0;
+  std::uint64_t batch_interval_ms = 0;
+  std::uint64_t batch_memory_bytes_max = 0;
+  std::uint64_t speed_delta_bytes_max = 0;
+  std::uint64_t speed_tail_bytes_max = 0;
+  std::uint64_t speed_checkpoint_rows = 0;
+  std::uint64_t http_body_bytes_max = 0;
+  std::uint64_t http_connections_max = 0;
+  std::uint64_t http_threads = 0;
+  std::uint64_t ingest_record_bytes_max = 0;
+  std::uint64_t ingest_depth_max = 0;
+  std::uint64_t sql_deadline_ms = 0;
+  std::uint64_t sql_memory_bytes_max = 0;
+  std::uint64_t sql_rows_max = 0;
+  std::uint64_t sql_workers = 0;
+
+  /// Every key at its default.
+  Config();
+};
+
+struct ConfigKey {
+  std::string_view name;  // "log.segment_bytes"
+  std::uint64_t Config::* value;
+  std::uint64_t default_value;
+  std::uint64_t min;
+  std::uint64_t max;
+  std::string_view what;
+};
+[[nodiscard]] const std::vector<ConfigKey>& config_keys();
+
+/// Reads a YAML file over what `config` has.
+Status read_config_file(const std::filesystem::path& path, Config& config);
+/// Takes "MILLRACE_LOG__SEGMENT_BYTES=65536" and the like from an environment block (as `environ`). Other variables
+/// that begin with MILLRACE_ and hold a double underscore are errors.
+Status read_config_environment(const char* const* environment, Config& config);
+
+}  // namespace millrace::server

@@ -1,0 +1,193 @@
+#include "server/node.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+#include "ingest/replay.h"
+#include "runtime/clock.h"
+
+namespace millrace::server {
+
+Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder, const Config& config) {
+  std::unique_ptr<Node> node(new Node());
+  MR_RETURN_IF_ERROR(node->recover(folder, config));
+  return node;
+}
+
+Node::~Node() { stop(); }
+
+void Node::stop() {
+  if (batch_ != nullptr) batch_->stop();
+  if (lake_writer_ != nullptr) lake_writer_->stop();
+  if (ingest_ != nullptr) ingest_->stop();
+}
+
+Status Node::recover(const std::filesystem::path& folder, const Config& config) {
+  auto& files = runtime::system_files();
+  const std::int64_t started = runtime::monotonic_us();
+  const std::uint32_t cores = std::max(1U, std::thread::hardware_concurrency());
+  MR_RETURN_IF_ERROR(files.create_directories(folder));
+  MR_TRY(lock_, runtime::FolderLock::acquire(folder));
+  MR_TRY(catalog_, catalog::Catalog::open(folder / "catalog.db"));
+
+  const auto lake_folder = std::filesystem::absolute(folder / "lake");
+  MR_RETURN_IF_ERROR(files.create_directories(lake_folder));
+  MR_TRY(lake_database_, sql::Database::open({.threads = 1,
+                                              .memory_bytes_max = config.batch_memory_bytes_max,
+                                              .folders = {lake_folder},
+                                              .spill_folder = {}}));
+  MR_TRY(speed_database_, sql::Database::open({.threads = 1,
+                                               .memory_bytes_max = std::uint64_t{256} << 20,
+                                               .folders = {},
+                                               .spill_folder = {}}));
+  MR_TRY(batch_database_, sql::Database::open({.threads = cores,
+                                               .memory_bytes_max = config.batch_memory_bytes_max,
+                                               .folders = {lake_folder},
+                                               .spill_folder = {}}));
+  MR_TRY(lake_, lake::Lake::open(files, *catalog_, lake_database_, lake_folder));
+  MR_RETURN_IF_ERROR(lake_->sweep());
+  MR_TRY(state_files_, batch::StateFiles::open(files, folder / "states"));
+
+  speed_ = std::make_unique<speed::SpeedLayer>(speed::TailOptions{.commit_rows = config.lake_commit_rows,
+                                                                  .tail_bytes_max = config.speed_tail_bytes_max,
+                                                                  .checkpoint_rows = config.speed_checkpoint_rows});
+  std::map<log::StreamPartition, Offset> first_offsets;
+  for (const auto& stream : catalog_->streams()) {
+    const auto snapshot = lake_->snapshot(stream.id);
+    speed_->add_stream(stream, snapshot->last(), snapshot->end);
+    for (std::uint32_t p = 0; p < stream.partitions; ++p) {
+      first_offsets[{stream.id, PartitionId(p)}] = snapshot->end.end(PartitionId(p));
+    }
+  }
+  std::set<std::string> named;
+  for (const auto& view : catalog_->views()) {
+    for (const auto& generation : catalog_->generations(view.id)) named.insert(generation.file.name);
+    for (const auto& checkpoint : catalog_->checkpoints(view.id)) named.insert(checkpoint.file.name);
+  }
+  MR_RETURN_IF_ERROR(state_files_->sweep(named));
+  for (const auto& view : catalog_->views()) {
+    if (view.materialized) MR_RETURN_IF_ERROR(restore_view(view));
+  }
+  const std::int64_t states_done = runtime::monotonic_us();
+
+  ingest::Replay replay(*speed_, cores);
+  auto log = log::CommitLog::open(files,
+                                  {.folder = folder / "log",
+                                   .segment_bytes = config.log_segment_bytes,
+                                   .commit_bytes_max = std::min(config.log_commit_bytes_max, config.log_segment_bytes),
+                                   .queue_bytes_max = config.log_queue_bytes_max},
+                                  first_offsets, [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
+  if (!log) return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
+  log_ = std::move(*log);
+  MR_RETURN_IF_ERROR(replay.finish());
+  spdlog::info("recovered in {} ms: {} streams, {} views, {} events replayed from the log ({} ms), {} bytes of a torn tail cut",
+               (runtime::monotonic_us() - started) / 1000, speed_->streams().size(), speed_->views().size(),
+               replay.records(), (runtime::monotonic_us() - states_done) / 1000, log_->statistics().torn_tail_bytes);
+
+  MR_TRY(workers_, sql::QueryWorkers::start({.executable = "/proc/self/exe",
+                                             .lake_folder = lake_folder,
+                                             .workers_max = static_cast<std::uint32_t>(config.sql_workers),
+                                             .memory_bytes_max = config.sql_memory_bytes_max,
+                                             .threads = cores}));
+  ingest_ = std::make_unique<ingest::Ingest>(
+      *log_, *speed_,
+      ingest::IngestOptions{.limits = {.depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
+                                       .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max)}});
+  lake_writer_ = std::make_unique<ingest::LakeWriter>(
+      *log_, *speed_, *lake_, *catalog_, *state_files_,
+      ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms});
+  batch_ = std::make_unique<serving::BatchScheduler>(
+      *batch_database_, *lake_, *catalog_, *state_files_, *speed_, *lake_writer_,
+      serving::BatchOptions{.interval_ms = config.batch_interval_ms, .delta_bytes_max = config.speed_delta_bytes_max});
+  statements_ = std::make_unique<serving::StatementRunner>(
+      *catalog_, *log_, *lake_, *speed_, *speed_database_, *workers_, *batch_,
+      serving::StatementOptions{.deadline_ms = config.sql_deadline_ms, .rows_max = config.sql_rows_max});
+
+  ingest_->start();
+  lake_writer_->start();
+  batch_->start();
+  const auto views = speed_->views();
+  const bool building = std::ranges::any_of(views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
+  if (building) batch_->request(false, "build");
+  return {};
+}
+
+Status Node::restore_view(const catalog::ViewRecord& record) {
+  const auto stream = catalog_->stream(record.stream);
+  if (!stream) {
+    return fail(ErrorCode::kDataLoss, error_id::kChecksum, "view {} reads stream {}, which the catalog does not have",
+                record.name, record.stream);
+  }
+  auto made = serving::StatementRunner::make_view_state(*speed_database_, record, *stream);
+  if (!made) return std::unexpected(std::move(made).error().within("view {}", record.name));
+  const auto view = *made;
+  const auto lake = lake_->snapshot(stream->id);
+  auto generations = catalog_->generations(record.id);
+  std::ranges::sort(generations, std::greater<>(), &catalog::Generation::number);
+
+  bool restored = false;
+  for (const auto& generation : generations) {
+    auto base = state_files_->read(generation.file, view->compiled().fingerprint);
+    if (!base) {
+      // Damaged, and named so; an older generation and the lake give the same answer.
+      spdlog::error("view {} generation {}: {}", record.name, generation.number, base.error().message);
+      continue;
+    }
+    if (auto delta = restore_delta(*view, *stream, generation, *base); !delta) {
+      spdlog::error("view {}: {}", record.name, delta.error().message);
+      view->fail(std::move(delta).error().within("view {}", record.name));
+    }
+    restored = true;
+    break;
+  }
+  if (!restored) {
+    if (generations.empty() && lake->commits.empty()) {
+      catalog::Generation empty;
+      empty.view = record.id;
+      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan), lake->end, 0);
+    } else {
+      if (!generations.empty()) spdlog::warn("view {} is built again from the lake", record.name);
+      view->start_building(lake->end, generations.empty() ? GenerationNumber(0) : generations.front().number);
+    }
+  }
+  speed_->stream(stream->id)->add_view(view, [](const auto&) {});
+  speed_->add_view(view);
+  return {};
+}
+
+Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& stream,
+                           const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base) {
+  const auto& compiled = view.compiled();
+  const auto lake = lake_->snapshot(stream.id);
+  view::GroupTable delta(compiled.plan);
+  std::uint64_t skipped = 0;
+  CommitNumber from = generation.cut_commit;
+  for (const auto& checkpoint : catalog_->checkpoints(view.record().id)) {
+    if (checkpoint.base_commit != generation.cut_commit || checkpoint.commit > lake->last()) continue;
+    auto run = state_files_->read(checkpoint.file, compiled.fingerprint);
+    if (!run) {
+      spdlog::error("view {}: {}; its states are computed again from the lake", view.record().name, run.error().message);
+      continue;
+    }
+    for (std::size_t i = 0; i < (*run)->entries(); ++i) {
+      const auto entry = (*run)->entry(i);
+      MR_RETURN_IF_ERROR(delta.merge_state(entry.key, entry.state));
+    }
+    from = checkpoint.commit;
+    skipped = checkpoint.skipped_rows;
+    break;
+  }
+  if (from < lake->last()) {
+    batch::BatchProgress progress;
+    const batch::BatchInput input{.view = &compiled, .stream = &stream, .after = from, .upto = lake->last(), .base = {}};
+    MR_TRY(const auto rest, batch::map_commits(*batch_database_, *lake_, input, progress, skipped));
+    delta.merge(rest);
+  }
+  view.restore(generation, std::move(base), std::move(delta), lake->end, skipped);
+  return {};
+}
+
+}  // namespace millrace::server

@@ -1,0 +1,68 @@
+// One node, wired together: everything that stands between a data folder and the endpoints. Opening it recovers:
+// catalog, generations and checkpoints, then the log's tail through the views.
+// Owns: all of it, and the data folder's lock. Thread: open() and stop() on one.
+// Errors: kFailedPrecondition (kLocked) where another process has the folder; kDataLoss where acknowledged bytes are
+// damaged and nothing else has them.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/result.h"
+#include "batch/state_files.h"
+#include "catalog/catalog.h"
+#include "ingest/ingest.h"
+#include "ingest/lake_writer.h"
+#include "lake/lake.h"
+#include "log/commit_log.h"
+#include "runtime/file_system.h"
+#include "server/config.h"
+#include "serving/batch_scheduler.h"
+#include "serving/statement_runner.h"
+#include "speed/speed_layer.h"
+#include "sql/database.h"
+#include "sql/query_worker.h"
+
+namespace millrace::server {
+
+class Node {
+ public:
+  static Result<std::unique_ptr<Node>> open(const std::filesystem::path& folder, const Config& config);
+  ~Node();
+  /// What was acknowledged stays; what runs is ended. Idempotent.
+  void stop();
+
+  [[nodiscard]] ingest::Ingest& ingest() { return *ingest_; }
+  [[nodiscard]] ingest::LakeWriter& lake_writer() { return *lake_writer_; }
+  [[nodiscard]] serving::StatementRunner& statements() { return *statements_; }
+  [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
+  [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
+  [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
+  [[nodiscard]] lake::Lake& lake() { return *lake_; }
+  [[nodiscard]] log::CommitLog& log() { return *log_; }
+
+ private:
+  Node() = default;
+  Status recover(const std::filesystem::path& folder, const Config& config);
+  Status restore_view(const catalog::ViewRecord& record);
+  Status restore_delta(speed::ViewState& view, const StreamDefinition& stream, const catalog::Generation& generation,
+                       std::shared_ptr<const view::StateRun> base);
+
+  // In the order of construction; what is below uses what is above.
+  std::unique_ptr<runtime::FolderLock> lock_;
+  std::unique_ptr<catalog::Catalog> catalog_;
+  std::shared_ptr<sql::Database> lake_database_;
+  std::shared_ptr<sql::Database> speed_database_;
+  std::shared_ptr<sql::Database> batch_database_;
+  std::unique_ptr<lake::Lake> lake_;
+  std::unique_ptr<batch::StateFiles> state_files_;
+  std::unique_ptr<speed::SpeedLayer> speed_;
+  std::unique_ptr<log::CommitLog> log_;
+  std::unique_ptr<sql::QueryWorkers> workers_;
+  std::unique_ptr<ingest::Ingest> ingest_;
+  std::unique_ptr<ingest::LakeWriter> lake_writer_;
+  std::unique_ptr<serving::BatchScheduler> batch_;
+  std::unique_ptr<serving::StatementRunner> statements_;
+};
+
+}  // namespace millrace::server

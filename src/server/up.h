@@ -1,0 +1,24 @@
+// `millrace up`: opens the node, runs the pipeline's statements, serves until it is told to stop.
+// Errors: the exit codes of docs/reference/cli.md; 5 where another server has the data folder.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace millrace::server {
+
+struct UpOptions {
+  std::vector<std::string> pipelines;  // files of statements; one that exists already is passed over
+  std::string data = "./millrace-data";
+  std::string config_file;  // empty: ./millrace.yaml where there is one
+  std::string listen = "127.0.0.1";
+  std::uint16_t http_port = 8080;  // 0: a free one
+  std::string ready_file;          // empty: none
+};
+
+/// Gives the exit code of the process.
+int run_up(const UpOptions& options);
+
+}  // namespace millrace::server
