@@ -2,8 +2,8 @@
 """Checks the documentation; run by ./dev docs.
 
 Every relative link in a *.md of the repository leads to a file (and, with #, to a heading of it), every
-`./dev x` is a command of ./dev, every `millrace x` is one that docs/reference/cli.md describes, the table of
-docs/reference/config.md has the keys of src/server/config.cc, and a decision record has at most 40 lines.
+`./dev x` is a command of ./dev, every `millrace x` is one that docs/reference/cli.md describes, the tables of
+config.md and metrics.md in docs/reference/ have what the sources have, and a decision record has at most 40 lines.
 """
 import pathlib
 import re
@@ -71,6 +71,13 @@ def main():
         for key in sorted(keys ^ described):
             where = "docs/reference/config.md lacks" if key in keys else "src/server/config.cc lacks"
             problems.append(f"{where} the key {key}")
+    source, table = ROOT / "src/endpoint/operation_routes.cc", ROOT / "docs/reference/metrics.md"
+    if source.exists():
+        names = set(re.findall(r'"(millrace_\w+)"', source.read_text()))
+        described = set(re.findall(r"^\| `(millrace_\w+)` \|", table.read_text(), re.MULTILINE))
+        for name in sorted(names ^ described):
+            where = "docs/reference/metrics.md lacks" if name in names else "src/endpoint/operation_routes.cc lacks"
+            problems.append(f"{where} the metric {name}")
     for problem in problems:
         print(problem)
     return 1 if problems else 0

@@ -248,31 +248,21 @@ class Server:
     def view(self, name, **parameters):
         return self._mine().view(name, **parameters).ok()
 
-    def view_table(self, name, **parameters):
-        """{group key tuple or value: rest of the row} is made by the caller; this gives dicts by column name."""
-        return rows_as_dicts(self.view(name, **parameters))
-
     def batch_state(self):
         return self.get("/v1/batch").ok()
 
-    def batch_running(self):
-        return self.batch_state()["state"] not in ("idle", "done", "failed", "cancelled")
-
     def run_batch(self, full=False, timeout=120.0):
-        """Starts a batch run and waits until it, and any that was under way, has ended."""
+        """Asks for a batch run and waits for its end; its summary. Failures are in its `error`."""
         deadline = time.monotonic() + timeout
+        response = self.request("POST", "/v1/batch", json.dumps({"full": full}).encode(), {"Content-Type": JSON})
+        expect_equal(response.status, 202, f"POST /v1/batch ({clip(response.text())})")
+        number = response.json()["run"]
         while True:
-            response = self.request("POST", "/v1/batch", json.dumps({"full": full}).encode(), {"Content-Type": JSON})
-            if response.status in (200, 202):
-                break
-            # One is under way already: it may not cover what this one is to cover.
-            expect(response.status in (409, 429), f"POST /v1/batch: HTTP {response.status}: {clip(response.text())}")
-            expect(time.monotonic() < deadline, "no batch run could be started")
-            time.sleep(0.02)
-        while self.batch_running():
-            expect(time.monotonic() < deadline, f"the batch run did not end: {clip(self.batch_state())}")
+            for run in self.batch_state()["last"]:
+                if run["run"] >= number:
+                    return run
+            expect(time.monotonic() < deadline, f"batch run {number} did not end: {clip(self.batch_state())}")
             time.sleep(0.01)
-        return self.batch_state()
 
     def metric(self, name):
         """The sum over all label sets of a metric, or None."""
@@ -282,6 +272,12 @@ class Server:
             if match and match.group(1) == name:
                 total = (total or 0.0) + float(match.group(2))
         return total
+
+
+def run_batch(server, full=False):
+    """A batch run that must succeed."""
+    run = server.run_batch(full)
+    expect(run["error"] is None, f"the batch run failed: {clip(run)}")
 
 
 def rows_as_dicts(answer):

@@ -6,7 +6,7 @@ import random
 import threading
 import time
 
-from harness import NoAnswer, expect
+from harness import NoAnswer, expect, run_batch
 from ledger import CLIENTS, STATEMENTS, Ledger
 
 # Small, so that lake commits, batch runs, checkpoints and new segments happen all the time, and the tail is read
@@ -92,9 +92,9 @@ def test_acknowledged_events_are_counted_once_after_kills_at_random_moments(test
             server.kill()
         server.start()
         ledger.settle(server)
-    server.run_batch()
+    run_batch(server)
     ledger.settle(server)
-    server.run_batch(full=True)
+    run_batch(server, full=True)
     ledger.settle(server)
     server.stop()
     server.start()
@@ -121,7 +121,7 @@ def test_acknowledged_events_are_counted_once_after_kills_inside_file_calls(test
     server.start()
     load = Load(ledger, server, test.rng)
     time.sleep(2.5)
-    server.run_batch(full=True)
+    run_batch(server, full=True)
     load.stop_asked.set()
     server.stop()
     load.end()
@@ -162,7 +162,7 @@ def test_acknowledged_events_are_counted_once_after_kills_inside_file_calls(test
         server.kill()
     server.env = {}
     server.start()
-    server.run_batch(full=True)
+    run_batch(server, full=True)
     ledger.settle(server)
     test.note(f"{len(points)} kinds of points, {hits} kills inside calls, {ledger.acked_count} events acknowledged")
     expect(hits > 0, "no kill fell into a call")

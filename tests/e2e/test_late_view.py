@@ -2,7 +2,7 @@
 import threading
 import time
 
-from harness import ApiError, Fold, NoAnswer, clip, expect, expect_equal, rows_as_dicts
+from harness import ApiError, Fold, NoAnswer, clip, expect, expect_equal, rows_as_dicts, run_batch
 
 EVENTS = 1_000_000
 BATCH = 2000
@@ -69,9 +69,9 @@ def test_a_view_created_after_a_million_events_is_right_after_its_first_batch(te
         for _ in range(5):
             time.sleep(0.1)
             answers.append(server.view("late", limit=10_000))
-        server.run_batch()
+        run_batch(server)
         answers.append(server.view("late", limit=10_000))
-        server.run_batch(full=True)
+        run_batch(server, full=True)
         answers.append(server.view("late", limit=10_000))
     finally:
         stop.set()

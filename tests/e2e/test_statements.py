@@ -9,7 +9,7 @@ import time
 from fractions import Fraction
 
 from harness import (JSON, NDJSON, ROOT, ExactSum, NoAnswer, StartFailed, clip, expect, expect_equal,
-                     number, position_sum, rows_as_dicts)
+                     number, position_sum, rows_as_dicts, run_batch)
 
 TRIPS = "CREATE STREAM trips (at TIMESTAMP, city VARCHAR, minutes DOUBLE) WITH (time = at, key = city)"
 BY_CITY = "CREATE MATERIALIZED VIEW by_city AS SELECT city, count(*) AS trips, avg(minutes) AS mean FROM trips GROUP BY city"
@@ -180,17 +180,17 @@ def test_answers_are_exact_before_between_and_after_batch_runs(test):
 
     post(200)
     compare("from the delta")
-    server.run_batch()
+    run_batch(server)
     compare("after a batch run")
     post(200)
     compare("from generation and delta")
-    server.run_batch()
+    run_batch(server)
     post(30)
     compare("from a second generation and delta")
     server.kill()
     server.start()
     compare("after a kill")
-    server.run_batch(full=True)
+    run_batch(server, full=True)
     compare("after a full run")
     server.stop()
     server.start()
@@ -212,7 +212,7 @@ def test_a_view_is_read_by_key_in_order_and_with_a_limit(test):
     coverage = server.view("by_city")["coverage"]
     expect_equal((position_sum(coverage["delta_end"]), coverage["quarantined"]), (200, 0), f"coverage {coverage}")
     expect_equal(position_sum(server.sql("SELECT count(*) FROM trips")["coverage"]["delta_end"]), 200, "coverage of SQL over a stream")
-    server.run_batch()
+    run_batch(server)
     after = server.view("by_city")["coverage"]
     expect(int(after["generation"]) >= 1 and position_sum(after["cut"]) <= 200, f"coverage after a run: {after}")
     rows = rows_as_dicts(server.sql("SELECT t.city, b.trips, count(*) AS n FROM trips t JOIN by_city b USING (city) GROUP BY ALL ORDER BY 1 LIMIT 1"))
@@ -229,7 +229,7 @@ def test_events_come_compressed_repeated_and_late(test):
     lines = b'{"at": "2026-01-01T10:00:00Z", "x": 1}\n\n{"at": "2026-01-01T11:00:00Z", "x": 2}\r\n'
     answer = server.request("POST", "/v1/streams/s/events", gzip.compress(lines), {"Content-Type": NDJSON, "Content-Encoding": "gzip"}).ok()
     expect_equal((answer["accepted"], answer["position"]), (2, {"0": 2}), "a gzip body with an empty line")
-    server.run_batch()
+    run_batch(server)
     server.post("s", [{"at": "2026-01-01 10:30:00", "x": 10}, {"at": "1999-01-01 00:00:00", "x": 5}])
     server.post("s", [{"at": "2026-01-01 10:30:00", "x": 10}])
     rows = {str(row["hour"]).replace("T", " ")[:13]: (row["n"], int(row["x"])) for row in rows_as_dicts(server.view("by_hour"))}
@@ -260,7 +260,7 @@ def test_a_restart_keeps_everything(test):
     server.kill()
     server.start()
     expect_equal(everything(), before, "after SIGKILL")
-    server.run_batch()
+    run_batch(server)
     expect_equal(everything(), before, "after a batch run")
     server.process.send_signal(signal.SIGINT)
     expect_equal(server.process.wait(10.0), 0, "the exit code of SIGINT")
@@ -360,7 +360,7 @@ def test_listings_health_and_metrics_tell_what_is_there(test):
     server.sql(TRIPS)
     server.sql(BY_CITY)
     server.post("trips", [trip(1), trip(2)])
-    server.run_batch()
+    run_batch(server)
     streams, views, batch = (server.get(f"/v1/{what}").ok() for what in ("streams", "views", "batch"))
     expect("trips" in json.dumps(streams) and "minutes" in json.dumps(streams), f"streams: {clip(streams)}")
     expect("by_city" in json.dumps(views) and "GROUP BY" in json.dumps(views), f"views: {clip(views)}")
