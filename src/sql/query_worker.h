@@ -1,9 +1,10 @@
-// Runs checked SELECTs of users in a process of its own that can be killed: Landlock (the lake read-only,
-// nothing else), seccomp (no network, no exec), rlimits, a deadline. Rows that only the server has (log tail,
-// merged views) are handed over in shared memory.
-// Thread: run() on any; at most `workers_max` at once, others wait until their deadline.
-// Errors: kDeadlineExceeded (kSqlDeadline), kResourceExhausted (kSqlMemory, kBusy), kInvalidArgument (kSqlFailed),
-//   kCancelled. A worker that dies or is killed is replaced; nobody else notices.
+// Runs checked SELECTs of users in a process of its own that can be killed: Landlock (the lake
+// read-only, nothing else), seccomp (no network, no exec), rlimits, a deadline. Rows that only the
+// server has (log tail, merged views) are handed over in shared memory. Thread: run() on any; at
+// most `workers_max` at once, others wait until their deadline. Errors: kDeadlineExceeded
+// (kSqlDeadline), kResourceExhausted (kSqlMemory, kBusy), kInvalidArgument (kSqlFailed),
+//   kFailedPrecondition where this kernel has no Landlock, kInternal where a query ended its
+//   process. A worker that dies or is killed is replaced; nobody else notices.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +20,25 @@
 namespace millrace::sql {
 
 struct QueryWorkerOptions {
-  std::filesystem::path executable;  // /proc/self/exe by default: run as `millrace sql-worker`
+  /// Run as `executable sql-worker`.
+  std::filesystem::path executable = "/proc/self/exe";
   std::filesystem::path lake_folder;
   std::uint32_t workers_max = 2;
   std::uint64_t memory_bytes_max = std::uint64_t{1} << 30;
   std::uint32_t threads = 2;
+  /// Goes on where the kernel has no Landlock: then only DuckDB's own settings keep a query from
+  /// reading files.
+  bool allow_unsandboxed = false;
 };
 
-/// A relation that the query may name: rows from lake files (columns + hidden), then rows from memory.
+/// A relation that the query may name: rows from lake files (columns + hidden), then rows from
+/// memory.
 struct QueryRelation {
   std::string name;
-  std::vector<Column> columns;                         // without the hidden ones
-  bool hidden_columns = false;                         // whether to show _partition, _offset, _arrival too
-  std::vector<std::filesystem::path> lake_files;       // Parquet, verified by the caller
-  std::vector<StreamBatch> tail;                       // a stream's events that the lake does not have
+  std::vector<Column> columns;  // without the hidden ones
+  bool hidden_columns = false;  // whether to show _partition, _offset, _arrival too
+  std::vector<std::filesystem::path> lake_files;  // Parquet, verified by the caller
+  std::vector<StreamBatch> tail;                  // a stream's events that the lake does not have
   std::vector<std::shared_ptr<const ColumnBatch>> rows;  // a view's rows
 };
 
