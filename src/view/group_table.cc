@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "view/exact_sum.h"
+#include "view/huge_pages.h"
 #include "view/key_codec.h"
 #include "view/ordered_bits.h"
 #include "view/state_layout.h"
@@ -165,7 +166,11 @@ void for_each_valid(const ColumnView& column, std::size_t begin, std::size_t row
 }  // namespace
 
 struct GroupTable::Impl {
-  // A slot is 0, or the hash in its upper half and the group's number + 1 in its lower.
+  // A slot is 0, or the hash in its upper half and the group's number + 1 in its lower. Behind the
+  // last slot the first ones stand once more, so that a window of slots never wraps.
+  static constexpr std::size_t kWindowSlots = 4;
+  static constexpr std::size_t kMirrorSlots = kWindowSlots - 1;
+  static constexpr std::size_t kStepRows = 64;
   static constexpr std::size_t kSlotsMin = 64;
   static constexpr std::size_t kChunkBytes = 256 * 1024;
   static constexpr std::size_t kFirstRows = 16;
@@ -196,7 +201,7 @@ struct GroupTable::Impl {
   ~Impl() { drop_rows(); }
 
   [[nodiscard]] char* row(std::size_t group) const {
-    return chunks[group >> chunk_shift].get() +
+    return chunks[group >> chunk_shift] +
            (group & ((std::size_t{1} << chunk_shift) - 1)) * layout.stride();
   }
   [[nodiscard]] const KeyRef& key(std::size_t group) const {
@@ -210,21 +215,30 @@ struct GroupTable::Impl {
 
   /// Room for one more group; nothing is written there. May move the rows of the first chunk.
   char* add_row() {
-    const std::size_t chunk_rows = std::size_t{1} << chunk_shift;
-    if (groups == row_capacity) {
-      if (groups < chunk_rows) {
-        const std::size_t rows = std::min(chunk_rows, std::max(kFirstRows, groups * 4));
-        auto grown = std::make_unique_for_overwrite<char[]>(rows * layout.stride());
-        if (groups != 0) std::memcpy(grown.get(), chunks.front().get(), groups * layout.stride());
-        chunks.resize(1);
-        chunks.front() = std::move(grown);
-        row_capacity = rows;
-      } else {
-        chunks.push_back(std::make_unique_for_overwrite<char[]>(chunk_rows * layout.stride()));
-        row_capacity += chunk_rows;
-      }
-    }
+    if (groups == row_capacity) add_row_memory();
     return row(groups++);
+  }
+
+  void add_row_memory() {
+    const std::size_t chunk_rows = std::size_t{1} << chunk_shift;
+    const std::size_t stride = layout.stride();
+    if (groups < chunk_rows) {
+      const std::size_t rows = std::min(chunk_rows, std::max(kFirstRows, groups * 4));
+      RowMemory grown(rows * stride);
+      if (groups != 0) std::memcpy(grown.data(), chunks.front(), groups * stride);
+      chunks.assign(1, grown.data());
+      memory.clear();
+      memory.push_back(std::move(grown));
+      row_capacity = rows;
+      return;
+    }
+    // A chunk more; or, once that fills a huge page, a sixteenth of what there is.
+    const std::size_t sixteenth = chunks.size() / 16;
+    const std::size_t more = sixteenth * chunk_rows * stride >= kHugePageBytes ? sixteenth : 1;
+    RowMemory block(more * chunk_rows * stride);
+    for (std::size_t i = 0; i < more; ++i) chunks.push_back(block.data() + i * chunk_rows * stride);
+    memory.push_back(std::move(block));
+    row_capacity += more * chunk_rows;
   }
 
   void keep_key(KeyRef& key_ref) {
@@ -232,23 +246,34 @@ struct GroupTable::Impl {
     key_ref.tail = reinterpret_cast<std::uintptr_t>(kept.data());
   }
 
+  /// Slots, without the mirrored ones behind them.
+  [[nodiscard]] std::size_t slot_count() const {
+    return slots.empty() ? 0 : slots.size() - kMirrorSlots;
+  }
+
+  void set_slot(std::size_t place, std::uint64_t slot) {
+    slots[place] = slot;
+    if (place < kMirrorSlots) slots[slot_count() + place] = slot;
+  }
+
   void grow_slots() {
-    std::vector<std::uint64_t> grown(std::max(kSlotsMin, slots.size() * 2), 0);
-    const std::size_t mask = grown.size() - 1;
-    for (const std::uint64_t slot : slots) {
-      if (slot == 0) continue;
-      std::size_t place = (slot >> 32) & mask;
-      while (grown[place] != 0) place = (place + 1) & mask;
-      grown[place] = slot;
+    const auto old = std::move(slots);
+    const std::size_t old_count = old.empty() ? 0 : old.size() - kMirrorSlots;
+    const std::size_t count = std::max(kSlotsMin, old_count * 2);
+    slots = decltype(slots)(count + kMirrorSlots, 0);
+    for (std::size_t i = 0; i < old_count; ++i) {
+      if (old[i] == 0) continue;
+      std::size_t place = (old[i] >> 32) & (count - 1);
+      while (slots[place] != 0) place = (place + 1) & (count - 1);
+      set_slot(place, old[i]);
     }
-    slots = std::move(grown);
   }
 
   /// The group of a key, or nothing.
   [[nodiscard]] std::optional<std::uint32_t> find(const KeyRef& wanted) const {
     if (slots.empty()) return std::nullopt;
     const std::uint32_t hash = hash_key(wanted);
-    const std::size_t mask = slots.size() - 1;
+    const std::size_t mask = slot_count() - 1;
     for (std::size_t place = hash & mask;; place = (place + 1) & mask) {
       const std::uint64_t slot = slots[place];
       if (slot == 0) return std::nullopt;
@@ -260,8 +285,8 @@ struct GroupTable::Impl {
 
   std::uint32_t find_or_add(const KeyRef& wanted, std::uint32_t hash) {
     // At most 0.7 full, so that a run of full slots stays short.
-    if (groups * 10 >= slots.size() * 7) grow_slots();
-    const std::size_t mask = slots.size() - 1;
+    if (groups * 10 >= slot_count() * 7) grow_slots();
+    const std::size_t mask = slot_count() - 1;
     std::size_t place = hash & mask;
     while (true) {
       const std::uint64_t slot = slots[place];
@@ -279,35 +304,91 @@ struct GroupTable::Impl {
     kept = wanted;
     if (!kept.is_short()) keep_key(kept);
     layout.make(made);
-    slots[place] = (static_cast<std::uint64_t>(hash) << 32) | groups;
+    set_slot(place, (static_cast<std::uint64_t>(hash) << 32) | groups);
     return static_cast<std::uint32_t>(groups - 1);
   }
 
-  /// The groups of `rows` keys.
-  void find_groups(const KeyRef* keys, std::size_t rows, std::uint32_t* out) {
+  /// The states of `rows` keys.
+  void find_states(const KeyRef* keys, std::size_t rows, char** out) {
     std::array<std::uint32_t, kPieceRows> hashes;
     for (std::size_t i = 0; i < rows; ++i) hashes[i] = hash_key(keys[i]);
+    if (slots.empty()) grow_slots();
     const bool large = groups * layout.stride() + slots.size() * 8 > kPrefetchBytes;
-    if (!large) {
-      for (std::size_t i = 0; i < rows; ++i) {
-        out[i] = i != 0 && equal_keys(keys[i], keys[i - 1]) ? out[i - 1]
-                                                            : find_or_add(keys[i], hashes[i]);
+    std::array<std::uint32_t, kStepRows> named;
+    for (std::size_t begin = 0; begin < rows; begin += kStepRows) {
+      const std::size_t count = std::min(kStepRows, rows - begin);
+      const std::uint32_t* const step_hashes = hashes.data() + begin;
+      if (large) {
+        name_groups<true>(step_hashes, count, rows - begin, named.data());
+      } else {
+        name_groups<false>(step_hashes, count, rows - begin, named.data());
       }
-      return;
+      take_states(keys + begin, step_hashes, named.data(), count, begin, out);
     }
-    // Two loads that miss stand behind each other: the slot, then the row that it names. Each is
-    // asked for ahead.
-    constexpr std::size_t kSlotAhead = 24;
-    constexpr std::size_t kRowAhead = 12;
-    for (std::size_t i = 0; i < rows; ++i) {
-      const std::size_t mask = slots.size() - 1;
-      if (i + kSlotAhead < rows) __builtin_prefetch(&slots[hashes[i + kSlotAhead] & mask]);
-      if (i + kRowAhead < rows) {
-        const auto group = static_cast<std::uint32_t>(slots[hashes[i + kRowAhead] & mask]);
-        if (group != 0) __builtin_prefetch(row(group - 1), 1);
+  }
+
+  /// Of each hash the number + 1 of the group that has it, 0 where none does. No branch depends on
+  /// the data, so that the loads of many rows overlap. Where the table is large two loads that miss
+  /// stand behind each other, the slot and the row that it names: the slots of the next step are
+  /// asked for here, and the rows of this one.
+  template <bool kLarge>
+  void name_groups(const std::uint32_t* hashes, std::size_t count, std::size_t known,
+                   std::uint32_t* named) const {
+    const std::uint64_t* const all = slots.data();
+    const std::size_t mask = slot_count() - 1;
+    const std::size_t stride = layout.stride();
+    if constexpr (kLarge) {
+      for (std::size_t i = kStepRows; i < std::min(2 * kStepRows, known); ++i) {
+        __builtin_prefetch(all + (hashes[i] & mask));
       }
-      out[i] =
-          i != 0 && equal_keys(keys[i], keys[i - 1]) ? out[i - 1] : find_or_add(keys[i], hashes[i]);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::uint32_t hash = hashes[i];
+      const std::uint64_t* const at = all + (hash & mask);
+      // Groups never go, so a slot that has the hash belongs to it wherever it lies behind the
+      // hash's place.
+      std::uint32_t found = 0;
+      for (std::size_t k = kWindowSlots; k-- > 0;) {
+        const std::uint64_t slot = at[k];
+        found = static_cast<std::uint32_t>(slot >> 32) == hash ? static_cast<std::uint32_t>(slot)
+                                                               : found;
+      }
+      named[i] = found;
+      if constexpr (kLarge) {
+        if (found != 0) {
+          const char* const state = row(found - 1);
+          for (std::size_t line = 0; line < stride; line += 64) __builtin_prefetch(state + line, 1);
+        }
+      }
+    }
+  }
+
+  void take_states(const KeyRef* keys, const std::uint32_t* hashes, const std::uint32_t* named,
+                   std::size_t count, std::size_t done, char** out) {
+    const std::size_t stride = layout.stride();
+    const unsigned shift = chunk_shift;
+    const std::size_t in_chunk = (std::size_t{1} << shift) - 1;
+    char* const* all = chunks.data();
+    for (std::size_t i = 0; i < count; ++i) {
+      if (named[i] != 0) [[likely]] {
+        const std::size_t group = named[i] - 1;
+        char* const state = all[group >> shift] + (group & in_chunk) * stride;
+        if (equal_keys(StateLayout::at<KeyRef>(state, 0), keys[i])) [[likely]] {
+          out[done + i] = state;
+          continue;
+        }
+      }
+      const auto first = chunks.empty() ? 0 : reinterpret_cast<std::uintptr_t>(chunks.front());
+      char* const state = row(find_or_add(keys[i], hashes[i]));
+      // A first chunk that grew has moved, and all rows until now were in it.
+      char* const moved = chunks.front();
+      if (reinterpret_cast<std::uintptr_t>(moved) != first) {
+        for (std::size_t k = 0; k < done + i; ++k) {
+          out[k] = moved + (reinterpret_cast<std::uintptr_t>(out[k]) - first);
+        }
+      }
+      out[done + i] = state;
+      all = chunks.data();
     }
   }
 
@@ -404,13 +485,12 @@ struct GroupTable::Impl {
     const bool one_fixed = key_count == 1 && !key_columns[0].type.is_string() &&
                            millrace::size_bytes(key_columns[0].type.physical()) <= 8;
     std::array<KeyRef, kPieceRows> keys;
-    std::array<std::uint32_t, kPieceRows> found;
     std::array<char*, kPieceRows> states;
     EncodedKeys encoded;
     for (std::size_t begin = 0; begin < batch.rows; begin += kPieceRows) {
       const std::size_t rows = std::min(kPieceRows, batch.rows - begin);
       if (key_count == 0) {
-        std::fill_n(found.begin(), rows, find_or_add(KeyRef{}, hash_key(KeyRef{})));
+        std::fill_n(states.begin(), rows, row(find_or_add(KeyRef{}, hash_key(KeyRef{}))));
       } else {
         if (one_fixed) {
           visit_fixed(key_columns[0].type.physical(), [&](auto example) {
@@ -426,9 +506,8 @@ struct GroupTable::Impl {
             at = encoded.ends[i];
           }
         }
-        find_groups(keys.data(), rows, found.data());
+        find_states(keys.data(), rows, states.data());
       }
-      for (std::size_t i = 0; i < rows; ++i) states[i] = row(found[i]);
       add_rows(batch, begin, rows, states.data());
     }
   }
@@ -475,8 +554,9 @@ struct GroupTable::Impl {
   AggregatePlan plan;
   StateLayout layout;
   unsigned chunk_shift = 0;
-  std::vector<std::uint64_t> slots;
-  std::vector<std::unique_ptr<char[]>> chunks;
+  std::vector<std::uint64_t, HugePageAllocator<std::uint64_t>> slots;
+  std::vector<RowMemory> memory;
+  std::vector<char*> chunks;  // into memory
   std::size_t row_capacity = 0;
   std::size_t groups = 0;
   std::size_t heap_bytes = 0;  // of exact sums

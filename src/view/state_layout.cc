@@ -440,7 +440,8 @@ void StateLayout::push_value(const char* state, const OutputColumn& output, Colu
   }
 }
 
-SingleState::SingleState(const StateLayout& layout) : layout_(layout), words_(layout.stride() / 8) {
+SingleState::SingleState(const StateLayout& layout)
+    : layout_(layout), words_(layout.stride() / 8 + 1) {
   layout_.make(get());
 }
 
