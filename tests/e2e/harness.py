@@ -365,6 +365,7 @@ class Test:
         self.rng = rng
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-e2e-"))
         self.servers = []
+        self.notes = []
 
     def server(self, data="data", config=None, args=(), env=None):
         """A server that is not started yet; it is killed at the end of the test."""
@@ -373,7 +374,8 @@ class Test:
         return server
 
     def note(self, text):
-        print(f"     {text}", flush=True)
+        """A line below the test's result."""
+        self.notes.append(text)
 
     def last_stderr(self):
         texts = [server.stderr() for server in self.servers if server.process is not None]

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Runs the end-to-end tests: run.py [name part ...] [--rounds N] [--flips N] [--seed N] [--keep] [--total-file F].
+"""Runs the end-to-end tests: run.py [name part ...] [--jobs N] [--rounds N] [--flips N] [--seed N] [--keep].
 
 Tests are the functions test_* in the files test_*.py beside this one. The first line of a test's docstring says
 what it proves. One line per test, and the last line is "N passed, N failed"; with --total-file that line goes into
 the file instead, for a caller that adds up several runners.
 """
 import argparse
+import concurrent.futures
 import importlib
 import pathlib
 import random
@@ -18,6 +19,10 @@ sys.dont_write_bytecode = True
 import harness  # noqa: E402
 
 
+# They take most of the time, so with several jobs they start first.
+LONG = ("bitflip", "crash", "late_view")
+
+
 def discover(filters):
     found = []
     for path in sorted(pathlib.Path(__file__).resolve().parent.glob("test_*.py")):
@@ -28,7 +33,7 @@ def discover(filters):
             full = f"{path.stem.removeprefix('test_')}.{name.removeprefix('test_')}"
             if not filters or any(part in full for part in filters):
                 found.append((full, function))
-    return found
+    return sorted(found, key=lambda test: not test[0].startswith(LONG))
 
 
 def run_one(name, function, options):
@@ -38,20 +43,19 @@ def run_one(name, function, options):
     failure = None
     try:
         function(test)
-    except KeyboardInterrupt:
-        test.close(options.keep)
-        raise
     except BaseException:  # noqa: BLE001 - whatever a test raises is that test's failure
         failure = traceback.format_exc()
     stderr = test.last_stderr() if failure else ""
     test.close(options.keep)
-    print(f"{'FAIL' if failure else 'ok  '} {name} ({time.monotonic() - begin:.1f} s)", flush=True)
+    lines = [f"{'FAIL' if failure else 'ok  '} {name} ({time.monotonic() - begin:.1f} s)"]
+    lines += [f"     {note}" for note in test.notes]
     if failure:
-        print(failure, flush=True)
+        lines.append(failure)
         if stderr:
-            print("--- the server's last lines\n" + stderr, flush=True)
+            lines.append("--- the server's last lines\n" + stderr)
         if options.keep:
-            print(f"--- kept: {test.folder}", flush=True)
+            lines.append(f"--- kept: {test.folder}")
+    print("\n".join(lines), flush=True)
     return failure is None
 
 
@@ -61,6 +65,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=50, help="kills in each crash test")
     parser.add_argument("--flips", type=int, default=60, help="flipped bits for each kind of file")
     parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument("--jobs", type=int, default=1, help="tests at the same time")
     parser.add_argument("--keep", action="store_true", help="keep the folders of the tests")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--total-file", type=pathlib.Path)
@@ -76,12 +81,9 @@ def main():
         print(f"there is no {harness.binary()}: run ./dev build, or set MILLRACE_BIN", file=sys.stderr)
         return 1
     print(f"seed {options.seed}", flush=True)
-    passed = failed = 0
-    for name, function in tests:
-        if run_one(name, function, options):
-            passed += 1
-        else:
-            failed += 1
+    with concurrent.futures.ThreadPoolExecutor(max_workers=options.jobs) as pool:
+        results = list(pool.map(lambda test: run_one(*test, options), tests))
+    passed, failed = results.count(True), results.count(False)
     total = f"{passed} passed, {failed} failed"
     if options.total_file:
         options.total_file.write_text(total + "\n")
