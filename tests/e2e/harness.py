@@ -202,6 +202,18 @@ class Server:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def children(self):
+        """The process ids of the server's own child processes."""
+        out = []
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[1]) == self.process.pid and fields[0] != "Z":
+                out.append(int(stat.parent.name))
+        return out
+
     def kill(self):
         """SIGKILL; returns when the process is gone."""
         if self.process is not None:

@@ -1,5 +1,8 @@
 """SQL of users reads streams and views, and nothing else: every way out that was ever found stays closed."""
 import json
+import os
+import pathlib
+import signal
 import time
 
 from harness import JSON, clip, expect, expect_equal
@@ -139,3 +142,24 @@ def test_what_is_allowed_works(test):
     for text, rows in cases.items():
         expect_equal([[int(v) if isinstance(v, str) and v.isdigit() else v for v in row] for row in server.sql_rows(text)],
                      rows, text)
+
+
+def test_a_killed_worker_is_replaced_and_none_outlives_its_server(test):
+    """Worker processes are disposable: each kill costs at most the query that it ran."""
+    server = started(test)
+    for _ in range(10):
+        expect_equal(server.sql_rows("SELECT count(*) FROM items"), [[10]], "a query")
+        workers = server.children()
+        expect(workers, "no worker process runs")
+        for worker in workers:
+            try:
+                os.kill(worker, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+    expect_equal(server.sql_rows("SELECT count(*) FROM items"), [[10]], "the query after ten kills")
+    workers = server.children()
+    server.kill()
+    deadline = time.monotonic() + 5.0
+    while left := [worker for worker in workers if pathlib.Path(f"/proc/{worker}").exists()]:
+        expect(time.monotonic() < deadline, f"worker processes {left} outlive their server")
+        time.sleep(0.02)
