@@ -378,6 +378,10 @@ Status SegmentedCommitLog::commit(std::vector<LogGroup>& groups) {
     for (const Piece& piece : pieces) statistics_.bytes += piece.bytes->size();
   }
   publish(std::move(pieces), groups);
+  for (std::string& buffer : buffers_) {
+    // One giant group must not hold its memory for ever.
+    if (buffer.capacity() > 2 * options_.commit_bytes_max) std::string().swap(buffer);
+  }
   return {};
 }
 

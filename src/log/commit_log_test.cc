@@ -26,7 +26,7 @@ OpenedLog must_open(const LogOptions& options, const Offsets& first_offsets = {}
 /// Appends one-batch groups and waits for each.
 void append_each(CommitLog& log, RememberingSink& sink, int count, int records = 3,
                  const std::string& text = "event") {
-  const std::size_t before = sink.acknowledged().size() + sink.failures().size();
+  const std::size_t before = sink.groups_told();
   for (int i = 0; i < count; ++i) {
     ASSERT_TRUE(log.append(
         group(entry(1, 0, static_cast<std::uint32_t>(records), fmt::format("{}-{}", text, i)))));

@@ -108,6 +108,10 @@ class RememberingSink {
     }
     return true;
   }
+  std::size_t groups_told() {
+    const MutexLock lock(mutex_);
+    return groups_told_;
+  }
   std::vector<Acknowledged> acknowledged() {
     const MutexLock lock(mutex_);
     return acknowledged_;

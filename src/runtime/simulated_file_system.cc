@@ -65,7 +65,10 @@ class SimulatedFile final : public File {
       }
       return status;
     }
-    inode_->device = inode_->memory;
+    // Not all of memory: what a failed sync left behind stays behind.
+    for (const auto& write : inode_->unsynced) {
+      SimulatedFileSystem::put(inode_->device, write.offset, write.bytes);
+    }
     inode_->unsynced.clear();
     return {};
   }
@@ -307,6 +310,13 @@ void SimulatedFileSystem::restore_power() {
     inode->unsynced.clear();
     inode->memory = inode->device;
   }
+  power_goes_at_.reset();
+  power_ = true;
+  ++life_;
+}
+
+void SimulatedFileSystem::restart_process() {
+  const MutexLock lock(mutex_);
   power_goes_at_.reset();
   power_ = true;
   ++life_;

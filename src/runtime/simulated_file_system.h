@@ -64,6 +64,9 @@ class SimulatedFileSystem final : public FileSystem {
   /// Loses what may be lost, as if the power had gone now or at the cut, and starts anew. Files
   /// that were open stay dead.
   void restore_power();
+  /// As if the process had been killed now or at the cut: memory survives, files that were open
+  /// stay dead.
+  void restart_process();
   /// Turns one bit over, on the device and in memory.
   void flip_bit(const std::filesystem::path& path, std::uint64_t bit);
   /// Cuts the file, on the device and in memory.
