@@ -54,6 +54,8 @@ function(mr_add_module module below)
     add_executable(${module}_test ${tests})
     target_link_libraries(${module}_test PRIVATE mr_${module} GTest::gtest GTest::gmock GTest::gtest_main ${MR_RAPIDCHECK})
     set_target_properties(${module}_test PROPERTIES BUILD_RPATH "$ORIGIN/../../lib;$ORIGIN/lib;${CMAKE_BINARY_DIR}/lib")
+    # Tests that compare the program with the documents find them here.
+    target_compile_definitions(${module}_test PRIVATE MR_SOURCE_FOLDER="${CMAKE_SOURCE_DIR}")
     add_test(NAME ${module} COMMAND ${module}_test --gtest_brief=1)
     set_tests_properties(${module} PROPERTIES TIMEOUT 900 LABELS unit)
   endif()
