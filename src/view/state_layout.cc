@@ -247,8 +247,7 @@ std::size_t StateLayout::merge(char* into, const char* from, TextKeeper& texts) 
       case CellKind::kIntegerSum: {
         auto& sum = at<IntegerSum>(into, cell.offset);
         const auto& other = at<IntegerSum>(from, cell.offset);
-        sum.overflow = static_cast<std::int64_t>(static_cast<std::uint64_t>(sum.overflow) +
-                                                 static_cast<std::uint64_t>(other.overflow));
+        sum.carry(other.overflow);
         sum.add(other.bits());
         break;
       }

@@ -32,9 +32,14 @@ struct IntegerSum {
     const auto old = static_cast<Int128>((static_cast<UInt128>(high) << 64) | low);
     Int128 sum = 0;
     if (__builtin_add_overflow(old, value, &sum)) [[unlikely]]
-      overflow += value < 0 ? -1 : 1;
+      carry(value < 0 ? -1 : 1);
     low = static_cast<std::uint64_t>(sum);
     high = static_cast<std::uint64_t>(static_cast<UInt128>(sum) >> 64);
+  }
+  /// Wraps, as only forged states can make it.
+  void carry(std::int64_t by) {
+    overflow = static_cast<std::int64_t>(static_cast<std::uint64_t>(overflow) +
+                                         static_cast<std::uint64_t>(by));
   }
   [[nodiscard]] Int128 bits() const {
     return static_cast<Int128>((static_cast<UInt128>(high) << 64) | low);
