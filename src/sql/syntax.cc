@@ -242,6 +242,9 @@ Result<std::string> select_text(const json::object& statement) {
 }
 
 Result<std::string> expression_text(const json::value& expression) {
+  // DuckDB 1.5.6 would refuse it too, but loses memory with each tree that it cannot read.
+  if (!expression.is_object() || !expression.get_object().contains("class"))
+    return fail(ErrorCode::kInternal, error_id::kInternal, "an expression is no node of a tree");
   return caught([&]() -> Result<std::string> {
     MR_TRY(json::object statement, parse_one("SELECT 1"));
     statement.at("node").as_object()["select_list"] = json::array({expression});
