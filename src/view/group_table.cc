@@ -10,7 +10,6 @@
 
 #include "base/check.h"
 #include "view/exact_sum.h"
-#include "view/huge_pages.h"
 #include "view/key_codec.h"
 #include "view/ordered_bits.h"
 #include "view/state_layout.h"
@@ -201,7 +200,7 @@ struct GroupTable::Impl {
   ~Impl() { drop_rows(); }
 
   [[nodiscard]] char* row(std::size_t group) const {
-    return chunks[group >> chunk_shift] +
+    return chunks[group >> chunk_shift].get() +
            (group & ((std::size_t{1} << chunk_shift) - 1)) * layout.stride();
   }
   [[nodiscard]] const KeyRef& key(std::size_t group) const {
@@ -224,21 +223,15 @@ struct GroupTable::Impl {
     const std::size_t stride = layout.stride();
     if (groups < chunk_rows) {
       const std::size_t rows = std::min(chunk_rows, std::max(kFirstRows, groups * 4));
-      RowMemory grown(rows * stride);
-      if (groups != 0) std::memcpy(grown.data(), chunks.front(), groups * stride);
-      chunks.assign(1, grown.data());
-      memory.clear();
-      memory.push_back(std::move(grown));
+      auto grown = std::make_unique_for_overwrite<char[]>(rows * stride);
+      if (groups != 0) std::memcpy(grown.get(), chunks.front().get(), groups * stride);
+      chunks.resize(1);
+      chunks.front() = std::move(grown);
       row_capacity = rows;
-      return;
+    } else {
+      chunks.push_back(std::make_unique_for_overwrite<char[]>(chunk_rows * stride));
+      row_capacity += chunk_rows;
     }
-    // A chunk more; or, once that fills a huge page, a sixteenth of what there is.
-    const std::size_t sixteenth = chunks.size() / 16;
-    const std::size_t more = sixteenth * chunk_rows * stride >= kHugePageBytes ? sixteenth : 1;
-    RowMemory block(more * chunk_rows * stride);
-    for (std::size_t i = 0; i < more; ++i) chunks.push_back(block.data() + i * chunk_rows * stride);
-    memory.push_back(std::move(block));
-    row_capacity += more * chunk_rows;
   }
 
   void keep_key(KeyRef& key_ref) {
@@ -257,10 +250,10 @@ struct GroupTable::Impl {
   }
 
   void grow_slots() {
-    const auto old = std::move(slots);
+    const std::vector<std::uint64_t> old = std::move(slots);
     const std::size_t old_count = old.empty() ? 0 : old.size() - kMirrorSlots;
     const std::size_t count = std::max(kSlotsMin, old_count * 2);
-    slots = decltype(slots)(count + kMirrorSlots, 0);
+    slots = std::vector<std::uint64_t>(count + kMirrorSlots, 0);
     for (std::size_t i = 0; i < old_count; ++i) {
       if (old[i] == 0) continue;
       std::size_t place = (old[i] >> 32) & (count - 1);
@@ -368,20 +361,21 @@ struct GroupTable::Impl {
     const std::size_t stride = layout.stride();
     const unsigned shift = chunk_shift;
     const std::size_t in_chunk = (std::size_t{1} << shift) - 1;
-    char* const* all = chunks.data();
+    const std::unique_ptr<char[]>* all = chunks.data();
     for (std::size_t i = 0; i < count; ++i) {
       if (named[i] != 0) [[likely]] {
         const std::size_t group = named[i] - 1;
-        char* const state = all[group >> shift] + (group & in_chunk) * stride;
+        char* const state = all[group >> shift].get() + (group & in_chunk) * stride;
         if (equal_keys(StateLayout::at<KeyRef>(state, 0), keys[i])) [[likely]] {
           out[done + i] = state;
           continue;
         }
       }
-      const auto first = chunks.empty() ? 0 : reinterpret_cast<std::uintptr_t>(chunks.front());
+      const auto first =
+          chunks.empty() ? 0 : reinterpret_cast<std::uintptr_t>(chunks.front().get());
       char* const state = row(find_or_add(keys[i], hashes[i]));
       // A first chunk that grew has moved, and all rows until now were in it.
-      char* const moved = chunks.front();
+      char* const moved = chunks.front().get();
       if (reinterpret_cast<std::uintptr_t>(moved) != first) {
         for (std::size_t k = 0; k < done + i; ++k) {
           out[k] = moved + (reinterpret_cast<std::uintptr_t>(out[k]) - first);
@@ -554,9 +548,8 @@ struct GroupTable::Impl {
   AggregatePlan plan;
   StateLayout layout;
   unsigned chunk_shift = 0;
-  std::vector<std::uint64_t, HugePageAllocator<std::uint64_t>> slots;
-  std::vector<RowMemory> memory;
-  std::vector<char*> chunks;  // into memory
+  std::vector<std::uint64_t> slots;
+  std::vector<std::unique_ptr<char[]>> chunks;
   std::size_t row_capacity = 0;
   std::size_t groups = 0;
   std::size_t heap_bytes = 0;  // of exact sums
