@@ -77,6 +77,7 @@ struct Parser {
   CLI::App* batch_app = nullptr;
   CLI::App* status_app = nullptr;
   CLI::App* generate_app = nullptr;
+  CLI::Option* generate_server = nullptr;
 
   Parser() {
     app.set_version_flag("--version", "millrace " MR_VERSION);
@@ -153,11 +154,11 @@ struct Parser {
     auto* create = generate_app->add_flag("--create", generate.create,
                                           "create the stream if it does not exist");
     // Without --server the events go to standard output, whatever the environment says.
-    auto* server =
+    generate_server =
         generate_app->add_option("--server", shared.server, "post them to this server instead")
             ->type_name("URL");
-    out->excludes(server);
-    create->needs(server);
+    out->excludes(generate_server);
+    create->needs(generate_server);
     add_terminal_options(*generate_app, shared);
   }
 
@@ -190,7 +191,7 @@ struct Parser {
       return status;
     }
     if (generate_app->parsed()) {
-      generate.post = !shared.server.empty();
+      generate.post = generate_server->count() != 0;
       generate.client = shared.client();
       return std::move(generate);
     }
