@@ -94,7 +94,7 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
       payload = log::encode_ends_table({{.stream = 1, .partition = partition, .end = offset}});
     }
     log::append_frame({.kind = static_cast<log::FrameKind>(kind % 4 + 1),
-                       .flags = static_cast<std::uint8_t>(flags % 4),
+                       .flags = static_cast<std::uint8_t>(kind % 4 == 1 ? flags % 2 : flags & 2),
                        .segment = 1U + segment % 2U,
                        .commit = commit,
                        .base_offset = offset,

@@ -174,7 +174,7 @@ class Recovery {
           last_commit_ = frame.commit - 1;
           complete_ = true;
           if (frame.has_ends_table()) MR_RETURN_IF_ERROR(check_ends_table(frame));
-          MR_TRY(const bool damage, durable_beyond(Place{index, offset}));
+          MR_TRY(const bool damage, durable_beyond(scanner, Place{index, offset}));
           if (!damage) return end_at(Place{index, offset});
           offset = scanner.after(frame);
           hide(path_of(index), offset, "no frame, though a later commit is there");
@@ -185,7 +185,7 @@ class Recovery {
         offset = scanner.after(frame);
         continue;
       }
-      MR_TRY(const bool damage, durable_beyond(Place{index, offset}));
+      MR_TRY(const bool damage, durable_beyond(scanner, Place{index, offset}));
       if (!damage) return end_at(Place{index, offset});
       // What was read of the broken commit is proven, and must not wait for a frame that is gone.
       MR_RETURN_IF_ERROR(flush());
@@ -226,25 +226,28 @@ class Recovery {
 
   /// Whether a commit after the one broken at `place` was written: then all before it had been
   /// synced.
-  Result<bool> durable_beyond(const Place& place) {
+  Result<bool> durable_beyond(const SegmentScanner& here, const Place& place) {
     if (!commit_ahead_.has_value()) {
-      std::uint64_t highest = 0;
-      SegmentBuffer buffer;
-      for (std::size_t i = place.segment; i < segments_.size(); ++i) {
-        MR_TRY(const std::string_view bytes,
-               buffer.load(*segments_[i].file, segments_[i].size_bytes));
-        const SegmentScanner scanner(bytes, segments_[i].number);
-        Frame frame;
-        for (std::size_t offset = i == place.segment ? place.offset : 0;
-             scanner.find(offset, frame) != FrameCheck::kNothing; offset = scanner.after(frame)) {
-          highest = std::max(highest, frame.commit);
-        }
-      }
       // The highest of all that is ahead of the first such place. At a later place it is still
       // ahead whenever it is above the commit there.
-      commit_ahead_ = highest;
+      commit_ahead_ = 0;
+      look_ahead(here, place.offset);
+      SegmentBuffer buffer;
+      for (std::size_t i = place.segment + 1; i < segments_.size(); ++i) {
+        MR_TRY(const std::string_view bytes,
+               buffer.load(*segments_[i].file, segments_[i].size_bytes));
+        look_ahead(SegmentScanner(bytes, segments_[i].number), 0);
+      }
     }
     return std::max(*commit_ahead_, proven_commit_) > broken_commit();
+  }
+
+  void look_ahead(const SegmentScanner& scanner, std::size_t offset) {
+    Frame frame;
+    for (; scanner.find(offset, frame) != FrameCheck::kNothing; offset = scanner.after(frame)) {
+      commit_ahead_ = std::max(*commit_ahead_, frame.commit);
+      frames_ahead_ = frames_ahead_ || frame.kind != FrameKind::kMark;
+    }
   }
 
   Status note(Pending item) {
@@ -351,6 +354,7 @@ class Recovery {
       place = commit_start_;
       last_commit_ = before_commit_;
       pending_.clear();
+      frames_ahead_ = true;
     }
     end_ = place;
     return Outcome::kEndOfLog;
@@ -359,26 +363,49 @@ class Recovery {
   /// Overwrites with zeros whatever frames lie behind the end, so that they never come back to
   /// life.
   Status erase_behind_the_end() {
+    if (!frames_ahead_) return {};
     for (std::size_t i = end_.segment; i < segments_.size(); ++i) {
       Segment& segment = segments_[i];
       MR_TRY(const std::string_view bytes, buffers_[0].load(*segment.file, segment.size_bytes));
       const SegmentScanner scanner(bytes, segment.number);
-      const std::size_t begin = i == end_.segment ? end_.offset : 0;
+      std::size_t begin = 0;
+      if (i == end_.segment && end_.offset > 0) {
+        MR_TRY(const std::size_t marked, mark_the_end(scanner, segment));
+        begin = marked;
+      }
       std::size_t end = begin;
-      std::size_t torn = 0;
       Frame frame;
       for (std::size_t offset = begin; scanner.find(offset, frame) != FrameCheck::kNothing;
            offset = scanner.after(frame)) {
         end = scanner.after(frame);
-        if (frame.kind != FrameKind::kMark) torn = end - begin;
       }
-      torn_tail_bytes_ += torn;
-      if (torn == 0) continue;  // a mark alone still tells the truth
+      if (end == begin) continue;
+      torn_tail_bytes_ += end - (i == end_.segment ? end_.offset : begin);
       const Bytes zeros(end - begin);
       MR_RETURN_IF_ERROR(segment.file->write_at(begin, zeros));
       MR_RETURN_IF_ERROR(segment.file->sync_data());
     }
     return {};
+  }
+
+  /// What lies behind the end may be what proves damage before it. A mark takes over that proof
+  /// before it is erased. Gives where the mark ends.
+  Result<std::size_t> mark_the_end(const SegmentScanner& scanner, Segment& segment) {
+    Frame frame;
+    if (scanner.check(end_.offset, frame) == FrameCheck::kWhole && frame.kind == FrameKind::kMark) {
+      return scanner.after(frame);
+    }
+    if (end_.offset + kFrameHeaderBytes > segment.size_bytes) return end_.offset;
+    std::string mark;
+    append_frame({.kind = FrameKind::kMark,
+                  .segment = segment.number,
+                  .commit = last_commit_ + 1,
+                  .salt = segment.salt,
+                  .payload = {}},
+                 mark);
+    MR_RETURN_IF_ERROR(segment.file->write_at(end_.offset, as_bytes(mark)));
+    MR_RETURN_IF_ERROR(segment.file->sync_data());
+    return end_.offset + mark.size();
   }
 
   Result<RecoveredLog> take_result() {
@@ -460,7 +487,8 @@ class Recovery {
   Place commit_start_;
   std::uint64_t proven_commit_ = 0;
   std::optional<std::uint64_t> commit_ahead_;
-  std::string hidden_;  // the first damage whose extent is not settled; empty: none
+  bool frames_ahead_ = false;  // there may be frames behind the end
+  std::string hidden_;         // the first damage whose extent is not settled; empty: none
   Place end_;
   std::uint64_t torn_tail_bytes_ = 0;
 };
