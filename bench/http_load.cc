@@ -147,12 +147,22 @@ Connection::~Connection() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-Result<Connection::Reply> Connection::ask(std::string_view method, std::string_view target,
-                                          std::string_view body, std::string_view content_type) {
+Status Connection::send(std::string_view method, std::string_view target, std::string_view body,
+                        std::string_view content_type) {
   const std::string head = request_head(method, target, content_type, body.size());
   std::size_t sent = 0;
   MR_TRY(const bool all, send_some(fd_, {head, body}, sent, 0));
   if (!all) return broken("cannot send");
+  return {};
+}
+
+Result<Connection::Reply> Connection::ask(std::string_view method, std::string_view target,
+                                          std::string_view body, std::string_view content_type) {
+  MR_RETURN_IF_ERROR(send(method, target, body, content_type));
+  return receive();
+}
+
+Result<Connection::Reply> Connection::receive() {
   ReplyReader reader;
   for (;;) {
     MR_TRY(const bool done, reader.read_from(fd_));

@@ -55,7 +55,12 @@ class Connection {
     int status = 0;
     std::string body;
   };
-  /// Waits for the whole answer.
+  /// Sends a request, and waits for nothing.
+  Status send(std::string_view method, std::string_view target, std::string_view body,
+              std::string_view content_type);
+  /// Waits for the whole answer of the request that was sent.
+  Result<Reply> receive();
+  /// Both.
   Result<Reply> ask(std::string_view method, std::string_view target, std::string_view body = {},
                     std::string_view content_type = "application/json");
 

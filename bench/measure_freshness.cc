@@ -61,7 +61,7 @@ class Background {
   std::thread thread_;
 };
 
-/// Milliseconds from before the POST until the answer has the event.
+/// Adds the time from before the POST until the answer has the event.
 Status probe(Connection& poster, Connection& reader, std::uint64_t number, Latencies& latencies) {
   const std::string body = fmt::format(
       R"({{"ts":{},"id":"probe","user":"p{:06}","type":"probe","page":"/probe","country":"XX","value":1.00,"ok":true}})"
@@ -69,30 +69,21 @@ Status probe(Connection& poster, Connection& reader, std::uint64_t number, Laten
       kFirstEventMs, number);
   const std::string target = fmt::format("/v1/views/v1?user=p{:06}", number);
   const double begin = now_us();
-  Result<Connection::Reply> posted = Connection::Reply{};
-  std::thread post([&] { posted = poster.ask("POST", kEventsTarget, body, kJsonLines); });
-  Status status;
+  MR_RETURN_IF_ERROR(poster.send("POST", kEventsTarget, body, kJsonLines));
   for (;;) {
-    const auto answer = reader.ask("GET", target);
-    if (!answer || answer->status != 200) {
-      status = answer
-                   ? fail(ErrorCode::kInternal, error_id::kInternal, "{}: {}", target, answer->body)
-                   : Status(std::unexpected(answer.error()));
-      break;
-    }
-    if (answer->body.find("\"rows\":[[") != std::string::npos) break;
+    MR_TRY(const auto answer, reader.ask("GET", target));
+    if (answer.status != 200)
+      return fail(ErrorCode::kInternal, error_id::kInternal, "{}: {}", target, answer.body);
+    if (answer.body.find("\"rows\":[[") != std::string::npos) break;
     if (now_us() - begin > 30e6) {
-      status = fail(ErrorCode::kDeadlineExceeded, error_id::kInternal,
-                    "an event is not visible after 30 s");
-      break;
+      return fail(ErrorCode::kDeadlineExceeded, error_id::kInternal,
+                  "an event is not visible after 30 s");
     }
   }
   latencies.add_us(now_us() - begin);
-  post.join();
-  MR_RETURN_IF_ERROR(status);
-  if (!posted) return std::unexpected(posted.error());
-  if (posted->status != 200)
-    return fail(ErrorCode::kInternal, error_id::kInternal, "POST: {}", posted->body);
+  MR_TRY(const auto posted, poster.receive());
+  if (posted.status != 200)
+    return fail(ErrorCode::kInternal, error_id::kInternal, "POST: {}", posted.body);
   return {};
 }
 
