@@ -402,6 +402,13 @@ struct QueryWorkers::Pool {
   /// An idle worker, or a new one, or kBusy at the deadline.
   Result<std::unique_ptr<WorkerProcess>> take(std::int64_t deadline_us) {
     const MutexLock lock(mutex);
+    ++waiting;
+    auto taken = take_one(deadline_us);
+    --waiting;
+    return taken;
+  }
+
+  Result<std::unique_ptr<WorkerProcess>> take_one(std::int64_t deadline_us) REQUIRES(mutex) {
     bool asked = false;
     while (true) {
       while (!idle.empty()) {
@@ -411,7 +418,7 @@ struct QueryWorkers::Pool {
         --alive;  // died while it was idle; its destructor waits for it
       }
       if (asked && start_error) return std::unexpected(*start_error);
-      if (alive + starts_wanted < options.workers_max) {
+      if (starts_wanted + being_started < waiting && alive + starts_wanted < options.workers_max) {
         ask_for_start();
         asked = true;
       }
@@ -456,10 +463,12 @@ struct QueryWorkers::Pool {
         while (!stopping && starts_wanted == 0) keeper_wanted.wait(mutex);
         if (stopping) break;
         --starts_wanted;
+        ++being_started;
         ++alive;
       }
       auto worker = WorkerProcess::start(options);
       const MutexLock lock(mutex);
+      --being_started;
       if (worker) {
         idle.push_back(std::move(*worker));
       } else {
@@ -477,6 +486,8 @@ struct QueryWorkers::Pool {
   std::vector<std::unique_ptr<WorkerProcess>> idle GUARDED_BY(mutex);
   std::uint32_t alive GUARDED_BY(mutex) = 0;  // idle, busy, or being started
   std::uint32_t starts_wanted GUARDED_BY(mutex) = 0;
+  std::uint32_t being_started GUARDED_BY(mutex) = 0;
+  std::uint32_t waiting GUARDED_BY(mutex) = 0;  // callers in take()
   std::optional<Error> start_error GUARDED_BY(mutex);
   bool stopping GUARDED_BY(mutex) = false;
   std::thread keeper;

@@ -601,6 +601,7 @@ int probe_sandbox(const std::filesystem::path& folder) {
 }
 
 int hold_workers() {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a test that failed leaves nothing behind
   auto workers = QueryWorkers::start({});
   if (!workers) return 1;
   Query query;
