@@ -37,7 +37,7 @@ struct LogOptions {
   /// append() refuses above this.
   std::uint64_t queue_bytes_max = std::uint64_t{64} << 20;
   /// Segments that are free again are kept for reuse up to this number, the others removed.
-  std::uint32_t spare_segments_max = 4;
+  std::uint32_t spare_segments_max = 16;
 };
 
 /// Where a record batch lies in the log.
