@@ -18,7 +18,7 @@ struct Statements {
 };
 
 const Statements& statements(EventKind kind) {
-  static const Statements kFlights = {
+  static const Statements flights = {
       "flights",
       "CREATE STREAM flights (date TIMESTAMP, delay BIGINT, distance BIGINT, origin VARCHAR, "
       "destination VARCHAR)"
@@ -32,7 +32,7 @@ const Statements& statements(EventKind kind) {
        "CREATE MATERIALIZED VIEW long_delays AS SELECT origin, count(*) AS flights, avg(delay) AS "
        "mean_delay"
        " FROM flights WHERE delay > 60 GROUP BY origin"}};
-  static const Statements kIot = {
+  static const Statements iot = {
       "iot",
       "CREATE STREAM iot (ts TIMESTAMP, device VARCHAR, site VARCHAR, temperature DOUBLE, humidity "
       "DOUBLE,"
@@ -48,7 +48,7 @@ const Statements& statements(EventKind kind) {
        "CREATE MATERIALIZED VIEW faults AS SELECT site, device, count(*) AS faults, max(ts) AS "
        "last_fault FROM iot"
        " WHERE NOT ok GROUP BY site, device"}};
-  static const Statements kClicks = {
+  static const Statements clicks = {
       "clicks",
       "CREATE STREAM clicks (ts TIMESTAMP, \"user\" VARCHAR, session VARCHAR, page VARCHAR, type "
       "VARCHAR,"
@@ -65,13 +65,13 @@ const Statements& statements(EventKind kind) {
        " WHERE type = 'purchase' GROUP BY minute, country"}};
   switch (kind) {
     case EventKind::kFlights:
-      return kFlights;
+      return flights;
     case EventKind::kIot:
-      return kIot;
+      return iot;
     case EventKind::kClicks:
       break;
   }
-  return kClicks;
+  return clicks;
 }
 
 std::unique_ptr<EventSource> source_of(EventKind kind) {
