@@ -1,8 +1,8 @@
-// The durable record of what exists: streams, views, lake commits, generations, checkpoints. SQLite in WAL
-// mode with synchronous=FULL; each row carries a CRC32C of its content, and the rows of a commit or a generation
-// become visible in one transaction or not at all.
-// Thread: any (one connection behind a mutex). Reads come from memory, writes go through.
-// Errors: kDataLoss (kChecksum) a row does not match its checksum or the lake commits of a stream have a gap;
+// The durable record of what exists: streams, views, lake commits, generations, checkpoints. SQLite
+// in WAL mode with synchronous=FULL; each row carries a CRC32C of its content, and the rows of a
+// commit or a generation become visible in one transaction or not at all. Thread: any (one
+// connection behind a mutex). Reads come from memory, writes go through. Errors: kDataLoss
+// (kChecksum) a row does not match its checksum or the lake commits of a stream have a gap;
 //   kAlreadyExists, kNotFound; kUnavailable (kDiskFailed).
 // Invariant: commit n of a stream begins where commit n - 1 ends; ids are never given twice.
 #pragma once
@@ -31,7 +31,8 @@ struct FileRecord {
   bool operator==(const FileRecord&) const = default;
 };
 
-/// One step of a stream's lake table: the events from `begin` to `end`, all of them, in these files.
+/// One step of a stream's lake table: the events from `begin` to `end`, all of them, in these
+/// files.
 struct LakeCommit {
   StreamId stream;
   CommitNumber number;
@@ -70,8 +71,8 @@ struct Generation {
   bool operator==(const Generation&) const = default;
 };
 
-/// Partial states of one view over the events from the end of lake commit `base_commit` (the cut of a generation) to
-/// the end of lake commit `commit`, as the speed layer had them.
+/// Partial states of one view over the events from the end of lake commit `base_commit` (the cut of
+/// a generation) to the end of lake commit `commit`, as the speed layer had them.
 struct Checkpoint {
   ViewId view;
   StreamId stream;
@@ -87,20 +88,23 @@ class Catalog {
   static Result<std::unique_ptr<Catalog>> open(const std::filesystem::path& path);
   virtual ~Catalog() = default;
 
-  /// The error that made the catalog refuse changes (a write whose outcome is not known), if there was one.
-  /// Until the program starts again, what memory says may then be behind the file by one transaction.
+  /// The error that made the catalog refuse changes (a write whose outcome is not known), if there
+  /// was one. Until the program starts again, what memory says may then be behind the file by one
+  /// transaction.
   [[nodiscard]] virtual Status usable() const = 0;
   /// The id that the next stream gets: greater than all that were ever given.
   [[nodiscard]] virtual StreamId next_stream_id() const = 0;
 
-  /// Creates the stream and its quarantine stream (name + "__quarantine") in one step and gives their ids.
+  /// Creates the stream and its quarantine stream (name + "__quarantine") in one step and gives
+  /// their ids.
   virtual Result<StreamDefinition> create_stream(StreamDefinition definition) = 0;
-  /// With its quarantine stream, its lake commits and their files' records. The files stay for the sweep.
-  /// Errors: kFailedPrecondition (kInUse) while a materialized view reads it.
+  /// With its quarantine stream, its lake commits and their files' records. The files stay for the
+  /// sweep. Errors: kFailedPrecondition (kInUse) while a materialized view reads it.
   virtual Status drop_stream(StreamId id) = 0;
   [[nodiscard]] virtual std::vector<StreamDefinition> streams() const = 0;
   /// Names are compared without case, as in SQL; streams and views share one space of names.
-  [[nodiscard]] virtual std::optional<StreamDefinition> find_stream(std::string_view name) const = 0;
+  [[nodiscard]] virtual std::optional<StreamDefinition> find_stream(
+      std::string_view name) const = 0;
   [[nodiscard]] virtual std::optional<StreamDefinition> stream(StreamId id) const = 0;
 
   virtual Result<ViewRecord> create_view(ViewRecord record) = 0;
@@ -112,12 +116,15 @@ class Catalog {
   virtual Status add_lake_commit(const LakeCommit& commit) = 0;
   [[nodiscard]] virtual std::vector<LakeCommit> lake_commits(StreamId stream) const = 0;
 
-  /// Adds the generation and drops those of the view beyond the newest `keep`, and the view's checkpoints with a
-  /// base_commit before its cut, in one transaction. Gives the names of the files that nobody needs any more.
-  virtual Result<std::vector<std::string>> add_generation(const Generation& generation, std::uint32_t keep) = 0;
+  /// Adds the generation and drops those of the view beyond the newest `keep`, and the view's
+  /// checkpoints with a base_commit before its cut, in one transaction. Gives the names of the
+  /// files that nobody needs any more.
+  virtual Result<std::vector<std::string>> add_generation(const Generation& generation,
+                                                          std::uint32_t keep) = 0;
   [[nodiscard]] virtual std::vector<Generation> generations(ViewId view) const = 0;
 
-  /// Replaces the view's older checkpoints. Gives the names of the files that nobody needs any more.
+  /// Replaces the view's older checkpoints. Gives the names of the files that nobody needs any
+  /// more.
   virtual Result<std::vector<std::string>> add_checkpoint(const Checkpoint& checkpoint) = 0;
   [[nodiscard]] virtual std::vector<Checkpoint> checkpoints(ViewId view) const = 0;
 };

@@ -19,8 +19,10 @@ ExitCode run(const BatchRunCommand& command) {
                            : fmt::format("run {} is asked for\n", *number);
     return print(text) ? ExitCode::kOk : ExitCode::kFailure;
   }
-  const auto state = wait_for_batch(
-      *api, *number, [&](const BatchState& now) { terminal.progress(now.progress_text()); });
+  const auto state = wait_for_batch(*api, *number, [&](const BatchState& now) -> Status {
+    terminal.progress(now.progress_text());
+    return {};
+  });
   terminal.end_progress();
   if (!state) return report(terminal, state.error());
   if (const auto* ended = state->ended(*number)) {

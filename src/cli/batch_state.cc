@@ -92,7 +92,7 @@ Result<BatchState> batch_state(ApiClient& api) {
 }
 
 Result<BatchState> wait_for_batch(ApiClient& api, std::uint64_t run,
-                                  const std::function<void(const BatchState&)>& progress) {
+                                  const std::function<Status(const BatchState&)>& progress) {
   while (true) {
     MR_TRY(auto state, batch_state(api));
     if (const auto* ended = state.ended(run)) {
@@ -101,7 +101,7 @@ Result<BatchState> wait_for_batch(ApiClient& api, std::uint64_t run,
     }
     // Only the newest runs are listed: one that is neither there nor to come has ended before.
     if (!state.last.empty() && state.last.front().run > run) return state;
-    progress(state);
+    MR_RETURN_IF_ERROR(progress(state));
     std::this_thread::sleep_for(kPollTime);
   }
 }

@@ -47,7 +47,7 @@ Result<BatchState> batch_state(ApiClient& api);
 /// Polls until the run has ended; calls `progress` with each state. Gives the error of the run
 /// where it failed.
 Result<BatchState> wait_for_batch(ApiClient& api, std::uint64_t run,
-                                  const std::function<void(const BatchState&)>& progress);
+                                  const std::function<Status(const BatchState&)>& progress);
 /// The generations that a document names, as a table.
 [[nodiscard]] ResultTable generations_table(const BatchState& state);
 

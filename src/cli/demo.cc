@@ -99,11 +99,22 @@ class Demo {
   ~Demo() {
     server_.reset();
     std::error_code error;
-    // After a failure the data and the server's output are what one wants to see.
-    if (temporary_ && passed_ && !command_.keep) fs::remove_all(folder_, error);
+    if (temporary_ && !keeps_data_) fs::remove_all(folder_, error);
   }
 
   Status run() {
+    keeps_data_ = command_.keep;
+    auto done = run_steps();
+    // After a failure the data and the server's output are what one wants to see.
+    if (!done && done.error().code != ErrorCode::kCancelled) keeps_data_ = true;
+    if (!folder_.empty() && (keeps_data_ || !temporary_)) {
+      say(fmt::format("data stay in {}", folder_.string()));
+    }
+    return done;
+  }
+
+ private:
+  Status run_steps() {
     MR_RETURN_IF_ERROR(prepare());
     MR_RETURN_IF_ERROR(start_server());
     MR_RETURN_IF_ERROR(create());
@@ -117,22 +128,13 @@ class Demo {
     MR_RETURN_IF_ERROR(check("after a full batch run"));
     MR_RETURN_IF_ERROR(show_addresses());
     if (command_.terminal.interactive) serve_until_interrupted();
-    MR_RETURN_IF_ERROR(stop_server());
-    passed_ = true;
-    return {};
+    return stop_server();
   }
 
- private:
   void say(std::string_view text) const { terminal_.note(text); }
   void heading(std::string_view text) const { say(fmt::format("\n{}", terminal_.bold(text))); }
 
   Status prepare() {
-    temporary_ = command_.data.empty();
-    folder_ = temporary_ ? fs::temp_directory_path() /
-                               fmt::format("millrace-demo-{}-{:08x}", ::getpid(),
-                                           static_cast<std::uint32_t>(runtime::random_u64()))
-                         : fs::absolute(command_.data);
-    MR_RETURN_IF_ERROR(runtime::system_files().create_directories(folder_ / "spill"));
     const fs::path parquet = command_.source.empty() ? default_source() : fs::path(command_.source);
     if (!fs::exists(parquet)) {
       return std::unexpected(
@@ -142,6 +144,12 @@ class Demo {
                 .hint = "`./dev setup` installs it; --source names another place",
                 .place = {}});
     }
+    temporary_ = command_.data.empty();
+    folder_ = temporary_ ? fs::temp_directory_path() /
+                               fmt::format("millrace-demo-{}-{:08x}", ::getpid(),
+                                           static_cast<std::uint32_t>(runtime::random_u64()))
+                         : fs::absolute(command_.data);
+    MR_RETURN_IF_ERROR(runtime::system_files().create_directories(folder_ / "spill"));
     heading(
         "Millrace: three million flights, one definition for batch and speed layer, one exact "
         "answer");
@@ -264,8 +272,10 @@ class Demo {
                                      grouped(static_cast<std::uint64_t>(rate)));
       if (figures.freshness_ms >= 0)
         line += fmt::format(", fresh after {:.1f} ms", figures.freshness_ms);
-      line += fmt::format(", generation {} up to {}", figures.generation,
-                          figures.cut.empty() ? "{}" : figures.cut);
+      if (figures.generation != 0) {
+        line += fmt::format(", generation {} of the first {}", figures.generation,
+                            grouped(figures.cut_events));
+      }
       if (batch.state == "running")
         line += fmt::format("; batch run {}: {}", batch.run, batch.view);
       if (terminal_.interactive) {
@@ -337,8 +347,10 @@ class Demo {
 
   Status run_batch() {
     MR_TRY(const auto number, start_batch(*api_, true));
-    const auto state = wait_for_batch(
-        *api_, number, [&](const BatchState& now) { terminal_.progress(now.progress_text()); });
+    const auto state = wait_for_batch(*api_, number, [&](const BatchState& now) -> Status {
+      terminal_.progress(now.progress_text());
+      return interrupted ? interrupted_error() : Status();
+    });
     terminal_.end_progress();
     if (!state) return std::unexpected(state.error());
     if (const auto* run = state->ended(number)) {
@@ -376,7 +388,6 @@ class Demo {
                   "the server ended with {} instead of 0; see {}", code,
                   (folder_ / "server.log").string());
     }
-    if (command_.keep || !temporary_) say(fmt::format("data stay in {}", folder_.string()));
     return {};
   }
 
@@ -384,7 +395,7 @@ class Demo {
   const Terminal& terminal_;
   fs::path folder_;
   bool temporary_ = false;
-  bool passed_ = false;
+  bool keeps_data_ = false;
   std::unique_ptr<FlightSource> source_;
   std::unique_ptr<ChildProcess> server_;
   std::string url_;

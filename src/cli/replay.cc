@@ -174,7 +174,7 @@ Status Replay::probe(client::HttpClient& http, const std::string& position,
   figures_.freshness_ms = passed_ms;
   figures_.freshness_worst_ms = std::max(figures_.freshness_worst_ms, passed_ms);
   if (generation != nullptr) figures_.generation = generation->to_number<std::uint64_t>(error);
-  figures_.cut = cut.json();
+  figures_.cut_events = cut.events();
   return {};
 }
 

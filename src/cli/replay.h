@@ -34,7 +34,7 @@ struct ReplayFigures {
   double freshness_ms = -1;
   double freshness_worst_ms = -1;
   std::uint64_t generation = 0;
-  std::string cut;  // of that generation
+  std::uint64_t cut_events = 0;  // before the cut of that generation
 };
 
 class Replay {

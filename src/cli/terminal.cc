@@ -1,6 +1,7 @@
 #include "cli/terminal.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <array>
@@ -91,7 +92,20 @@ void Terminal::note(std::string_view text) const {
 }
 
 void Terminal::progress(std::string_view text) const {
-  if (interactive && !quiet) say(fmt::format("\r{}\x1b[K", text));
+  if (!interactive || quiet) return;
+  // A line that wraps could not be replaced by the next one.
+  struct winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col != 0;
+  std::size_t width = known ? size.ws_col - 1U : 79U;
+  std::size_t bytes = 0;
+  while (bytes < text.size()) {
+    const auto point = first_code_point(text.substr(bytes));
+    const std::size_t columns = display_width(text.substr(bytes, point.bytes));
+    if (columns > width) break;
+    width -= columns;
+    bytes += point.bytes;
+  }
+  say(fmt::format("\r{}\x1b[K", text.substr(0, bytes)));
 }
 
 void Terminal::end_progress() const {
