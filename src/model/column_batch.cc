@@ -17,7 +17,7 @@ char* Arena::allocate(std::size_t size) {
       total_ += size;
       return blocks_.back().get();
     }
-    const std::size_t block = std::clamp<std::size_t>(total_, 4096, 262144);
+    const std::size_t block = std::max(size, std::clamp<std::size_t>(total_, 4096, 262144));
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(block));
     next_ = blocks_.back().get();
     left_ = block;

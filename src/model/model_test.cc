@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstring>
 
 #include "model/position.h"
 #include "model/stream.h"
@@ -69,6 +70,19 @@ TEST(ColumnBatch, KeepsNullsAndLongStringsThroughAppend) {
   EXPECT_EQ(value_text(views[0], 3), std::nullopt);
   EXPECT_EQ(value_text(views[0], 100), std::string(100, 'x'));
   EXPECT_EQ(value_text(views[1], 199), "199");
+}
+
+TEST(Arena, HasRoomForEachSizeItIsAskedFor) {
+  Arena arena;
+  std::vector<std::pair<char*, std::size_t>> places;
+  for (const std::size_t size : {1, 4096, 10000, 3, 16384, 16385, 5000}) {
+    places.emplace_back(arena.allocate(size), size);
+    std::memset(places.back().first, static_cast<int>(places.size()), size);
+  }
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    const std::string_view text(places[i].first, places[i].second);
+    EXPECT_EQ(text.find_first_not_of(static_cast<char>(i + 1)), std::string_view::npos) << i;
+  }
 }
 
 TEST(Json, WritesValuesThatReadBackExactly) {
