@@ -209,7 +209,7 @@ Status write_file_durably(FileSystem& files, const fs::path& path, std::string_v
     MR_RETURN_IF_ERROR(file->sync_data());
   }
   MR_RETURN_IF_ERROR(files.rename(temporary, path));
-  return files.sync_directory(path.parent_path());
+  return files.sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }
 
 Result<std::unique_ptr<FolderLock>> FolderLock::acquire(const fs::path& folder) {

@@ -62,7 +62,7 @@ Status run_pipeline(const std::string& path, serving::StatementRunner& statement
 }
 
 void print_addresses(const std::string& http, const UpOptions& options) {
-  fmt::print("Millrace {} serves {}\n\n  http      {}\n\n", MR_VERSION, std::filesystem::absolute(options.data).string(), http);
+  fmt::print("Millrace {} serves {}\n\n  http      {}\n\n", MR_VERSION, std::filesystem::absolute(options.data).lexically_normal().string(), http);
   fmt::print("make a stream and a view of it\n"
              "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE STREAM trips (at TIMESTAMP, "
              "city VARCHAR, minutes DOUBLE) WITH (time = at, key = city)\"}}'\n"
@@ -124,7 +124,7 @@ int run_up(const UpOptions& options) {
   const std::string address = fmt::format("http://{}:{}", host, (*server)->port());
   print_addresses(address, options);
   if (!options.ready_file.empty()) {
-    const auto written = runtime::write_file_durably(runtime::system_files(), options.ready_file,
+    const auto written = runtime::write_file_durably(runtime::system_files(), std::filesystem::absolute(options.ready_file),
                                                      fmt::format("{{\"pid\": {}, \"http\": \"{}\"}}\n", getpid(), address));
     if (!written) return report(written.error());
   }
