@@ -11,6 +11,7 @@
 #include <csignal>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include "cli/answer_check.h"
 #include "cli/api_client.h"
@@ -149,6 +150,12 @@ class Demo {
                                fmt::format("millrace-demo-{}-{:08x}", ::getpid(),
                                            static_cast<std::uint32_t>(runtime::random_u64()))
                          : fs::absolute(command_.data);
+    if (fs::exists(folder_ / "data")) {
+      const auto place = std::exchange(folder_, {}).string();
+      return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
+                  "{} has data already; the demonstration starts from nothing: name another folder",
+                  place);
+    }
     MR_RETURN_IF_ERROR(runtime::system_files().create_directories(folder_ / "spill"));
     heading(
         "Millrace: three million flights, one definition for batch and speed layer, one exact "
