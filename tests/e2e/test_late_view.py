@@ -9,11 +9,11 @@ BATCH = 2000
 
 
 def event(number):
-    return {"id": number, "at": f"2026-{1 + number % 12:02}-01T00:00:00", "city": f"c{number % 50}", "value": (number % 1000) / 8}
+    return {"id": number, "ts": f"2026-{1 + number % 12:02}-01T00:00:00", "city": f"c{number % 50}", "value": (number % 1000) / 8}
 
 
 def line(number):
-    return (f'{{"id":{number},"at":"2026-{1 + number % 12:02}-01T00:00:00","city":"c{number % 50}",'
+    return (f'{{"id":{number},"ts":"2026-{1 + number % 12:02}-01T00:00:00","city":"c{number % 50}",'
             f'"value":{(number % 1000) / 8}}}')
 
 
@@ -24,7 +24,7 @@ def body(begin, end):
 def test_a_view_created_after_a_million_events_is_right_after_its_first_batch(test):
     """Promise 3. Its answers equal a recomputation at the position that each states, also as events flow."""
     server = test.server(config={"lake": {"commit_interval_ms": 200}}).start()
-    server.sql("CREATE STREAM visits (id BIGINT, at TIMESTAMP, city VARCHAR, value DOUBLE) WITH (time = at)")
+    server.sql("CREATE STREAM visits (id BIGINT, ts TIMESTAMP, city VARCHAR, value DOUBLE) WITH (time = ts)")
     # One client, one partition: the event with offset n is the event with id n.
     connection = server.connect()
     begin = time.monotonic()
@@ -52,7 +52,7 @@ def test_a_view_created_after_a_million_events_is_right_after_its_first_batch(te
     poster = threading.Thread(target=keep_posting, daemon=True)
     poster.start()
     try:
-        server.sql("CREATE MATERIALIZED VIEW late AS SELECT city, date_trunc('month', at) AS month, count(*) AS n, sum(value) AS total,"
+        server.sql("CREATE MATERIALIZED VIEW late AS SELECT city, date_trunc('month', ts) AS month, count(*) AS n, sum(value) AS total,"
                    " avg(value) AS mean, min(id) AS low, max(id) AS high FROM visits WHERE id % 2 = 0 GROUP BY city, month")
         begin = time.monotonic()
         server.request("POST", "/v1/batch", b"{}", {"Content-Type": "application/json"})
@@ -86,7 +86,7 @@ def test_a_view_created_after_a_million_events_is_right_after_its_first_batch(te
         while done < end:
             if done % 2 == 0:
                 one = event(done)
-                ids, values = groups.setdefault((one["city"], one["at"][:7]), (Fold(), Fold()))
+                ids, values = groups.setdefault((one["city"], one["ts"][:7]), (Fold(), Fold()))
                 ids.add(one["id"])
                 values.add(one["value"])
             done += 1
