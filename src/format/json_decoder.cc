@@ -91,7 +91,10 @@ class BodyReader {
 
   void read_document(std::string_view body) {
     body = trimmed(body);
-    if (body.empty()) return;
+    if (body.empty()) {
+      refuse_body(body, 1, {error_id::kBadJson, "the body is empty, and no JSON"});
+      return;
+    }
     const auto fault = index_.build(body);
     if (fault != JsonIndex::Fault::kNone) {
       refuse_body(body, 1, index_fault(fault, body));
