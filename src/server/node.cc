@@ -11,6 +11,11 @@
 
 namespace millrace::server {
 
+namespace {
+/// Rows of the lake that a start maps again for a view without a generation: a fraction of a second.
+constexpr std::uint64_t kRestoreRowsMax = 2'000'000;
+}  // namespace
+
 Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder, const Config& config) {
   std::unique_ptr<Node> node(new Node());
   MR_RETURN_IF_ERROR(node->recover(folder, config));
@@ -144,13 +149,20 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
     break;
   }
   if (!restored) {
-    if (generations.empty() && lake->commits.empty()) {
-      catalog::Generation empty;
-      empty.view = record.id;
-      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan), lake->end, 0);
+    // No generation, or none that can be read: everything is delta. Where that is little it is computed now, so that
+    // the view answers at once, as it did before; where it is much, a batch run builds it while the rest serves.
+    catalog::Generation empty;
+    empty.view = record.id;
+    empty.cut = Position(stream->partitions);
+    if (!generations.empty()) empty.number = generations.front().number;
+    if (lake->end.events() <= kRestoreRowsMax) {
+      if (auto delta = restore_delta(*view, *stream, empty, view::StateRun::empty()); !delta) {
+        spdlog::error("view {}: {}", record.name, delta.error().message);
+        view->fail(std::move(delta).error().within("view {}", record.name));
+      }
     } else {
-      if (!generations.empty()) spdlog::warn("view {} is built again from the lake", record.name);
-      view->start_building(lake->end, generations.empty() ? GenerationNumber(0) : generations.front().number);
+      spdlog::info("view {} is built from the lake", record.name);
+      view->start_building(lake->end, empty.number);
     }
   }
   speed_->stream(stream->id)->add_view(view, [](const auto&) {});

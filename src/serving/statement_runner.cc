@@ -200,6 +200,7 @@ Result<StatementResult> StatementRunner::create_materialized_view(const sql::Cre
     } else {
       catalog::Generation empty;
       empty.view = record.id;
+      empty.cut = Position(stream->partitions);
       view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan), edge.end, 0);
     }
   });
