@@ -2,6 +2,7 @@
 
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <thread>
@@ -118,6 +119,16 @@ Error duckdb_error(const char* text) {
   if (error.code == ErrorCode::kUnavailable && error.message.contains("No space left on device")) {
     error.code = ErrorCode::kResourceExhausted;
     error.id = error_id::kDiskFull;
+  }
+  // The piece of SQL below the text is of the statement that we made, not of the user's.
+  if (const auto end = error.message.find("\n\nLINE "); end != std::string::npos) {
+    error.message.resize(end);
+  }
+  if (error.message.starts_with("Binder Error: Referenced column ")) error.id = error_id::kColumnNotFound;
+  if (const auto line = error.message.find('\n'); line != std::string::npos) {
+    error.hint = error.message.substr(line + 1);
+    error.message.resize(line);
+    std::ranges::replace(error.hint, '\n', ' ');
   }
   return error;
 }

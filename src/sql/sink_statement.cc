@@ -44,8 +44,6 @@ Status check_rows(QueryRows& rows, SinkResult result, std::uint64_t seen) {
 
 Error evaluation_error(Error error) {
   if (error.code == ErrorCode::kInvalidArgument) error.id = error_id::kEvaluation;
-  if (const auto end = error.message.find("\n\nLINE "); end != std::string::npos)
-    error.message.resize(end);
   return error;
 }
 
