@@ -1,5 +1,6 @@
 // Bytes in memory, and the one reader and one writer of our on-disk numbers (little endian).
-// A reader never reads past its end: it turns bad and gives zeros, and the caller asks ok() once at the end.
+// A reader never reads past its end: it turns bad and gives zeros, and the caller asks ok() once at
+// the end.
 #pragma once
 
 #include <cstddef>

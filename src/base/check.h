@@ -1,5 +1,5 @@
-// MR_CHECK: we are wrong, not the world. Prints the place, the condition and the values, and stops the
-// program; on in release. Never on bytes that came from outside: those get an Error.
+// MR_CHECK: we are wrong, not the world. Prints the place, the condition and the values, and stops
+// the program; on in release. Never on bytes that came from outside: those get an Error.
 #pragma once
 
 #include <fmt/format.h>
@@ -11,9 +11,9 @@ namespace millrace {
                                const std::string& message);
 }
 
-#define MR_CHECK(condition, ...)                                                        \
-  do {                                                                                  \
-    if (!(condition)) [[unlikely]]                                                      \
+#define MR_CHECK(condition, ...)                                                          \
+  do {                                                                                    \
+    if (!(condition)) [[unlikely]]                                                        \
       ::millrace::check_failed(__FILE__, __LINE__, #condition, fmt::format(__VA_ARGS__)); \
   } while (false)
 

@@ -17,7 +17,8 @@ TEST(Crc32c, ContinuesFromTheChecksumOfTheBytesBefore) {
 }
 
 Result<int> half(int value) {
-  if (value % 2 != 0) return fail(ErrorCode::kInvalidArgument, error_id::kBadValue, "{} is odd", value);
+  if (value % 2 != 0)
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadValue, "{} is odd", value);
   return value / 2;
 }
 Result<int> quarter(int value) {

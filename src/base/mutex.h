@@ -46,8 +46,8 @@ class CondVar {
   }
   /// False when the time is over.
   template <class Rep, class Period>
-  bool wait_for(Mutex& mutex, std::chrono::duration<Rep, Period> timeout) REQUIRES(mutex)
-      MR_NO_THREAD_SAFETY_ANALYSIS {
+  bool wait_for(Mutex& mutex, std::chrono::duration<Rep, Period> timeout)
+      REQUIRES(mutex) MR_NO_THREAD_SAFETY_ANALYSIS {
     std::unique_lock<std::mutex> lock(mutex.mutex_, std::adopt_lock);
     const auto status = condition_.wait_for(lock, timeout);
     lock.release();

@@ -1,4 +1,5 @@
-// Result<T>: a value or an Error. The thin class over std::expected exists because clang notices a dropped
+// Result<T>: a value or an Error. The thin class over std::expected exists because clang notices a
+// dropped
 // [[nodiscard]] class even when it was awaited, which it does not for a bare std::expected.
 #pragma once
 
@@ -34,15 +35,15 @@ template <class... Args>
 #define MR_CONCAT(a, b) MR_CONCAT_INNER(a, b)
 
 /// MR_TRY(const auto header, read_header(file)); returns the error early, else declares the value.
-#define MR_TRY(declaration, expression)                                             \
-  auto MR_CONCAT(mr_result_, __LINE__) = (expression);                              \
-  if (!MR_CONCAT(mr_result_, __LINE__))                                             \
-    return std::unexpected(std::move(MR_CONCAT(mr_result_, __LINE__)).error());     \
+#define MR_TRY(declaration, expression)                                         \
+  auto MR_CONCAT(mr_result_, __LINE__) = (expression);                          \
+  if (!MR_CONCAT(mr_result_, __LINE__))                                         \
+    return std::unexpected(std::move(MR_CONCAT(mr_result_, __LINE__)).error()); \
   declaration = std::move(*MR_CONCAT(mr_result_, __LINE__))
 
 /// MR_RETURN_IF_ERROR(file.sync()); returns the error of a Status early.
-#define MR_RETURN_IF_ERROR(expression)                                              \
-  do {                                                                              \
-    if (auto mr_status = (expression); !mr_status)                                  \
-      return std::unexpected(std::move(mr_status).error());                         \
+#define MR_RETURN_IF_ERROR(expression)                      \
+  do {                                                      \
+    if (auto mr_status = (expression); !mr_status)          \
+      return std::unexpected(std::move(mr_status).error()); \
   } while (false)

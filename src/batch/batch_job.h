@@ -1,9 +1,8 @@
-// One run of the batch layer for one view: map, the partial states of a set of lake files; reduce, merge by key
-// with the generation before. The result is the next generation's states.
-// The files are verified in full just before they are scanned. DuckDB scans them on all its threads; each thread
-// fills a table of its own; the tables are merged at the end.
-// Thread: run() on one; progress and cancel on any.
-// Errors: kDataLoss names the lake file; kCancelled.
+// One run of the batch layer for one view: map, the partial states of a set of lake files; reduce,
+// merge by key with the generation before. The result is the next generation's states. The files
+// are verified in full just before they are scanned. DuckDB scans them on all its threads; each
+// thread fills a table of its own; the tables are merged at the end. Thread: run() on one; progress
+// and cancel on any. Errors: kDataLoss names the lake file; kCancelled.
 #pragma once
 
 #include <atomic>
@@ -42,20 +41,22 @@ struct BatchOutput {
   std::uint64_t skipped_rows = 0;  // in the mapped files
 };
 
-Result<BatchOutput> run_batch_job(sql::Database& database, lake::Lake& lake, const BatchInput& input,
-                                  BatchProgress& progress);
+Result<BatchOutput> run_batch_job(sql::Database& database, lake::Lake& lake,
+                                  const BatchInput& input, BatchProgress& progress);
 
-/// The partial states of the view over commits (after, upto], without a generation: also how a delta is rebuilt at a
-/// start.
-Result<view::GroupTable> map_commits(sql::Database& database, lake::Lake& lake, const BatchInput& input,
-                                     BatchProgress& progress, std::uint64_t& skipped_rows);
+/// The partial states of the view over commits (after, upto], without a generation: also how a
+/// delta is rebuilt at a start.
+Result<view::GroupTable> map_commits(sql::Database& database, lake::Lake& lake,
+                                     const BatchInput& input, BatchProgress& progress,
+                                     std::uint64_t& skipped_rows);
 
-/// Groups in which the speed layer's states at a cut differ from the batch layer's: 0, or one of them is wrong.
+/// Groups in which the speed layer's states at a cut differ from the batch layer's: 0, or one of
+/// them is wrong.
 struct Drift {
   std::uint64_t rows = 0;
   std::string first_key;  // of the first of them, encoded
 };
-Result<Drift> audit(const view::AggregatePlan& plan, const view::StateRun& base, const view::GroupTable& delta,
-                    const view::StateRun& generation);
+Result<Drift> audit(const view::AggregatePlan& plan, const view::StateRun& base,
+                    const view::GroupTable& delta, const view::StateRun& generation);
 
 }  // namespace millrace::batch

@@ -4,7 +4,8 @@
 
 namespace millrace::batch {
 
-Result<std::unique_ptr<StateFiles>> StateFiles::open(runtime::FileSystem& files, std::filesystem::path folder) {
+Result<std::unique_ptr<StateFiles>> StateFiles::open(runtime::FileSystem& files,
+                                                     std::filesystem::path folder) {
   MR_RETURN_IF_ERROR(files.create_directories(folder));
   return std::unique_ptr<StateFiles>(new StateFiles(files, std::move(folder)));
 }
@@ -17,9 +18,11 @@ std::string StateFiles::checkpoint_name(ViewId view, CommitNumber base, CommitNu
   return fmt::format("view-{}-checkpoint-{}-{}.run", view, base, commit);
 }
 
-Result<catalog::FileRecord> StateFiles::write(const std::string& name, std::string_view run, std::uint64_t entries) {
+Result<catalog::FileRecord> StateFiles::write(const std::string& name, std::string_view run,
+                                              std::uint64_t entries) {
   MR_RETURN_IF_ERROR(runtime::write_file_durably(files_, folder_ / name, run));
-  return catalog::FileRecord{.name = name, .size_bytes = run.size(), .crc32c = crc32c(run), .rows = entries};
+  return catalog::FileRecord{
+      .name = name, .size_bytes = run.size(), .crc32c = crc32c(run), .rows = entries};
 }
 
 Result<std::shared_ptr<const view::StateRun>> StateFiles::read(const catalog::FileRecord& record,
@@ -28,9 +31,10 @@ Result<std::shared_ptr<const view::StateRun>> StateFiles::read(const catalog::Fi
   MR_TRY(std::string bytes, runtime::read_file(files_, path));
   const std::uint32_t sum = crc32c(bytes);
   if (bytes.size() != record.size_bytes || sum != record.crc32c) {
-    return fail(ErrorCode::kDataLoss, error_id::kChecksum,
-                "state file {}: {} bytes with checksum {:08x} were written, {} bytes with {:08x} are read",
-                path.string(), record.size_bytes, record.crc32c, bytes.size(), sum);
+    return fail(
+        ErrorCode::kDataLoss, error_id::kChecksum,
+        "state file {}: {} bytes with checksum {:08x} were written, {} bytes with {:08x} are read",
+        path.string(), record.size_bytes, record.crc32c, bytes.size(), sum);
   }
   auto run = view::StateRun::parse(std::move(bytes), fingerprint);
   if (!run) return std::unexpected(std::move(run).error().within("state file {}", path.string()));

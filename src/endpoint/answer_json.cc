@@ -36,8 +36,8 @@ void append_rows(std::string& out, std::span<const std::shared_ptr<const ColumnB
 
 void append_coverage(std::string& out, const serving::SourceCoverage& source) {
   out += fmt::format("{{\"generation\":{},\"cut\":{},\"delta_end\":{},\"quarantined\":{}}}",
-                     source.coverage.generation, source.coverage.cut.json(), source.coverage.delta_end.json(),
-                     source.quarantined);
+                     source.coverage.generation, source.coverage.cut.json(),
+                     source.coverage.delta_end.json(), source.quarantined);
 }
 
 }  // namespace millrace::endpoint

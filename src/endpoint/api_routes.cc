@@ -14,7 +14,8 @@ HttpRouter api_routes(const Services& services) {
   return router;
 }
 
-void answer_on_pool(runtime::WorkerPool& pool, Responder responder, std::function<HttpResponse()> work) {
+void answer_on_pool(runtime::WorkerPool& pool, Responder responder,
+                    std::function<HttpResponse()> work) {
   // std::function copies what it holds, a Responder is one of a kind.
   auto shared = std::make_shared<Responder>(std::move(responder));
   if (pool.post([shared, work = std::move(work)] { shared->respond(work()); })) return;

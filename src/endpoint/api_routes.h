@@ -1,5 +1,5 @@
-// The product's HTTP API (docs/reference/http.md): one function for each group of routes, all put into one router.
-// Handlers run on I/O threads: what may block goes to the pool with its Responder.
+// The product's HTTP API (docs/reference/http.md): one function for each group of routes, all put
+// into one router. Handlers run on I/O threads: what may block goes to the pool with its Responder.
 #pragma once
 
 #include <functional>
@@ -43,7 +43,9 @@ void add_statement_routes(HttpRouter& router, const Services& services);  // sta
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
 
-/// Runs `work` on the pool and answers with what it gives, or with 429 at once where the pool is full.
-void answer_on_pool(runtime::WorkerPool& pool, Responder responder, std::function<HttpResponse()> work);
+/// Runs `work` on the pool and answers with what it gives, or with 429 at once where the pool is
+/// full.
+void answer_on_pool(runtime::WorkerPool& pool, Responder responder,
+                    std::function<HttpResponse()> work);
 
 }  // namespace millrace::endpoint

@@ -1,5 +1,5 @@
-// POST /v1/batch: ask for a run of the batch layer. GET /v1/batch: state, progress, last runs and generations.
-// DELETE /v1/batch: end the run that is under way.
+// POST /v1/batch: ask for a run of the batch layer. GET /v1/batch: state, progress, last runs and
+// generations. DELETE /v1/batch: end the run that is under way.
 #include <boost/json.hpp>
 
 #include "endpoint/api_routes.h"
@@ -28,7 +28,8 @@ Result<bool> wants_full(const HttpRequest& request) {
   bool full = false;
   for (const auto& field : document.get_object()) {
     if (field.key() != "full" || !field.value().is_bool()) {
-      return bad(fmt::format("the field '{}' is not \"full\" with true or false", std::string_view(field.key())));
+      return bad(fmt::format("the field '{}' is not \"full\" with true or false",
+                             std::string_view(field.key())));
     }
     full = field.value().get_bool();
   }
@@ -38,10 +39,12 @@ Result<bool> wants_full(const HttpRequest& request) {
 double seconds(std::int64_t us) { return static_cast<double>(us) / 1e6; }
 
 void append_run(std::string& out, const serving::BatchRunSummary& run) {
-  out += fmt::format("{{\"run\":{},\"full\":{},\"reason\":\"{}\",\"started\":\"{}\",\"seconds\":{:.6f},\"generations\":{},"
-                     "\"drift_rows\":{},\"error\":",
-                     run.run, run.full, run.reason, timestamp_text(run.started_us, true), seconds(run.duration_us),
-                     run.generations, run.drift_rows);
+  out += fmt::format(
+      "{{\"run\":{},\"full\":{},\"reason\":\"{}\",\"started\":\"{}\",\"seconds\":{:.6f},"
+      "\"generations\":{},"
+      "\"drift_rows\":{},\"error\":",
+      run.run, run.full, run.reason, timestamp_text(run.started_us, true), seconds(run.duration_us),
+      run.generations, run.drift_rows);
   if (run.error) {
     out += fmt::format("{{\"code\":\"{}\",\"detail\":", run.error->id);
     append_json_text(out, run.error->message);
@@ -57,19 +60,22 @@ HttpResponse show_batch(const Services& services) {
   HttpResponse response;
   std::string& out = response.body;
   out = fmt::format("{{\"state\":\"{}\",\"runs\":{},\"failures\":{},\"drift_rows\":{},\"current\":",
-                    state.running ? "running" : state.pending ? "pending" : "idle", state.runs, state.failures,
-                    state.drift_rows);
+                    state.running   ? "running"
+                    : state.pending ? "pending"
+                                    : "idle",
+                    state.runs, state.failures, state.drift_rows);
   if (state.running) {
     const double spent = std::max(1e-3, seconds(runtime::wall_us() - state.view_started_us));
     const double rate = static_cast<double>(state.rows_done) / spent;
     const double left = rate > 0 && state.rows_total > state.rows_done
                             ? static_cast<double>(state.rows_total - state.rows_done) / rate
                             : 0;
-    out += fmt::format("{{\"run\":{},\"full\":{},\"reason\":\"{}\",\"view\":", state.current.run, state.current.full,
-                       state.current.reason);
+    out += fmt::format("{{\"run\":{},\"full\":{},\"reason\":\"{}\",\"view\":", state.current.run,
+                       state.current.full, state.current.reason);
     append_json_string(out, state.view);
-    out += fmt::format(",\"rows_done\":{},\"rows_total\":{},\"rows_per_second\":{:.0f},\"seconds_left\":{:.1f}}}",
-                       state.rows_done, state.rows_total, rate, left);
+    out += fmt::format(
+        ",\"rows_done\":{},\"rows_total\":{},\"rows_per_second\":{:.0f},\"seconds_left\":{:.1f}}}",
+        state.rows_done, state.rows_total, rate, left);
   } else {
     out += "null";
   }
@@ -85,11 +91,12 @@ HttpResponse show_batch(const Services& services) {
       out += first ? "{\"view\":" : ",{\"view\":";
       first = false;
       append_json_string(out, view.name);
-      out += fmt::format(",\"generation\":{},\"cut\":{},\"events\":{},\"groups\":{},\"bytes\":{},\"full\":{},"
-                         "\"drift_rows\":{},\"seconds\":{:.6f},\"created\":\"{}\"}}",
-                         generation.number, generation.cut.json(), generation.events, generation.file.rows,
-                         generation.file.size_bytes, generation.full, generation.drift_rows,
-                         seconds(generation.duration_us), timestamp_text(generation.created_us, true));
+      out += fmt::format(
+          ",\"generation\":{},\"cut\":{},\"events\":{},\"groups\":{},\"bytes\":{},\"full\":{},"
+          "\"drift_rows\":{},\"seconds\":{:.6f},\"created\":\"{}\"}}",
+          generation.number, generation.cut.json(), generation.events, generation.file.rows,
+          generation.file.size_bytes, generation.full, generation.drift_rows,
+          seconds(generation.duration_us), timestamp_text(generation.created_us, true));
     }
   }
   out += "]}";
@@ -99,27 +106,29 @@ HttpResponse show_batch(const Services& services) {
 }  // namespace
 
 void add_batch_routes(HttpRouter& router, const Services& services) {
-  router.add("POST", "/v1/batch", [&batch = services.batch](const HttpRequest& request, Responder responder) {
-    const auto full = wants_full(request);
-    if (!full) {
-      responder.respond(problem(full.error()));
-      return;
-    }
-    HttpResponse response;
-    response.status = 202;
-    response.body = fmt::format("{{\"run\":{}}}", batch.request(*full, "request"));
-    responder.respond(std::move(response));
-  });
+  router.add("POST", "/v1/batch",
+             [&batch = services.batch](const HttpRequest& request, Responder responder) {
+               const auto full = wants_full(request);
+               if (!full) {
+                 responder.respond(problem(full.error()));
+                 return;
+               }
+               HttpResponse response;
+               response.status = 202;
+               response.body = fmt::format("{{\"run\":{}}}", batch.request(*full, "request"));
+               responder.respond(std::move(response));
+             });
   router.add("GET", "/v1/batch", [services](const HttpRequest&, Responder responder) {
     responder.respond(show_batch(services));
   });
-  router.add("DELETE", "/v1/batch", [&batch = services.batch](const HttpRequest&, Responder responder) {
-    batch.cancel();
-    HttpResponse response;
-    response.status = 202;
-    response.body = "{}";
-    responder.respond(std::move(response));
-  });
+  router.add("DELETE", "/v1/batch",
+             [&batch = services.batch](const HttpRequest&, Responder responder) {
+               batch.cancel();
+               HttpResponse response;
+               response.status = 202;
+               response.body = "{}";
+               responder.respond(std::move(response));
+             });
 }
 
 }  // namespace millrace::endpoint

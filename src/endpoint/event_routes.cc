@@ -15,13 +15,15 @@ HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
   out = fmt::format("{{\"accepted\":{},\"rejected\":[", reply->accepted);
   for (std::size_t i = 0; i < reply->rejected.size(); ++i) {
     const auto& record = reply->rejected[i];
-    out += fmt::format("{}{{\"line\":{},\"code\":\"{}\",\"reason\":", i == 0 ? "" : ",", record.line, record.id);
+    out += fmt::format("{}{{\"line\":{},\"code\":\"{}\",\"reason\":", i == 0 ? "" : ",",
+                       record.line, record.id);
     append_json_text(out, record.reason);
     out += '}';
   }
   out += "],\"position\":{";
   for (std::size_t i = 0; i < reply->position.size(); ++i) {
-    out += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", reply->position[i].first, reply->position[i].second);
+    out += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", reply->position[i].first,
+                       reply->position[i].second);
   }
   out += "}}";
   return response;
@@ -32,23 +34,26 @@ HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
 void add_event_routes(HttpRouter& router, const Services& services) {
   router.add(
       "POST", "/v1/streams/{stream}/events",
-      [&ingest = services.ingest, &speed = services.speed](HttpRequest request, Responder responder) {
+      [&ingest = services.ingest, &speed = services.speed](HttpRequest request,
+                                                           Responder responder) {
         const auto name = request.param("stream");
         auto stream = speed.find_stream(name);
         if (stream == nullptr) {
           responder.respond(problem(Error{.code = ErrorCode::kNotFound,
                                           .id = std::string(error_id::kStreamNotFound),
                                           .message = fmt::format("stream {} does not exist", name),
-                                          .hint = "make it with CREATE STREAM over POST /v1/sql; GET /v1/streams lists what there is",
+                                          .hint = "make it with CREATE STREAM over POST /v1/sql; "
+                                                  "GET /v1/streams lists what there is",
                                           .place = {}}));
           return;
         }
         if (!stream->definition().quarantine) {
-          responder.respond(problem(Error{.code = ErrorCode::kInvalidArgument,
-                                          .id = std::string(error_id::kBadRequest),
-                                          .message = fmt::format("{} is filled by the server alone", name),
-                                          .hint = {},
-                                          .place = {}}));
+          responder.respond(
+              problem(Error{.code = ErrorCode::kInvalidArgument,
+                            .id = std::string(error_id::kBadRequest),
+                            .message = fmt::format("{} is filled by the server alone", name),
+                            .hint = {},
+                            .place = {}}));
           return;
         }
         const auto type = request.media_type();
@@ -56,16 +61,21 @@ void add_event_routes(HttpRouter& router, const Services& services) {
           responder.respond(problem(Error{.code = ErrorCode::kUnsupportedMediaType,
                                           .id = std::string(error_id::kMediaType),
                                           .message = "the request has no Content-Type",
-                                          .hint = "application/x-ndjson for one object a line, application/json for one object or an array",
+                                          .hint = "application/x-ndjson for one object a line, "
+                                                  "application/json for one object or an array",
                                           .place = {}}));
           return;
         }
-        const auto framing = type == "application/json" ? format::JsonFraming::kDocument : format::JsonFraming::kLines;
+        const auto framing = type == "application/json" ? format::JsonFraming::kDocument
+                                                        : format::JsonFraming::kLines;
         auto shared = std::make_shared<Responder>(std::move(responder));
         ingest.submit(std::move(stream), std::move(request.body), framing, "http",
-                      [shared](const Result<ingest::IngestReply>& reply) { shared->respond(event_answer(reply)); });
+                      [shared](const Result<ingest::IngestReply>& reply) {
+                        shared->respond(event_answer(reply));
+                      });
       },
-      {.media_types = {"application/x-ndjson", "application/json", "application/jsonl", "application/ndjson"}});
+      {.media_types = {"application/x-ndjson", "application/json", "application/jsonl",
+                       "application/ndjson"}});
 }
 
 }  // namespace millrace::endpoint

@@ -13,17 +13,21 @@ namespace {
 class Families {
  public:
   /// One metric without labels, or the next one of a family with a label.
-  void counter(const char* name, const char* help, double value, const char* label = nullptr, const std::string& of = {}) {
+  void counter(const char* name, const char* help, double value, const char* label = nullptr,
+               const std::string& of = {}) {
     add(prometheus::MetricType::Counter, name, help, label, of).counter.value = value;
   }
-  void gauge(const char* name, const char* help, double value, const char* label = nullptr, const std::string& of = {}) {
+  void gauge(const char* name, const char* help, double value, const char* label = nullptr,
+             const std::string& of = {}) {
     add(prometheus::MetricType::Gauge, name, help, label, of).gauge.value = value;
   }
-  [[nodiscard]] std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+  [[nodiscard]] std::string text() const {
+    return prometheus::TextSerializer().Serialize(families_);
+  }
 
  private:
-  prometheus::ClientMetric& add(prometheus::MetricType type, const char* name, const char* help, const char* label,
-                                const std::string& of) {
+  prometheus::ClientMetric& add(prometheus::MetricType type, const char* name, const char* help,
+                                const char* label, const std::string& of) {
     if (families_.empty() || families_.back().name != name) {
       families_.push_back({.name = name, .help = help, .type = type, .metric = {}});
     }
@@ -39,70 +43,100 @@ double number(std::uint64_t value) { return static_cast<double>(value); }
 std::string metrics_text(const Services& services) {
   Families families;
   const auto& ingest = services.ingest.counters();
-  families.counter("millrace_ingest_events_total", "Events that were decoded and given to the log.", number(ingest.accepted));
-  families.counter("millrace_ingest_rejected_total", "Records that went to a quarantine stream.", number(ingest.rejected));
-  families.counter("millrace_ingest_bytes_total", "Bytes of request bodies with events.", number(ingest.bytes));
-  families.counter("millrace_ingest_busy_total", "Requests refused because the log's queue was full.", number(ingest.busy));
+  families.counter("millrace_ingest_events_total", "Events that were decoded and given to the log.",
+                   number(ingest.accepted));
+  families.counter("millrace_ingest_rejected_total", "Records that went to a quarantine stream.",
+                   number(ingest.rejected));
+  families.counter("millrace_ingest_bytes_total", "Bytes of request bodies with events.",
+                   number(ingest.bytes));
+  families.counter("millrace_ingest_busy_total",
+                   "Requests refused because the log's queue was full.", number(ingest.busy));
 
   const auto log = services.log.statistics();
-  families.counter("millrace_log_commits_total", "Group commits, one sync each.", number(log.commits));
-  families.counter("millrace_log_bytes_total", "Bytes of record batches made durable.", number(log.bytes));
+  families.counter("millrace_log_commits_total", "Group commits, one sync each.",
+                   number(log.commits));
+  families.counter("millrace_log_bytes_total", "Bytes of record batches made durable.",
+                   number(log.bytes));
   families.counter("millrace_log_records_total", "Records made durable.", number(log.records));
-  families.counter("millrace_log_sync_seconds_total", "Time spent in syncs.", number(log.sync_us_sum) / 1e6);
-  families.gauge("millrace_log_queue_bytes", "Bytes that wait for the log.", number(log.queue_bytes));
+  families.counter("millrace_log_sync_seconds_total", "Time spent in syncs.",
+                   number(log.sync_us_sum) / 1e6);
+  families.gauge("millrace_log_queue_bytes", "Bytes that wait for the log.",
+                 number(log.queue_bytes));
   families.gauge("millrace_log_segments", "Log segments that hold records.", number(log.segments));
-  families.gauge("millrace_log_torn_tail_bytes", "Bytes cut off the log's end at the last start.", number(log.torn_tail_bytes));
+  families.gauge("millrace_log_torn_tail_bytes", "Bytes cut off the log's end at the last start.",
+                 number(log.torn_tail_bytes));
 
   const auto streams = services.speed.streams();
   for (const auto& stream : streams) {
-    families.counter("millrace_stream_events_total", "Events of a stream that are durable and visible.",
+    families.counter("millrace_stream_events_total",
+                     "Events of a stream that are durable and visible.",
                      number(stream->applied().events()), "stream", stream->definition().name);
   }
   for (const auto& stream : streams) {
-    families.gauge("millrace_stream_tail_events", "Events of a stream that are not in the lake yet.",
-                   number(stream->tail_rows()), "stream", stream->definition().name);
+    families.gauge("millrace_stream_tail_events",
+                   "Events of a stream that are not in the lake yet.", number(stream->tail_rows()),
+                   "stream", stream->definition().name);
   }
-  families.gauge("millrace_tail_bytes", "Memory of decoded events that wait for the lake.", number(services.speed.tail_bytes()));
+  families.gauge("millrace_tail_bytes", "Memory of decoded events that wait for the lake.",
+                 number(services.speed.tail_bytes()));
 
   const auto& lake = services.lake_writer.counters();
-  families.counter("millrace_lake_commits_total", "Lake commits since the start.", number(lake.commits));
-  families.counter("millrace_lake_rows_total", "Rows written to the lake since the start.", number(lake.rows));
-  families.counter("millrace_lake_failures_total", "Lake commits that failed and are tried again.", number(lake.failures));
-  families.counter("millrace_checkpoints_total", "Checkpoints of deltas written since the start.", number(lake.checkpoints));
+  families.counter("millrace_lake_commits_total", "Lake commits since the start.",
+                   number(lake.commits));
+  families.counter("millrace_lake_rows_total", "Rows written to the lake since the start.",
+                   number(lake.rows));
+  families.counter("millrace_lake_failures_total", "Lake commits that failed and are tried again.",
+                   number(lake.failures));
+  families.counter("millrace_checkpoints_total", "Checkpoints of deltas written since the start.",
+                   number(lake.checkpoints));
 
   const auto views = services.speed.views();
   for (const auto& view : views) {
-    families.gauge("millrace_view_groups", "Groups of a view's generation.", number(view->base_groups()), "view", view->record().name);
+    families.gauge("millrace_view_groups", "Groups of a view's generation.",
+                   number(view->base_groups()), "view", view->record().name);
   }
   for (const auto& view : views) {
-    families.gauge("millrace_view_delta_groups", "Groups of a view's delta.", number(view->delta_groups()), "view", view->record().name);
+    families.gauge("millrace_view_delta_groups", "Groups of a view's delta.",
+                   number(view->delta_groups()), "view", view->record().name);
   }
   for (const auto& view : views) {
-    families.gauge("millrace_view_delta_events", "Events between a view's cut and its delta's end.", number(view->delta_events()), "view", view->record().name);
+    families.gauge("millrace_view_delta_events", "Events between a view's cut and its delta's end.",
+                   number(view->delta_events()), "view", view->record().name);
   }
   for (const auto& view : views) {
-    families.gauge("millrace_view_skipped_rows", "Rows on which an expression of the view failed.", number(view->coverage().skipped_rows), "view", view->record().name);
+    families.gauge("millrace_view_skipped_rows", "Rows on which an expression of the view failed.",
+                   number(view->coverage().skipped_rows), "view", view->record().name);
   }
-  families.gauge("millrace_delta_bytes", "Memory of all deltas.", number(services.speed.delta_bytes()));
+  families.gauge("millrace_delta_bytes", "Memory of all deltas.",
+                 number(services.speed.delta_bytes()));
 
   const auto batch = services.batch.state();
   families.counter("millrace_batch_runs_total", "Batch runs since the start.", number(batch.runs));
-  families.counter("millrace_batch_failures_total", "Batch runs that ended with an error.", number(batch.failures));
-  families.gauge("millrace_batch_running", "1 while a batch run is under way.", batch.running ? 1 : 0);
-  families.gauge("millrace_audit_drift_rows", "Groups in which batch and speed layer differed at the same cut, since the start.",
+  families.counter("millrace_batch_failures_total", "Batch runs that ended with an error.",
+                   number(batch.failures));
+  families.gauge("millrace_batch_running", "1 while a batch run is under way.",
+                 batch.running ? 1 : 0);
+  families.gauge("millrace_audit_drift_rows",
+                 "Groups in which batch and speed layer differed at the same cut, since the start.",
                  number(batch.drift_rows));
 
   if (const auto* http = services.http_metrics()) {
     for (std::size_t digit = 1; digit < http->answers_by_class.size(); ++digit) {
-      families.counter("millrace_http_answers_total", "HTTP answers by the first digit of their status.",
+      families.counter("millrace_http_answers_total",
+                       "HTTP answers by the first digit of their status.",
                        number(http->answers_by_class[digit]), "class", fmt::format("{}xx", digit));
     }
-    families.counter("millrace_http_received_bytes_total", "Bytes received over HTTP.", number(http->received_bytes));
-    families.counter("millrace_http_sent_bytes_total", "Bytes sent over HTTP.", number(http->sent_bytes));
-    families.gauge("millrace_http_connections", "Open HTTP connections.", number(http->connections_open));
-    families.counter("millrace_http_connections_refused_total", "Connections refused because there were too many.",
+    families.counter("millrace_http_received_bytes_total", "Bytes received over HTTP.",
+                     number(http->received_bytes));
+    families.counter("millrace_http_sent_bytes_total", "Bytes sent over HTTP.",
+                     number(http->sent_bytes));
+    families.gauge("millrace_http_connections", "Open HTTP connections.",
+                   number(http->connections_open));
+    families.counter("millrace_http_connections_refused_total",
+                     "Connections refused because there were too many.",
                      number(http->connections_refused));
-    families.counter("millrace_http_timeouts_total", "Connections closed because a phase took too long.", number(http->timeouts));
+    families.counter("millrace_http_timeouts_total",
+                     "Connections closed because a phase took too long.", number(http->timeouts));
   }
   return families.text();
 }
@@ -116,7 +150,8 @@ void add_operation_routes(HttpRouter& router, const Services& services) {
     responder.respond(std::move(response));
   });
   router.add("GET", "/readyz", [services](const HttpRequest&, Responder responder) {
-    // The server listens only after recovery; a view that is still being built is told, and stops nobody.
+    // The server listens only after recovery; a view that is still being built is told, and stops
+    // nobody.
     std::size_t building = 0;
     std::size_t failed = 0;
     for (const auto& view : services.speed.views()) {
@@ -125,8 +160,9 @@ void add_operation_routes(HttpRouter& router, const Services& services) {
       if (phase == speed::ViewPhase::kFailed) ++failed;
     }
     HttpResponse response;
-    response.body = fmt::format("{{\"status\":\"ready\",\"log\":\"recovered\",\"views_building\":{},\"views_failed\":{}}}",
-                                building, failed);
+    response.body = fmt::format(
+        "{{\"status\":\"ready\",\"log\":\"recovered\",\"views_building\":{},\"views_failed\":{}}}",
+        building, failed);
     responder.respond(std::move(response));
   });
   router.add("GET", "/metrics", [services](const HttpRequest&, Responder responder) {

@@ -27,11 +27,13 @@ Result<std::string> statement_of(const HttpRequest& request) {
   if (!document.is_object()) return std::unexpected(bad_body("the body is not an object"));
   for (const auto& field : document.get_object()) {
     if (field.key() != "sql") {
-      return std::unexpected(bad_body(fmt::format("the body has a field '{}' that means nothing", std::string_view(field.key()))));
+      return std::unexpected(bad_body(fmt::format("the body has a field '{}' that means nothing",
+                                                  std::string_view(field.key()))));
     }
   }
   const auto* sql = document.get_object().if_contains("sql");
-  if (sql == nullptr || !sql->is_string()) return std::unexpected(bad_body("the body has no text field 'sql'"));
+  if (sql == nullptr || !sql->is_string())
+    return std::unexpected(bad_body("the body has no text field 'sql'"));
   return std::string(sql->get_string());
 }
 
@@ -91,10 +93,12 @@ HttpResponse list_streams(const Services& services) {
       append_json_string(out, definition.columns[*definition.key_column].name);
     }
     out += fmt::format(
-        ",\"partitions\":{},\"position\":{},\"lake\":{{\"commit\":{},\"position\":{}}},\"tail_events\":{},"
+        ",\"partitions\":{},\"position\":{},\"lake\":{{\"commit\":{},\"position\":{}}},\"tail_"
+        "events\":{},"
         "\"events_per_second\":{:.1f},\"quarantined\":{},\"sql\":",
-        definition.partitions, stream->applied().json(), lake->last(), lake->end.json(), stream->tail_rows(),
-        stream->rate(runtime::monotonic_us()), services.statements.quarantined(definition));
+        definition.partitions, stream->applied().json(), lake->last(), lake->end.json(),
+        stream->tail_rows(), stream->rate(runtime::monotonic_us()),
+        services.statements.quarantined(definition));
     append_json_string(out, definition.sql);
     out += '}';
   }
@@ -104,9 +108,12 @@ HttpResponse list_streams(const Services& services) {
 
 std::string_view phase_name(speed::ViewPhase phase) {
   switch (phase) {
-    case speed::ViewPhase::kBuilding: return "building";
-    case speed::ViewPhase::kLive: return "live";
-    case speed::ViewPhase::kFailed: return "failed";
+    case speed::ViewPhase::kBuilding:
+      return "building";
+    case speed::ViewPhase::kLive:
+      return "live";
+    case speed::ViewPhase::kFailed:
+      return "failed";
   }
   return "failed";
 }
@@ -129,10 +136,11 @@ HttpResponse list_views(const Services& services) {
       append_json_string(out, stream ? stream->name : "");
       append_column_list(out, serving::columns_of(view->compiled()));
       out += fmt::format(
-          ",\"state\":\"{}\",\"native\":{},\"groups_in_generation\":{},\"groups_in_delta\":{},\"delta_events\":{},"
+          ",\"state\":\"{}\",\"native\":{},\"groups_in_generation\":{},\"groups_in_delta\":{},"
+          "\"delta_events\":{},"
           "\"delta_bytes\":{},\"events_per_second\":{:.1f},\"coverage\":",
-          phase_name(view->phase()), view->is_native(), view->base_groups(), view->delta_groups(), view->delta_events(),
-          view->delta_bytes(),
+          phase_name(view->phase()), view->is_native(), view->base_groups(), view->delta_groups(),
+          view->delta_events(), view->delta_bytes(),
           stream ? services.speed.stream(stream->id)->rate(runtime::monotonic_us()) : 0.0);
       append_coverage(out, services.statements.source_of(*view, view->coverage()));
     }
@@ -147,18 +155,21 @@ HttpResponse list_views(const Services& services) {
 }  // namespace
 
 void add_statement_routes(HttpRouter& router, const Services& services) {
-  router.add(
-      "POST", "/v1/sql",
-      [&statements = services.statements, &pool = services.pool](const HttpRequest& request, Responder responder) {
-        auto sql = statement_of(request);
-        if (!sql) {
-          responder.respond(problem(sql.error()));
-          return;
-        }
-        answer_on_pool(pool, std::move(responder),
-                       [&statements, sql = std::move(*sql)] { return run_statement(statements, sql); });
-      },
-      {.body_bytes_max = std::uint64_t{1} << 20, .media_types = {"application/json"}, .gzip_answer = true});
+  router.add("POST", "/v1/sql",
+             [&statements = services.statements, &pool = services.pool](const HttpRequest& request,
+                                                                        Responder responder) {
+               auto sql = statement_of(request);
+               if (!sql) {
+                 responder.respond(problem(sql.error()));
+                 return;
+               }
+               answer_on_pool(pool, std::move(responder), [&statements, sql = std::move(*sql)] {
+                 return run_statement(statements, sql);
+               });
+             },
+             {.body_bytes_max = std::uint64_t{1} << 20,
+              .media_types = {"application/json"},
+              .gzip_answer = true});
   router.add("GET", "/v1/streams", [services](const HttpRequest&, Responder responder) {
     responder.respond(list_streams(services));
   });

@@ -1,4 +1,5 @@
-// GET /v1/views/{view}: rows of the merged answer. A look-up by the whole key is answered on the I/O thread.
+// GET /v1/views/{view}: rows of the merged answer. A look-up by the whole key is answered on the
+// I/O thread.
 #include <algorithm>
 #include <charconv>
 
@@ -15,9 +16,11 @@ Result<serving::ViewRequest> parse_request(const HttpRequest& request) {
   serving::ViewRequest out;
   for (const auto& [name, value] : request.query) {
     if (name == "limit") {
-      const auto [stop, code] = std::from_chars(value.data(), value.data() + value.size(), out.limit);
+      const auto [stop, code] =
+          std::from_chars(value.data(), value.data() + value.size(), out.limit);
       if (code != std::errc() || stop != value.data() + value.size()) {
-        return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest, "limit={} is not a number of rows", value);
+        return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
+                    "limit={} is not a number of rows", value);
       }
     } else if (name == "order") {
       std::string_view rest = value;
@@ -57,37 +60,40 @@ HttpResponse read(const serving::StatementRunner& statements, const speed::ViewS
 }  // namespace
 
 void add_view_routes(HttpRouter& router, const Services& services) {
-  router.add(
-      "GET", "/v1/views/{view}",
-      [&speed = services.speed, &statements = services.statements, &pool = services.pool, &catalog = services.catalog](
-          HttpRequest request, Responder responder) {
-        const auto name = request.param("view");
-        auto view = speed.find_view(name);
-        if (view == nullptr) {
-          const bool plain = catalog.find_view(name).has_value();
-          responder.respond(problem(Error{.code = ErrorCode::kNotFound,
-                                          .id = std::string(error_id::kViewNotFound),
-                                          .message = fmt::format("materialized view {} does not exist", name),
-                                          .hint = plain ? "it is a plain view: read it with SELECT over POST /v1/sql"
-                                                        : "GET /v1/views lists what there is",
-                                          .place = {}}));
-          return;
-        }
-        auto parsed = parse_request(request);
-        if (!parsed) {
-          responder.respond(problem(parsed.error()));
-          return;
-        }
-        const auto& compiled = view->compiled();
-        const bool by_key = !compiled.plan.keys.empty() && parsed->where.size() >= compiled.plan.keys.size();
-        if (by_key) {
-          responder.respond(read(statements, *view, *parsed));
-          return;
-        }
-        answer_on_pool(pool, std::move(responder),
-                       [&statements, view, parsed = std::move(*parsed)] { return read(statements, *view, parsed); });
-      },
-      {.gzip_answer = true});
+  router.add("GET", "/v1/views/{view}",
+             [&speed = services.speed, &statements = services.statements, &pool = services.pool,
+              &catalog = services.catalog](HttpRequest request, Responder responder) {
+               const auto name = request.param("view");
+               auto view = speed.find_view(name);
+               if (view == nullptr) {
+                 const bool plain = catalog.find_view(name).has_value();
+                 responder.respond(problem(Error{
+                     .code = ErrorCode::kNotFound,
+                     .id = std::string(error_id::kViewNotFound),
+                     .message = fmt::format("materialized view {} does not exist", name),
+                     .hint = plain ? "it is a plain view: read it with SELECT over POST /v1/sql"
+                                   : "GET /v1/views lists what there is",
+                     .place = {}}));
+                 return;
+               }
+               auto parsed = parse_request(request);
+               if (!parsed) {
+                 responder.respond(problem(parsed.error()));
+                 return;
+               }
+               const auto& compiled = view->compiled();
+               const bool by_key =
+                   !compiled.plan.keys.empty() && parsed->where.size() >= compiled.plan.keys.size();
+               if (by_key) {
+                 responder.respond(read(statements, *view, *parsed));
+                 return;
+               }
+               answer_on_pool(pool, std::move(responder),
+                              [&statements, view, parsed = std::move(*parsed)] {
+                                return read(statements, *view, parsed);
+                              });
+             },
+             {.gzip_answer = true});
 }
 
 }  // namespace millrace::endpoint

@@ -35,7 +35,9 @@ Ingest::~Ingest() { stop(); }
 
 void Ingest::start() {
   thread_ = std::thread([this] { apply_loop(); });
-  log_.start([this](std::vector<log::LogGroup> groups, const Status& status) { on_commit(std::move(groups), status); });
+  log_.start([this](std::vector<log::LogGroup> groups, const Status& status) {
+    on_commit(std::move(groups), status);
+  });
 }
 
 void Ingest::stop() {
@@ -48,13 +50,13 @@ void Ingest::stop() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body, format::JsonFraming framing,
-                    std::string_view endpoint, Done done) {
+void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
+                    format::JsonFraming framing, std::string_view endpoint, Done done) {
   thread_local std::unique_ptr<format::JsonDecoder> decoder;
   if (decoder == nullptr) decoder = std::make_unique<format::JsonDecoder>(options_.limits);
   const auto& definition = stream->definition();
-  // Whole milliseconds, as the log keeps them: what a reader sees must not depend on whether it comes from memory
-  // or from the log.
+  // Whole milliseconds, as the log keeps them: what a reader sees must not depend on whether it
+  // comes from memory or from the log.
   const std::int64_t arrival_us = runtime::wall_us() / 1000 * 1000;
   auto decoded = decoder->decode(body, framing, definition);
 
@@ -71,7 +73,8 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
                              .base_offset = {},
                              .place = {}});
   };
-  for (auto& records : encode_records(definition, decoded, arrival_us)) add(definition.id, std::move(records));
+  for (auto& records : encode_records(definition, decoded, arrival_us))
+    add(definition.id, std::move(records));
   if (!decoded.rejected.empty() && definition.quarantine) {
     request->quarantine = speed_.stream(*definition.quarantine);
     if (request->quarantine != nullptr) {
@@ -94,14 +97,16 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   group.context = std::move(request);
   auto appended = log_.append(std::move(group));
   if (!appended) {
-    if (appended.error().code == ErrorCode::kResourceExhausted) counters_.busy.fetch_add(1, std::memory_order_relaxed);
+    if (appended.error().code == ErrorCode::kResourceExhausted)
+      counters_.busy.fetch_add(1, std::memory_order_relaxed);
     done(std::unexpected(std::move(appended).error()));
   }
 }
 
 void Ingest::on_commit(std::vector<log::LogGroup> groups, const Status& status) {
   if (!status) {
-    for (auto& group : groups) static_cast<Request*>(group.context.get())->done(std::unexpected(status.error()));
+    for (auto& group : groups)
+      static_cast<Request*>(group.context.get())->done(std::unexpected(status.error()));
     return;
   }
   const std::uint64_t bytes = bytes_of(groups);

@@ -1,11 +1,12 @@
-// From a request's body to "acknowledged": decode once into columns, encode and checksum the records, append them to
-// the log, and when they are durable put the same columns into every view; only then is the request told.
-// Good records of a request are kept, bad ones go to the stream's quarantine in the same commit.
-// Threads: submit() on the endpoints' threads (that is where decoding happens, in parallel); the log's thread hands
-// commits over; one apply thread, which this owns, is the speed layer's thread.
-// Memory: what waits for the apply thread is bounded; a full queue holds the log's thread, the log's queue fills, and
-// submit() answers kResourceExhausted (kBusy).
-// Invariant: views see the events of a partition in the order of their offsets, each once, after they are durable.
+// From a request's body to "acknowledged": decode once into columns, encode and checksum the
+// records, append them to the log, and when they are durable put the same columns into every view;
+// only then is the request told. Good records of a request are kept, bad ones go to the stream's
+// quarantine in the same commit. Threads: submit() on the endpoints' threads (that is where
+// decoding happens, in parallel); the log's thread hands commits over; one apply thread, which this
+// owns, is the speed layer's thread. Memory: what waits for the apply thread is bounded; a full
+// queue holds the log's thread, the log's queue fills, and submit() answers kResourceExhausted
+// (kBusy). Invariant: views see the events of a partition in the order of their offsets, each once,
+// after they are durable.
 #pragma once
 
 #include <atomic>
@@ -46,7 +47,8 @@ struct IngestCounters {
 
 class Ingest {
  public:
-  /// Called once, on the apply thread (or at once, where nothing was to be appended or the log refused).
+  /// Called once, on the apply thread (or at once, where nothing was to be appended or the log
+  /// refused).
   using Done = std::function<void(Result<IngestReply>)>;
 
   Ingest(log::CommitLog& log, speed::SpeedLayer& speed, IngestOptions options);
@@ -57,8 +59,8 @@ class Ingest {
   /// Everything that was submitted is durable, applied and told; then the threads end. Idempotent.
   void stop();
 
-  void submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body, format::JsonFraming framing,
-              std::string_view endpoint, Done done);
+  void submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
+              format::JsonFraming framing, std::string_view endpoint, Done done);
   [[nodiscard]] const IngestCounters& counters() const { return counters_; }
 
  private:

@@ -10,9 +10,15 @@
 
 namespace millrace::ingest {
 
-LakeWriter::LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake, catalog::Catalog& catalog,
-                       batch::StateFiles& state_files, LakeWriterOptions options)
-    : log_(log), speed_(speed), lake_(lake), catalog_(catalog), state_files_(state_files), options_(options) {}
+LakeWriter::LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake,
+                       catalog::Catalog& catalog, batch::StateFiles& state_files,
+                       LakeWriterOptions options)
+    : log_(log),
+      speed_(speed),
+      lake_(lake),
+      catalog_(catalog),
+      state_files_(state_files),
+      options_(options) {}
 
 LakeWriter::~LakeWriter() { stop(); }
 
@@ -35,7 +41,8 @@ Status LakeWriter::wait_for(StreamId stream, CommitNumber commit, const std::ato
   failures_.erase(stream);
   for (;;) {
     if (lake_.snapshot(stream)->last() >= commit) return {};
-    if (stopping_ || cancel) return fail(ErrorCode::kCancelled, error_id::kStopping, "the server is stopping");
+    if (stopping_ || cancel)
+      return fail(ErrorCode::kCancelled, error_id::kStopping, "the server is stopping");
     if (const auto failure = failures_.find(stream); failure != failures_.end()) {
       return std::unexpected(failure->second);
     }
@@ -53,7 +60,8 @@ void LakeWriter::loop() {
     {
       const MutexLock lock(mutex_);
       if (stopping_) return;
-      const std::int64_t wait_ms = std::max<std::int64_t>(pause_ms, std::clamp<std::int64_t>(interval_us / 8000, 5, 200));
+      const std::int64_t wait_ms =
+          std::max<std::int64_t>(pause_ms, std::clamp<std::int64_t>(interval_us / 8000, 5, 200));
       if (!asked_ || pause_ms != 0) wake_.wait_for(mutex_, std::chrono::milliseconds(wait_ms));
       if (stopping_) return;
       asked_ = false;
@@ -70,8 +78,8 @@ void LakeWriter::loop() {
         auto made = make_commit(*stream, *pending);
         if (!made) {
           counters_.failures.fetch_add(1, std::memory_order_relaxed);
-          spdlog::error("lake commit {} of stream {}: {}", pending->edge.commit, stream->definition().name,
-                        made.error().message);
+          spdlog::error("lake commit {} of stream {}: {}", pending->edge.commit,
+                        stream->definition().name, made.error().message);
           const MutexLock lock(mutex_);
           failures_.insert_or_assign(stream->definition().id, std::move(made).error());
           committed_.notify_all();
@@ -88,7 +96,8 @@ void LakeWriter::loop() {
   }
 }
 
-Status LakeWriter::make_commit(speed::StreamState& stream, const speed::StreamState::PendingCommit& pending) {
+Status LakeWriter::make_commit(speed::StreamState& stream,
+                               const speed::StreamState::PendingCommit& pending) {
   const auto& definition = stream.definition();
   if (speed_.stream(definition.id) == nullptr) {  // dropped meanwhile
     stream.committed(pending.edge.commit);
@@ -101,30 +110,35 @@ Status LakeWriter::make_commit(speed::StreamState& stream, const speed::StreamSt
     batches.push_back(std::move(batch));
   }
   MR_TRY(const auto commit, lake_.commit(definition, pending.edge.end, batches));
-  MR_CHECK(commit.number == pending.edge.commit, "stream {}: edge {} became lake commit {}", definition.name,
-           pending.edge.commit, commit.number);
+  MR_CHECK(commit.number == pending.edge.commit, "stream {}: edge {} became lake commit {}",
+           definition.name, pending.edge.commit, commit.number);
   stream.committed(commit.number);
   counters_.commits.fetch_add(1, std::memory_order_relaxed);
   counters_.rows.fetch_add(pending.edge.rows, std::memory_order_relaxed);
   for (const auto& draft : pending.edge.checkpoints) {
-    // A checkpoint only makes the next start quicker: without it the same states are computed from the lake.
+    // A checkpoint only makes the next start quicker: without it the same states are computed from
+    // the lake.
     if (auto written = write_checkpoint(definition, draft); !written) {
-      spdlog::warn("checkpoint of view {} at commit {}: {}", draft.view, draft.commit, written.error().message);
+      spdlog::warn("checkpoint of view {} at commit {}: {}", draft.view, draft.commit,
+                   written.error().message);
     }
   }
   return {};
 }
 
-Status LakeWriter::write_checkpoint(const StreamDefinition& stream, const speed::CheckpointDraft& draft) {
+Status LakeWriter::write_checkpoint(const StreamDefinition& stream,
+                                    const speed::CheckpointDraft& draft) {
   std::uint64_t fingerprint = 0;
   for (const auto& view : speed_.views()) {
     if (view->record().id != draft.view) continue;
     fingerprint = view->compiled().fingerprint;
-    if (view->coverage().cut_commit != draft.base_commit) return {};  // a newer generation made it worthless
+    if (view->coverage().cut_commit != draft.base_commit)
+      return {};  // a newer generation made it worthless
   }
   if (fingerprint == 0) return {};  // dropped meanwhile
   view::StateRunWriter writer(fingerprint);
-  draft.states->for_each_sorted([&](std::string_view key, std::string_view state) { writer.add(key, state); });
+  draft.states->for_each_sorted(
+      [&](std::string_view key, std::string_view state) { writer.add(key, state); });
   const std::uint64_t entries = writer.entries();
   const std::string run = writer.finish();
   catalog::Checkpoint checkpoint{.view = draft.view,
@@ -133,7 +147,8 @@ Status LakeWriter::write_checkpoint(const StreamDefinition& stream, const speed:
                                  .commit = draft.commit,
                                  .file = {},
                                  .skipped_rows = draft.skipped_rows};
-  MR_TRY(checkpoint.file, state_files_.write(batch::StateFiles::checkpoint_name(draft.view, draft.base_commit, draft.commit),
+  MR_TRY(checkpoint.file, state_files_.write(batch::StateFiles::checkpoint_name(
+                                                 draft.view, draft.base_commit, draft.commit),
                                              run, entries));
   auto garbage = catalog_.add_checkpoint(checkpoint);
   if (!garbage) {

@@ -1,9 +1,10 @@
-// Moves the tail into the lake: one thread that makes the due edges of all streams into lake commits, writes the
-// checkpoints that belong to them, and lets the log go behind them.
-// An edge is due when a stream has enough rows, when its oldest event has waited long enough, or when somebody
+// Moves the tail into the lake: one thread that makes the due edges of all streams into lake
+// commits, writes the checkpoints that belong to them, and lets the log go behind them. An edge is
+// due when a stream has enough rows, when its oldest event has waited long enough, or when somebody
 // waits for it.
 // Thread: its own; wait_for() on any.
-// Errors: a commit that fails is tried again with growing pauses; the tail grows meanwhile and nothing is lost.
+// Errors: a commit that fails is tried again with growing pauses; the tail grows meanwhile and
+// nothing is lost.
 #pragma once
 
 #include <atomic>
@@ -34,13 +35,14 @@ struct LakeWriterCounters {
 
 class LakeWriter {
  public:
-  LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake, catalog::Catalog& catalog,
-             batch::StateFiles& state_files, LakeWriterOptions options);
+  LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake,
+             catalog::Catalog& catalog, batch::StateFiles& state_files, LakeWriterOptions options);
   ~LakeWriter();
   void start();
   void stop();
 
-  /// Waits until the lake has the commit. Errors: kCancelled when stopping, kDataLoss where it cannot be made.
+  /// Waits until the lake has the commit. Errors: kCancelled when stopping, kDataLoss where it
+  /// cannot be made.
   Status wait_for(StreamId stream, CommitNumber commit, const std::atomic<bool>& cancel);
   [[nodiscard]] const LakeWriterCounters& counters() const { return counters_; }
 

@@ -9,15 +9,15 @@ namespace millrace::ingest {
 
 namespace {
 
-/// A record of the log lies on one line: where an element of a JSON array had line breaks, which can only stand
-/// between its tokens, they become blanks.
+/// A record of the log lies on one line: where an element of a JSON array had line breaks, which
+/// can only stand between its tokens, they become blanks.
 std::string_view on_one_line(std::string_view value, Arena& arena) {
   if (value.find_first_of("\n\r") == std::string_view::npos) return value;
   char* copy = arena.allocate(value.size());
-  for (std::size_t i = 0; i < value.size(); ++i) copy[i] = value[i] == '\n' || value[i] == '\r' ? ' ' : value[i];
+  for (std::size_t i = 0; i < value.size(); ++i)
+    copy[i] = value[i] == '\n' || value[i] == '\r' ? ' ' : value[i];
   return {copy, value.size()};
 }
-
 
 }  // namespace
 
@@ -34,12 +34,21 @@ std::uint32_t murmur2(std::string_view key) {
     word *= kM;
     hash = hash * kM ^ word;
   }
-  const auto byte = [&](std::size_t at) { return static_cast<std::uint32_t>(static_cast<std::uint8_t>(key[at])); };
+  const auto byte = [&](std::size_t at) {
+    return static_cast<std::uint32_t>(static_cast<std::uint8_t>(key[at]));
+  };
   switch (key.size() - i) {
-    case 3: hash ^= byte(i + 2) << 16; [[fallthrough]];
-    case 2: hash ^= byte(i + 1) << 8; [[fallthrough]];
-    case 1: hash = (hash ^ byte(i)) * kM; break;
-    default: break;
+    case 3:
+      hash ^= byte(i + 2) << 16;
+      [[fallthrough]];
+    case 2:
+      hash ^= byte(i + 1) << 8;
+      [[fallthrough]];
+    case 1:
+      hash = (hash ^ byte(i)) * kM;
+      break;
+    default:
+      break;
   }
   hash ^= hash >> 13;
   hash *= kM;
@@ -47,7 +56,8 @@ std::uint32_t murmur2(std::string_view key) {
   return hash;
 }
 
-std::vector<PartitionRecords> encode_records(const StreamDefinition& stream, const format::Decoded& decoded,
+std::vector<PartitionRecords> encode_records(const StreamDefinition& stream,
+                                             const format::Decoded& decoded,
                                              std::int64_t arrival_us) {
   std::vector<PartitionRecords> out;
   const std::size_t rows = decoded.values.size();
@@ -87,8 +97,8 @@ std::vector<PartitionRecords> encode_records(const StreamDefinition& stream, con
   return out;
 }
 
-PartitionRecords encode_quarantine(std::span<const format::RejectedRecord> rejected, std::string_view endpoint,
-                                   std::int64_t arrival_us) {
+PartitionRecords encode_quarantine(std::span<const format::RejectedRecord> rejected,
+                                   std::string_view endpoint, std::int64_t arrival_us) {
   std::vector<Type> types;
   for (const auto& column : quarantine_columns()) types.push_back(column.type);
   auto columns = std::make_shared<ColumnBatch>(types);
@@ -103,7 +113,8 @@ PartitionRecords encode_quarantine(std::span<const format::RejectedRecord> rejec
     append_json_string(line, record.id);
     line += ",\"reason\":";
     append_json_string(line, record.reason);
-    line += fmt::format(",\"line\":{},\"raw\":\"{}\",\"endpoint\":", record.line, format::base64_encode(record.raw));
+    line += fmt::format(",\"line\":{},\"raw\":\"{}\",\"endpoint\":", record.line,
+                        format::base64_encode(record.raw));
     append_json_string(line, endpoint);
     line += "}";
     lines.push_back(std::move(line));
@@ -129,10 +140,11 @@ Result<DecodedRecords> decode_record_batch(std::string_view batch, const StreamD
       format::DecodeLimits{.depth_max = 1024, .record_bytes_max = std::uint32_t{1} << 30});
   auto decoded = decoder.decode(body, format::JsonFraming::kLines, stream);
   if (!decoded.rejected.empty() || decoded.values.size() != header.record_count) {
-    return fail(ErrorCode::kDataLoss, error_id::kInternal,
-                "stream {} offset {}: {} of {} records of the log decode; the first that does not: {}", stream.name,
-                header.base_offset, decoded.values.size(), header.record_count,
-                decoded.rejected.empty() ? "none" : decoded.rejected.front().reason);
+    return fail(
+        ErrorCode::kDataLoss, error_id::kInternal,
+        "stream {} offset {}: {} of {} records of the log decode; the first that does not: {}",
+        stream.name, header.base_offset, decoded.values.size(), header.record_count,
+        decoded.rejected.empty() ? "none" : decoded.rejected.front().reason);
   }
   return DecodedRecords{decoded.columns, header.base_timestamp_ms * 1000};
 }

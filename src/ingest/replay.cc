@@ -31,7 +31,8 @@ Status Replay::finish() {
   };
   {
     std::vector<std::jthread> helpers;
-    for (std::uint32_t t = 1; t < threads_ && t < gathered_.size(); ++t) helpers.emplace_back(decode_some);
+    for (std::uint32_t t = 1; t < threads_ && t < gathered_.size(); ++t)
+      helpers.emplace_back(decode_some);
     decode_some();
   }
   const std::int64_t now = runtime::monotonic_us();
@@ -40,14 +41,15 @@ Status Replay::finish() {
     const auto& batch = gathered_[i].batch;
     if (!decoded[i]) return std::unexpected(std::move(decoded[i]).error());
     records_ += batch.record_count;
-    rounds[gathered_[i].stream.get()].push_back({.batch = {.stream = batch.stream,
-                                                           .partition = batch.partition,
-                                                           .base_offset = batch.base_offset,
-                                                           .arrival_us = decoded[i]->arrival_us,
-                                                           .columns = std::move(decoded[i]->columns)},
-                                                 .place = batch.place,
-                                                 .rows = batch.record_count,
-                                                 .applied_us = now});
+    rounds[gathered_[i].stream.get()].push_back(
+        {.batch = {.stream = batch.stream,
+                   .partition = batch.partition,
+                   .base_offset = batch.base_offset,
+                   .arrival_us = decoded[i]->arrival_us,
+                   .columns = std::move(decoded[i]->columns)},
+         .place = batch.place,
+         .rows = batch.record_count,
+         .applied_us = now});
   }
   for (auto& [stream, entries] : rounds) stream->apply(std::move(entries));
   gathered_.clear();

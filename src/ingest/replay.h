@@ -1,6 +1,6 @@
-// At the start: the log's tail back into columns and views. Record batches are gathered, decoded by several threads,
-// and applied in log order, as they were the first time.
-// Thread: one. Errors: kDataLoss where a record of the log does not decode.
+// At the start: the log's tail back into columns and views. Record batches are gathered, decoded by
+// several threads, and applied in log order, as they were the first time. Thread: one. Errors:
+// kDataLoss where a record of the log does not decode.
 #pragma once
 
 #include <cstdint>

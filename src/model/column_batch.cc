@@ -66,7 +66,8 @@ void ColumnVector::push_from(const ColumnView& from, std::size_t row, Arena& are
     return;
   }
   if (rows_ == capacity_) reserve(rows_ + 1);
-  std::memcpy(data_.get() + rows_ * width_, static_cast<const std::byte*>(from.data) + row * width_, width_);
+  std::memcpy(data_.get() + rows_ * width_, static_cast<const std::byte*>(from.data) + row * width_,
+              width_);
   if (!validity_.empty()) set_valid_bit(rows_, true);
   ++rows_;
 }
@@ -94,8 +95,8 @@ void ColumnBatch::reserve(std::size_t rows) {
 }
 
 void ColumnBatch::append_rows(const BatchView& from, std::span<const std::uint32_t> rows) {
-  MR_CHECK(from.columns.size() == columns_.size(), "{} columns are appended to {}", from.columns.size(),
-           columns_.size());
+  MR_CHECK(from.columns.size() == columns_.size(), "{} columns are appended to {}",
+           from.columns.size(), columns_.size());
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     columns_[c].reserve(columns_[c].rows() + rows.size());
     for (const std::uint32_t row : rows) columns_[c].push_from(from.columns[c], row, arena_);
@@ -103,11 +104,12 @@ void ColumnBatch::append_rows(const BatchView& from, std::span<const std::uint32
 }
 
 void ColumnBatch::append_all(const BatchView& from) {
-  MR_CHECK(from.columns.size() == columns_.size(), "{} columns are appended to {}", from.columns.size(),
-           columns_.size());
+  MR_CHECK(from.columns.size() == columns_.size(), "{} columns are appended to {}",
+           from.columns.size(), columns_.size());
   for (std::size_t c = 0; c < columns_.size(); ++c) {
     columns_[c].reserve(columns_[c].rows() + from.rows);
-    for (std::size_t row = 0; row < from.rows; ++row) columns_[c].push_from(from.columns[c], row, arena_);
+    for (std::size_t row = 0; row < from.rows; ++row)
+      columns_[c].push_from(from.columns[c], row, arena_);
   }
 }
 

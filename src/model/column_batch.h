@@ -1,5 +1,6 @@
-// Decoded columns: what ingest makes once of the bytes of events, and what the lake, the speed layer and the
-// scalar stage read. The memory forms are those of DuckDB's vectors (StringRef is its string_t).
+// Decoded columns: what ingest makes once of the bytes of events, and what the lake, the speed
+// layer and the scalar stage read. The memory forms are those of DuckDB's vectors (StringRef is its
+// string_t).
 #pragma once
 
 #include <bit>
@@ -18,11 +19,13 @@
 
 namespace millrace {
 
-/// A string value of 16 bytes: up to 12 bytes lie inside, longer ones outside with a prefix of 4 inside.
+/// A string value of 16 bytes: up to 12 bytes lie inside, longer ones outside with a prefix of 4
+/// inside.
 struct alignas(8) StringRef {
   static constexpr std::uint32_t kInlineBytes = 12;
   std::uint32_t size = 0;
-  /// The bytes and zeros behind them; or the first 4 bytes and, from bytes[4], the address of all of them.
+  /// The bytes and zeros behind them; or the first 4 bytes and, from bytes[4], the address of all
+  /// of them.
   char bytes[kInlineBytes] = {};
 
   StringRef() = default;
@@ -64,15 +67,17 @@ class Arena {
   std::size_t total_ = 0;
 };
 
-/// One column that somebody else owns. validity: bit i of word i / 64 is 1 where row i is not NULL; nullptr
-/// where no row is NULL.
+/// One column that somebody else owns. validity: bit i of word i / 64 is 1 where row i is not NULL;
+/// nullptr where no row is NULL.
 struct ColumnView {
   Type type;
   const void* data = nullptr;
   const std::uint64_t* validity = nullptr;
 
   template <class T>
-  [[nodiscard]] const T* as() const { return static_cast<const T*>(data); }
+  [[nodiscard]] const T* as() const {
+    return static_cast<const T*>(data);
+  }
   [[nodiscard]] bool valid(std::size_t row) const {
     return validity == nullptr || ((validity[row / 64] >> (row % 64)) & 1) != 0;
   }
@@ -113,7 +118,8 @@ class ColumnVector {
   /// T has the physical size of the type; strings go through push_string.
   template <class T>
   void push(T value) {
-    MR_DCHECK(sizeof(T) == width_, "a value of {} bytes is put into a column of {}", sizeof(T), type_.sql());
+    MR_DCHECK(sizeof(T) == width_, "a value of {} bytes is put into a column of {}", sizeof(T),
+              type_.sql());
     if (rows_ == capacity_) reserve(rows_ + 1);
     std::memcpy(data_.get() + rows_ * width_, &value, sizeof(T));
     if (!validity_.empty()) set_valid_bit(rows_, true);
@@ -162,12 +168,13 @@ class ColumnBatch {
   Arena arena_;
 };
 
-/// A value as text in the way of SQL output (NULL gives nullopt): for tables, JSON, tests. Doubles in the
-/// shortest form that reads back to the same bits; BLOB as \xAB bytes where not printable.
+/// A value as text in the way of SQL output (NULL gives nullopt): for tables, JSON, tests. Doubles
+/// in the shortest form that reads back to the same bits; BLOB as \xAB bytes where not printable.
 [[nodiscard]] std::optional<std::string> value_text(const ColumnView& column, std::size_t row);
 
-/// Appends a value as JSON: integers that fit 2^53 and doubles as numbers, larger ones and decimals as
-/// strings, NaN and infinities as the strings "NaN", "Infinity", "-Infinity", JSON as it is, NULL as null.
+/// Appends a value as JSON: integers that fit 2^53 and doubles as numbers, larger ones and decimals
+/// as strings, NaN and infinities as the strings "NaN", "Infinity", "-Infinity", JSON as it is,
+/// NULL as null.
 void append_json(std::string& out, const ColumnView& column, std::size_t row);
 void append_json_string(std::string& out, std::string_view text);
 

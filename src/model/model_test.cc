@@ -11,11 +11,13 @@ namespace millrace {
 namespace {
 
 TEST(Type, ReadsEverySpellingAndWritesOne) {
-  for (const auto* text : {"bigint", "INT8", "long", " Int8 "}) EXPECT_EQ(Type::parse(text)->sql(), "BIGINT") << text;
+  for (const auto* text : {"bigint", "INT8", "long", " Int8 "})
+    EXPECT_EQ(Type::parse(text)->sql(), "BIGINT") << text;
   EXPECT_EQ(Type::parse("numeric ( 9 , 2 )")->sql(), "DECIMAL(9,2)");
   EXPECT_EQ(Type::parse("timestamp  with time zone")->sql(), "TIMESTAMP WITH TIME ZONE");
   EXPECT_EQ(Type::parse("varchar(20)")->sql(), "VARCHAR");
-  for (const auto* text : {"decimal(39,0)", "decimal(3,4)", "decimal(3", "int[]", "", "struct(a int)"}) {
+  for (const auto* text :
+       {"decimal(39,0)", "decimal(3,4)", "decimal(3", "int[]", "", "struct(a int)"}) {
     EXPECT_FALSE(Type::parse(text)) << text;
   }
 }
@@ -25,7 +27,8 @@ TEST(Timestamp, ReadsIso8601AndTakesTheOffsetOff) {
   EXPECT_EQ(parse_timestamp("1970-01-01 01:00:00.5+01:00"), 500'000);
   EXPECT_EQ(parse_timestamp("1969-12-31"), -kMicrosPerDay);
   EXPECT_EQ(timestamp_text(-1, false), "1969-12-31 23:59:59.999999");
-  for (const auto* text : {"2001-02-30", "2001-1-1", "2001-01-01T24:00:00", "2001-01-01T00:00:00.1234567", "x", ""}) {
+  for (const auto* text :
+       {"2001-02-30", "2001-1-1", "2001-01-01T24:00:00", "2001-01-01T00:00:00.1234567", "x", ""}) {
     EXPECT_FALSE(parse_timestamp(text)) << text;
   }
   EXPECT_TRUE(parse_timestamp("2001-01-01T00:00:00.1230000000"));
@@ -86,7 +89,8 @@ TEST(Arena, HasRoomForEachSizeItIsAskedFor) {
 }
 
 TEST(Json, WritesValuesThatReadBackExactly) {
-  const std::array<Type, 3> types{Type{TypeKind::kDouble}, Type{TypeKind::kBigInt}, Type{TypeKind::kVarchar}};
+  const std::array<Type, 3> types{Type{TypeKind::kDouble}, Type{TypeKind::kBigInt},
+                                  Type{TypeKind::kVarchar}};
   ColumnBatch batch(types);
   batch.column(0).push(0.1);
   batch.column(1).push<std::int64_t>(std::int64_t{1} << 60);

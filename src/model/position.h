@@ -1,5 +1,5 @@
-// A position: the vector of end offsets of all partitions of a stream. Half-open: an end offset is the first
-// offset that is not included, so "nothing yet" is 0.
+// A position: the vector of end offsets of all partitions of a stream. Half-open: an end offset is
+// the first offset that is not included, so "nothing yet" is 0.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,9 @@ class Position {
   Position() = default;
   explicit Position(std::uint32_t partitions) : ends_(partitions, 0) {}
 
-  [[nodiscard]] std::uint32_t partitions() const { return static_cast<std::uint32_t>(ends_.size()); }
+  [[nodiscard]] std::uint32_t partitions() const {
+    return static_cast<std::uint32_t>(ends_.size());
+  }
   /// 0 for a partition that the vector does not hold.
   [[nodiscard]] Offset end(PartitionId partition) const;
   void set_end(PartitionId partition, Offset end);

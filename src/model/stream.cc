@@ -27,11 +27,15 @@ std::vector<Column> quarantine_columns() {
 }
 
 Status check_object_name(std::string_view name) {
-  const auto letter = [](char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; };
+  const auto letter = [](char c) {
+    return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';
+  };
   const auto good = [&](char c) { return letter(c) || (c >= '0' && c <= '9'); };
-  if (name.empty() || name.size() > 63 || !letter(name.front()) || !std::ranges::all_of(name, good)) {
+  if (name.empty() || name.size() > 63 || !letter(name.front()) ||
+      !std::ranges::all_of(name, good)) {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadName,
-                "'{}' cannot be a name: it takes a letter or '_' first, then letters, digits and '_', at most "
+                "'{}' cannot be a name: it takes a letter or '_' first, then letters, digits and "
+                "'_', at most "
                 "63 bytes",
                 name.substr(0, 80));
   }
@@ -47,11 +51,13 @@ Status check_column_name(std::string_view name) {
   }
   for (const auto hidden : {kPartitionColumn, kOffsetColumn, kArrivalColumn}) {
     const auto same = [](char a, char b) {
-      return std::tolower(static_cast<unsigned char>(a)) == std::tolower(static_cast<unsigned char>(b));
+      return std::tolower(static_cast<unsigned char>(a)) ==
+             std::tolower(static_cast<unsigned char>(b));
     };
     if (std::ranges::equal(name, hidden, same)) {
       return fail(ErrorCode::kInvalidArgument, error_id::kBadName,
-                  "'{}' cannot be a column name: every stream has a hidden column of this name", name);
+                  "'{}' cannot be a column name: every stream has a hidden column of this name",
+                  name);
     }
   }
   return {};

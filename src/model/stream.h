@@ -1,4 +1,5 @@
-// What a stream is: its columns, which of them is the event time and which the key, how many partitions.
+// What a stream is: its columns, which of them is the event time and which the key, how many
+// partitions.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +38,8 @@ struct StreamDefinition {
   std::optional<std::uint32_t> time_column;
   std::optional<std::uint32_t> key_column;
   std::uint32_t partitions = 1;
-  /// The stream that keeps the records of this one that could not be decoded; none for a quarantine stream.
+  /// The stream that keeps the records of this one that could not be decoded; none for a quarantine
+  /// stream.
   std::optional<StreamId> quarantine;
   std::string sql;
 
@@ -49,16 +51,16 @@ struct StreamDefinition {
 /// The columns of every quarantine stream: code, reason, line, raw, endpoint.
 [[nodiscard]] std::vector<Column> quarantine_columns();
 
-/// A name of a stream, view or column: a letter or '_' first, then letters, digits, '_'; at most 63 bytes.
-/// Column names are laxer: any UTF-8 without control characters, so that JSON keys fit.
+/// A name of a stream, view or column: a letter or '_' first, then letters, digits, '_'; at most 63
+/// bytes. Column names are laxer: any UTF-8 without control characters, so that JSON keys fit.
 Status check_object_name(std::string_view name);
 Status check_column_name(std::string_view name);
 /// "name" with quotes doubled: for SQL text that we make.
 [[nodiscard]] std::string quote_identifier(std::string_view name);
 [[nodiscard]] std::string quote_literal(std::string_view text);
 
-/// Events of one partition with consecutive offsets, decoded. The unit that goes from ingest to the speed
-/// layer and the lake.
+/// Events of one partition with consecutive offsets, decoded. The unit that goes from ingest to the
+/// speed layer and the lake.
 struct StreamBatch {
   StreamId stream;
   PartitionId partition;

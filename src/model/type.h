@@ -1,5 +1,5 @@
-// The SQL types of columns and how their values lie in memory. The physical forms are those of DuckDB's
-// vectors, so that a column passes into a scalar stage by one memcpy.
+// The SQL types of columns and how their values lie in memory. The physical forms are those of
+// DuckDB's vectors, so that a column passes into a scalar stage by one memcpy.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ enum class TypeKind : std::uint8_t {
   kUBigInt,
   kFloat,
   kDouble,
-  kDecimal,      // width 1..38, scale 0..width; physical i16, i32, i64 or i128 by width (4, 9, 18, 38)
-  kVarchar,      // UTF-8
+  kDecimal,  // width 1..38, scale 0..width; physical i16, i32, i64 or i128 by width (4, 9, 18, 38)
+  kVarchar,  // UTF-8
   kBlob,
   kTimestamp,    // microseconds since 1970-01-01, no zone
   kTimestampTz,  // microseconds since 1970-01-01 UTC
@@ -34,7 +34,19 @@ enum class TypeKind : std::uint8_t {
 };
 
 enum class PhysicalType : std::uint8_t {
-  kBool, kInt8, kInt16, kInt32, kInt64, kInt128, kUInt8, kUInt16, kUInt32, kUInt64, kFloat, kDouble, kString,
+  kBool,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kInt128,
+  kUInt8,
+  kUInt16,
+  kUInt32,
+  kUInt64,
+  kFloat,
+  kDouble,
+  kString,
 };
 
 using Int128 = __int128;
@@ -49,9 +61,12 @@ struct Type {
   [[nodiscard]] PhysicalType physical() const;
   /// The name in SQL: "BIGINT", "DECIMAL(18,3)", "TIMESTAMP WITH TIME ZONE".
   [[nodiscard]] std::string sql() const;
-  [[nodiscard]] bool is_integer() const { return kind >= TypeKind::kTinyInt && kind <= TypeKind::kUBigInt; }
+  [[nodiscard]] bool is_integer() const {
+    return kind >= TypeKind::kTinyInt && kind <= TypeKind::kUBigInt;
+  }
   [[nodiscard]] bool is_string() const { return physical() == PhysicalType::kString; }
-  /// Reads any spelling that DuckDB takes of a type we have (INT, TEXT, STRING, TIMESTAMPTZ, NUMERIC(9,2), ...).
+  /// Reads any spelling that DuckDB takes of a type we have (INT, TEXT, STRING, TIMESTAMPTZ,
+  /// NUMERIC(9,2), ...).
   static Result<Type> parse(std::string_view text);
 };
 

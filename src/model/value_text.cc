@@ -70,9 +70,12 @@ std::optional<std::int64_t> take_date(std::string_view& text) {
 std::optional<std::int64_t> take_zone(std::string_view& text) {
   if (take(text, 'Z') || take(text, 'z')) return 0;
   std::int64_t sign = 0;
-  if (take(text, '+')) sign = 1;
-  else if (take(text, '-')) sign = -1;
-  else return std::nullopt;
+  if (take(text, '+'))
+    sign = 1;
+  else if (take(text, '-'))
+    sign = -1;
+  else
+    return std::nullopt;
   const auto hours = take_digits(text, 2);
   if (!hours || *hours > 18) return std::nullopt;
   std::int64_t minutes = *hours * 60;
@@ -244,8 +247,8 @@ std::string timestamp_text(std::int64_t micros, bool with_zone) {
   }
   const std::int64_t seconds = rest / 1'000'000;
   const std::int64_t fraction = rest % 1'000'000;
-  std::string out = fmt::format("{} {:02}:{:02}:{:02}", date_text(static_cast<std::int32_t>(days)), seconds / 3600,
-                                seconds / 60 % 60, seconds % 60);
+  std::string out = fmt::format("{} {:02}:{:02}:{:02}", date_text(static_cast<std::int32_t>(days)),
+                                seconds / 3600, seconds / 60 % 60, seconds % 60);
   if (fraction != 0) {
     out += fmt::format(".{:06}", fraction);
     while (out.back() == '0') out.pop_back();
@@ -272,18 +275,28 @@ namespace {
 Int128 integer_value(const ColumnView& column, std::size_t row) {
   switch (column.type.physical()) {
     case PhysicalType::kBool:
-    case PhysicalType::kUInt8: return column.as<std::uint8_t>()[row];
-    case PhysicalType::kInt8: return column.as<std::int8_t>()[row];
-    case PhysicalType::kInt16: return column.as<std::int16_t>()[row];
-    case PhysicalType::kInt32: return column.as<std::int32_t>()[row];
-    case PhysicalType::kInt64: return column.as<std::int64_t>()[row];
-    case PhysicalType::kInt128: return column.as<Int128>()[row];
-    case PhysicalType::kUInt16: return column.as<std::uint16_t>()[row];
-    case PhysicalType::kUInt32: return column.as<std::uint32_t>()[row];
-    case PhysicalType::kUInt64: return column.as<std::uint64_t>()[row];
+    case PhysicalType::kUInt8:
+      return column.as<std::uint8_t>()[row];
+    case PhysicalType::kInt8:
+      return column.as<std::int8_t>()[row];
+    case PhysicalType::kInt16:
+      return column.as<std::int16_t>()[row];
+    case PhysicalType::kInt32:
+      return column.as<std::int32_t>()[row];
+    case PhysicalType::kInt64:
+      return column.as<std::int64_t>()[row];
+    case PhysicalType::kInt128:
+      return column.as<Int128>()[row];
+    case PhysicalType::kUInt16:
+      return column.as<std::uint16_t>()[row];
+    case PhysicalType::kUInt32:
+      return column.as<std::uint32_t>()[row];
+    case PhysicalType::kUInt64:
+      return column.as<std::uint64_t>()[row];
     case PhysicalType::kFloat:
     case PhysicalType::kDouble:
-    case PhysicalType::kString: break;
+    case PhysicalType::kString:
+      break;
   }
   MR_CHECK(false, "{} is no integer type", column.type.sql());
   return 0;
@@ -307,17 +320,27 @@ std::string blob_text(std::string_view bytes) {
 std::optional<std::string> value_text(const ColumnView& column, std::size_t row) {
   if (!column.valid(row)) return std::nullopt;
   switch (column.type.kind) {
-    case TypeKind::kBoolean: return column.as<std::uint8_t>()[row] != 0 ? "true" : "false";
-    case TypeKind::kFloat: return float_text(column.as<float>()[row]);
-    case TypeKind::kDouble: return double_text(column.as<double>()[row]);
-    case TypeKind::kDecimal: return decimal_text(integer_value(column, row), column.type.scale);
+    case TypeKind::kBoolean:
+      return column.as<std::uint8_t>()[row] != 0 ? "true" : "false";
+    case TypeKind::kFloat:
+      return float_text(column.as<float>()[row]);
+    case TypeKind::kDouble:
+      return double_text(column.as<double>()[row]);
+    case TypeKind::kDecimal:
+      return decimal_text(integer_value(column, row), column.type.scale);
     case TypeKind::kVarchar:
-    case TypeKind::kJson: return std::string(column.as<StringRef>()[row].view());
-    case TypeKind::kBlob: return blob_text(column.as<StringRef>()[row].view());
-    case TypeKind::kTimestamp: return timestamp_text(column.as<std::int64_t>()[row], false);
-    case TypeKind::kTimestampTz: return timestamp_text(column.as<std::int64_t>()[row], true);
-    case TypeKind::kDate: return date_text(column.as<std::int32_t>()[row]);
-    case TypeKind::kUuid: return uuid_text(column.as<Int128>()[row]);
+    case TypeKind::kJson:
+      return std::string(column.as<StringRef>()[row].view());
+    case TypeKind::kBlob:
+      return blob_text(column.as<StringRef>()[row].view());
+    case TypeKind::kTimestamp:
+      return timestamp_text(column.as<std::int64_t>()[row], false);
+    case TypeKind::kTimestampTz:
+      return timestamp_text(column.as<std::int64_t>()[row], true);
+    case TypeKind::kDate:
+      return date_text(column.as<std::int32_t>()[row]);
+    case TypeKind::kUuid:
+      return uuid_text(column.as<Int128>()[row]);
     case TypeKind::kTinyInt:
     case TypeKind::kSmallInt:
     case TypeKind::kInteger:
@@ -326,7 +349,8 @@ std::optional<std::string> value_text(const ColumnView& column, std::size_t row)
     case TypeKind::kUTinyInt:
     case TypeKind::kUSmallInt:
     case TypeKind::kUInteger:
-    case TypeKind::kUBigInt: return int128_text(integer_value(column, row));
+    case TypeKind::kUBigInt:
+      return int128_text(integer_value(column, row));
   }
   return std::nullopt;
 }
@@ -360,17 +384,25 @@ void append_json(std::string& out, const ColumnView& column, std::size_t row) {
   }
   constexpr Int128 kExactMax = Int128{1} << 53;
   switch (column.type.kind) {
-    case TypeKind::kBoolean: out += column.as<std::uint8_t>()[row] != 0 ? "true" : "false"; return;
+    case TypeKind::kBoolean:
+      out += column.as<std::uint8_t>()[row] != 0 ? "true" : "false";
+      return;
     case TypeKind::kFloat:
     case TypeKind::kDouble: {
-      const double value = column.type.kind == TypeKind::kFloat ? static_cast<double>(column.as<float>()[row])
-                                                                : column.as<double>()[row];
-      if (std::isnan(value)) out += "\"NaN\"";
-      else if (std::isinf(value)) out += value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
-      else out += *value_text(column, row);
+      const double value = column.type.kind == TypeKind::kFloat
+                               ? static_cast<double>(column.as<float>()[row])
+                               : column.as<double>()[row];
+      if (std::isnan(value))
+        out += "\"NaN\"";
+      else if (std::isinf(value))
+        out += value > 0 ? "\"Infinity\"" : "\"-Infinity\"";
+      else
+        out += *value_text(column, row);
       return;
     }
-    case TypeKind::kJson: out += column.as<StringRef>()[row].view(); return;
+    case TypeKind::kJson:
+      out += column.as<StringRef>()[row].view();
+      return;
     case TypeKind::kTinyInt:
     case TypeKind::kSmallInt:
     case TypeKind::kInteger:
@@ -383,7 +415,8 @@ void append_json(std::string& out, const ColumnView& column, std::size_t row) {
       const Int128 value = integer_value(column, row);
       if (value >= -kExactMax && value <= kExactMax) {
         std::array<char, 24> raw{};
-        const auto [end, code] = std::to_chars(raw.data(), raw.data() + raw.size(), static_cast<std::int64_t>(value));
+        const auto [end, code] =
+            std::to_chars(raw.data(), raw.data() + raw.size(), static_cast<std::int64_t>(value));
         out.append(raw.data(), end);
       } else {
         append_json_string(out, int128_text(value));
@@ -396,7 +429,9 @@ void append_json(std::string& out, const ColumnView& column, std::size_t row) {
     case TypeKind::kTimestamp:
     case TypeKind::kTimestampTz:
     case TypeKind::kDate:
-    case TypeKind::kUuid: append_json_string(out, *value_text(column, row)); return;
+    case TypeKind::kUuid:
+      append_json_string(out, *value_text(column, row));
+      return;
   }
 }
 

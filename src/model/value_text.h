@@ -15,8 +15,8 @@ struct CivilDate {
   unsigned month;  // 1..12
   unsigned day;    // 1..31
 };
-/// Days since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible low-level date
-/// algorithms").
+/// Days since 1970-01-01 in the proleptic Gregorian calendar (H. Hinnant, "chrono-compatible
+/// low-level date algorithms").
 [[nodiscard]] std::int64_t days_from_civil(CivilDate date);
 [[nodiscard]] CivilDate civil_from_days(std::int64_t days);
 
@@ -24,14 +24,17 @@ inline constexpr std::int64_t kMicrosPerDay = 86'400'000'000;
 
 /// "2001-01-01"; the whole text must fit. Years 0001 to 9999.
 [[nodiscard]] std::optional<std::int32_t> parse_date(std::string_view text);
-/// "2001-01-01", "2001-01-01T00:00[:00[.123456]][Z|+hh[:mm]|-hh[:mm]]", 'T', 't' or one blank between. An offset
-/// is taken off, so the result is UTC. More than 6 digits of a second are refused unless they are 0.
+/// "2001-01-01", "2001-01-01T00:00[:00[.123456]][Z|+hh[:mm]|-hh[:mm]]", 'T', 't' or one blank
+/// between. An offset is taken off, so the result is UTC. More than 6 digits of a second are
+/// refused unless they are 0.
 [[nodiscard]] std::optional<std::int64_t> parse_timestamp(std::string_view text);
-/// 36 characters with dashes, or 32 without, upper or lower case; the value has its top bit flipped.
+/// 36 characters with dashes, or 32 without, upper or lower case; the value has its top bit
+/// flipped.
 [[nodiscard]] std::optional<Int128> parse_uuid(std::string_view text);
-/// A decimal number in any JSON form ("-12.50", "1e3") as value * 10^scale; nullopt where it does not fit
-/// `width` digits or would have to be rounded.
-[[nodiscard]] std::optional<Int128> parse_decimal(std::string_view text, std::uint8_t width, std::uint8_t scale);
+/// A decimal number in any JSON form ("-12.50", "1e3") as value * 10^scale; nullopt where it does
+/// not fit `width` digits or would have to be rounded.
+[[nodiscard]] std::optional<Int128> parse_decimal(std::string_view text, std::uint8_t width,
+                                                  std::uint8_t scale);
 
 [[nodiscard]] std::string int128_text(Int128 value);
 [[nodiscard]] std::string decimal_text(Int128 value, std::uint8_t scale);
@@ -39,7 +42,8 @@ inline constexpr std::int64_t kMicrosPerDay = 86'400'000'000;
 /// "2001-01-01 00:00:00[.123456]", with "+00" behind it for a TIMESTAMP WITH TIME ZONE.
 [[nodiscard]] std::string timestamp_text(std::int64_t micros, bool with_zone);
 [[nodiscard]] std::string uuid_text(Int128 value);
-/// The shortest text that reads back to the same bits: "0.1", "1e+300", "nan", "inf", "-inf", "3.0".
+/// The shortest text that reads back to the same bits: "0.1", "1e+300", "nan", "inf", "-inf",
+/// "3.0".
 [[nodiscard]] std::string double_text(double value);
 [[nodiscard]] std::string float_text(float value);
 

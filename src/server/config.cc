@@ -3,8 +3,8 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cctype>
+#include <charconv>
 #include <set>
 
 #include "model/stream.h"
@@ -19,32 +19,41 @@ constexpr std::uint64_t kGiB = 1024 * kMiB;
 
 const std::vector<ConfigKey>& config_keys() {
   static const std::vector<ConfigKey> keys = {
-      {"log.segment_bytes", &Config::log_segment_bytes, 64 * kMiB, 64 * kKiB, 4 * kGiB, "size of a log segment"},
+      {"log.segment_bytes", &Config::log_segment_bytes, 64 * kMiB, 64 * kKiB, 4 * kGiB,
+       "size of a log segment"},
       {"log.commit_bytes_max", &Config::log_commit_bytes_max, 4 * kMiB, 64 * kKiB, 64 * kMiB,
        "most bytes that one sync covers"},
       {"log.queue_bytes_max", &Config::log_queue_bytes_max, 64 * kMiB, kMiB, 4 * kGiB,
        "most bytes that wait for the log; beyond it producers get 429"},
-      {"lake.commit_rows", &Config::lake_commit_rows, 262'144, 1, 100'000'000, "rows after which a lake commit is due"},
+      {"lake.commit_rows", &Config::lake_commit_rows, 262'144, 1, 100'000'000,
+       "rows after which a lake commit is due"},
       {"lake.commit_interval_ms", &Config::lake_commit_interval_ms, 10'000, 10, 86'400'000,
        "age of the oldest event after which a lake commit is due"},
-      {"batch.interval_ms", &Config::batch_interval_ms, 60'000, 10, 86'400'000, "pause between scheduled batch runs"},
-      {"batch.memory_bytes_max", &Config::batch_memory_bytes_max, 512 * kMiB, 64 * kMiB, 1024 * kGiB,
-       "memory of the lake scans"},
+      {"batch.interval_ms", &Config::batch_interval_ms, 60'000, 10, 86'400'000,
+       "pause between scheduled batch runs"},
+      {"batch.memory_bytes_max", &Config::batch_memory_bytes_max, 512 * kMiB, 64 * kMiB,
+       1024 * kGiB, "memory of the lake scans"},
       {"speed.delta_bytes_max", &Config::speed_delta_bytes_max, 256 * kMiB, kKiB, 1024 * kGiB,
        "size of all deltas together that makes the batch layer run sooner"},
       {"speed.tail_bytes_max", &Config::speed_tail_bytes_max, 384 * kMiB, kKiB, 1024 * kGiB,
-       "decoded events kept in memory until the lake has them; the rest is decoded again from the log"},
+       "decoded events kept in memory until the lake has them; the rest is decoded again from the "
+       "log"},
       {"speed.checkpoint_rows", &Config::speed_checkpoint_rows, 2'000'000, 1, 1'000'000'000,
        "events after which the deltas are checkpointed"},
-      {"http.body_bytes_max", &Config::http_body_bytes_max, 64 * kMiB, kKiB, 1 * kGiB, "largest request body"},
-      {"http.connections_max", &Config::http_connections_max, 4096, 1, 1'000'000, "most open connections"},
+      {"http.body_bytes_max", &Config::http_body_bytes_max, 64 * kMiB, kKiB, 1 * kGiB,
+       "largest request body"},
+      {"http.connections_max", &Config::http_connections_max, 4096, 1, 1'000'000,
+       "most open connections"},
       {"http.threads", &Config::http_threads, 0, 0, 256, "I/O threads; 0 is one per core"},
-      {"ingest.record_bytes_max", &Config::ingest_record_bytes_max, kMiB, 64, 64 * kMiB, "largest event"},
+      {"ingest.record_bytes_max", &Config::ingest_record_bytes_max, kMiB, 64, 64 * kMiB,
+       "largest event"},
       {"ingest.depth_max", &Config::ingest_depth_max, 64, 1, 1024, "deepest nesting of an event"},
-      {"sql.deadline_ms", &Config::sql_deadline_ms, 30'000, 10, 86'400'000, "time after which a SELECT is stopped"},
+      {"sql.deadline_ms", &Config::sql_deadline_ms, 30'000, 10, 86'400'000,
+       "time after which a SELECT is stopped"},
       {"sql.memory_bytes_max", &Config::sql_memory_bytes_max, 1 * kGiB, 64 * kMiB, 1024 * kGiB,
        "memory of one SELECT"},
-      {"sql.rows_max", &Config::sql_rows_max, 100'000, 1, 100'000'000, "most rows of an answer; the rest is cut off"},
+      {"sql.rows_max", &Config::sql_rows_max, 100'000, 1, 100'000'000,
+       "most rows of an answer; the rest is cut off"},
       {"sql.workers", &Config::sql_workers, 2, 1, 256, "worker processes for SELECTs"},
   };
   return keys;
@@ -77,12 +86,14 @@ std::string known_keys(std::string_view section) {
   return fmt::format("the keys are {}", fmt::join(names, ", "));
 }
 
-Status set_key(const std::string& where, const ConfigKey& key, std::string_view text, Config& config) {
+Status set_key(const std::string& where, const ConfigKey& key, std::string_view text,
+               Config& config) {
   std::uint64_t value = 0;
   const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (code != std::errc() || stop != text.data() + text.size() || value < key.min || value > key.max) {
-    return bad(where, fmt::format("{} is {}, and takes a whole number from {} to {} ({})", key.name, text, key.min,
-                                  key.max, key.what));
+  if (code != std::errc() || stop != text.data() + text.size() || value < key.min ||
+      value > key.max) {
+    return bad(where, fmt::format("{} is {}, and takes a whole number from {} to {} ({})", key.name,
+                                  text, key.min, key.max, key.what));
   }
   config.*key.value = value;
   return {};
@@ -97,7 +108,8 @@ Status read_config_file(const std::filesystem::path& path, Config& config) {
   } catch (const YAML::Exception& error) {
     // Marks count from 0.
     return error.mark.is_null() ? bad(path.string(), error.msg)
-                                : bad(fmt::format("{}:{}:{}", path.string(), error.mark.line + 1, error.mark.column + 1),
+                                : bad(fmt::format("{}:{}:{}", path.string(), error.mark.line + 1,
+                                                  error.mark.column + 1),
                                       error.msg);
   }
   const auto at = [&](const YAML::Node& node) {
@@ -109,14 +121,17 @@ Status read_config_file(const std::filesystem::path& path, Config& config) {
   for (const auto& section : root) {
     const std::string name = section.first.as<std::string>("");
     if (!section.second.IsMap()) {
-      return bad(at(section.first), fmt::format("'{}' is no section with keys", name), known_keys({}));
+      return bad(at(section.first), fmt::format("'{}' is no section with keys", name),
+                 known_keys({}));
     }
     for (const auto& entry : section.second) {
       const std::string full = name + "." + entry.first.as<std::string>("");
       const auto* key = find_key(full);
-      if (key == nullptr) return bad(at(entry.first), fmt::format("there is no key '{}'", full), known_keys({}));
+      if (key == nullptr)
+        return bad(at(entry.first), fmt::format("there is no key '{}'", full), known_keys({}));
       // The library takes a doubled key without a word.
-      if (!seen.insert(full).second) return bad(at(entry.first), fmt::format("'{}' stands here twice", full));
+      if (!seen.insert(full).second)
+        return bad(at(entry.first), fmt::format("'{}' stands here twice", full));
       MR_RETURN_IF_ERROR(set_key(at(entry.second), *key, entry.second.as<std::string>(""), config));
     }
   }
@@ -130,12 +145,16 @@ Status read_config_environment(const char* const* environment, Config& config) {
     const auto equals = variable.find('=');
     const auto name = variable.substr(0, equals);
     const auto section_end = name.find("__");
-    if (!name.starts_with(kPrefix) || section_end == std::string_view::npos || equals == std::string_view::npos) continue;
+    if (!name.starts_with(kPrefix) || section_end == std::string_view::npos ||
+        equals == std::string_view::npos)
+      continue;
     std::string key_name(name.substr(kPrefix.size(), section_end - kPrefix.size()));
     key_name += "." + std::string(name.substr(section_end + 2));
-    std::ranges::transform(key_name, key_name.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::ranges::transform(key_name, key_name.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     const auto* key = find_key(key_name);
-    if (key == nullptr) return bad(std::string(name), fmt::format("there is no key '{}'", key_name), known_keys({}));
+    if (key == nullptr)
+      return bad(std::string(name), fmt::format("there is no key '{}'", key_name), known_keys({}));
     MR_RETURN_IF_ERROR(set_key(std::string(name), *key, variable.substr(equals + 1), config));
   }
   return {};

@@ -1,6 +1,7 @@
-// Infrastructure configuration: defaults < millrace.yaml < environment (MILLRACE_SECTION__KEY) < flags. One table of
-// keys, with unit, default and bounds; config/default.yaml shows it (a test compares).
-// Errors: kInvalidArgument (kBadConfig) with file:line:column, the key, and what is allowed.
+// Infrastructure configuration: defaults < millrace.yaml < environment (MILLRACE_SECTION__KEY) <
+// flags. One table of keys, with unit, default and bounds; config/default.yaml shows it (a test
+// compares). Errors: kInvalidArgument (kBadConfig) with file:line:column, the key, and what is
+// allowed.
 #pragma once
 
 #include <cstdint>
@@ -50,8 +51,8 @@ struct ConfigKey {
 
 /// Reads a YAML file over what `config` has.
 Status read_config_file(const std::filesystem::path& path, Config& config);
-/// Takes "MILLRACE_LOG__SEGMENT_BYTES=65536" and the like from an environment block (as `environ`). Other variables
-/// that begin with MILLRACE_ and hold a double underscore are errors.
+/// Takes "MILLRACE_LOG__SEGMENT_BYTES=65536" and the like from an environment block (as `environ`).
+/// Other variables that begin with MILLRACE_ and hold a double underscore are errors.
 Status read_config_environment(const char* const* environment, Config& config);
 
 }  // namespace millrace::server

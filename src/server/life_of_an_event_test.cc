@@ -1,4 +1,5 @@
-// Walks one event through every stage of its life, and names the files that ARCHITECTURE.md names for them.
+// Walks one event through every stage of its life, and names the files that ARCHITECTURE.md names
+// for them.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -17,8 +18,10 @@ class LifeOfAnEvent : public NodeTest {};
 
 TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedAnswer) {
   open();
-  sql("CREATE STREAM trips (at TIMESTAMP, city VARCHAR, minutes DOUBLE) WITH (time = at, key = city)");
-  sql("CREATE MATERIALIZED VIEW by_city AS SELECT city, count(*) AS trips, sum(minutes) AS minutes FROM trips GROUP BY city");
+  sql("CREATE STREAM trips (at TIMESTAMP, city VARCHAR, minutes DOUBLE) WITH (time = at, key = "
+      "city)");
+  sql("CREATE MATERIALIZED VIEW by_city AS SELECT city, count(*) AS trips, sum(minutes) AS minutes "
+      "FROM trips GROUP BY city");
 
   // src/endpoint/event_routes.cc: bytes over HTTP.
   runtime::WorkerPool pool("query", 1, 8);
@@ -60,9 +63,9 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
   EXPECT_EQ(view->delta_groups(), 1U);
   EXPECT_EQ(view->coverage().cut.events(), 0U);
 
-  // src/ingest/lake_writer.cc and src/lake/lake.cc: one commit moves it into the lake, with the position.
-  // src/serving/batch_scheduler.cc and src/batch/batch_job.cc: the batch layer computes the generation up to there,
-  // and hands it over in one step.
+  // src/ingest/lake_writer.cc and src/lake/lake.cc: one commit moves it into the lake, with the
+  // position. src/serving/batch_scheduler.cc and src/batch/batch_job.cc: the batch layer computes
+  // the generation up to there, and hands it over in one step.
   run_batch();
   const auto lake = node_->lake().snapshot(stream->definition().id);
   ASSERT_EQ(lake->commits.size(), 1U);
@@ -78,9 +81,12 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
   auto asked = client->request("GET", "/v1/views/by_city?city=Lima", {}, {});
   ASSERT_TRUE(asked) << asked.error().text();
   EXPECT_NE(asked->body.find(R"("rows":[["Lima",2,13.0]])"), std::string::npos) << asked->body;
-  EXPECT_NE(asked->body.find(R"("cut":{"0":1},"delta_end":{"0":2},"quarantined":1)"), std::string::npos) << asked->body;
+  EXPECT_NE(asked->body.find(R"("cut":{"0":1},"delta_end":{"0":2},"quarantined":1)"),
+            std::string::npos)
+      << asked->body;
 
-  // src/serving/statement_runner.cc: the same by SQL; the record that could not be decoded waits in quarantine.
+  // src/serving/statement_runner.cc: the same by SQL; the record that could not be decoded waits in
+  // quarantine.
   const auto rows = sql("SELECT city, trips FROM by_city");
   ASSERT_EQ(rows.rows, 1U);
   EXPECT_EQ(sql("SELECT code, reason, raw FROM trips__quarantine").rows, 1U);
@@ -93,9 +99,10 @@ TEST_F(LifeOfAnEvent, IsToldInArchitectureWithTheFilesThatThisTestNames) {
   ASSERT_TRUE(architecture);
   const std::string page((std::istreambuf_iterator<char>(architecture)), {});
   for (const auto* file :
-       {"src/endpoint/event_routes.cc", "src/ingest/ingest.cc", "src/log/commit_log.cc", "src/speed/view_state.cc",
-        "src/ingest/lake_writer.cc", "src/lake/lake.cc", "src/serving/batch_scheduler.cc", "src/batch/batch_job.cc",
-        "src/serving/view_reader.cc", "src/serving/statement_runner.cc"}) {
+       {"src/endpoint/event_routes.cc", "src/ingest/ingest.cc", "src/log/commit_log.cc",
+        "src/speed/view_state.cc", "src/ingest/lake_writer.cc", "src/lake/lake.cc",
+        "src/serving/batch_scheduler.cc", "src/batch/batch_job.cc", "src/serving/view_reader.cc",
+        "src/serving/statement_runner.cc"}) {
     EXPECT_NE(page.find(file), std::string::npos) << file;
     EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(MR_SOURCE_FOLDER) / file)) << file;
   }

@@ -12,11 +12,13 @@
 namespace millrace::server {
 
 namespace {
-/// Rows of the lake that a start maps again for a view without a generation: a fraction of a second.
+/// Rows of the lake that a start maps again for a view without a generation: a fraction of a
+/// second.
 constexpr std::uint64_t kRestoreRowsMax = 2'000'000;
 }  // namespace
 
-Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder, const Config& config) {
+Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder,
+                                         const Config& config) {
   std::unique_ptr<Node> node(new Node());
   MR_RETURN_IF_ERROR(node->recover(folder, config));
   return node;
@@ -56,9 +58,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   MR_RETURN_IF_ERROR(lake_->sweep());
   MR_TRY(state_files_, batch::StateFiles::open(files, folder / "states"));
 
-  speed_ = std::make_unique<speed::SpeedLayer>(speed::TailOptions{.commit_rows = config.lake_commit_rows,
-                                                                  .tail_bytes_max = config.speed_tail_bytes_max,
-                                                                  .checkpoint_rows = config.speed_checkpoint_rows});
+  speed_ = std::make_unique<speed::SpeedLayer>(
+      speed::TailOptions{.commit_rows = config.lake_commit_rows,
+                         .tail_bytes_max = config.speed_tail_bytes_max,
+                         .checkpoint_rows = config.speed_checkpoint_rows});
   std::map<log::StreamPartition, Offset> first_offsets;
   for (const auto& stream : catalog_->streams()) {
     const auto snapshot = lake_->snapshot(stream.id);
@@ -69,8 +72,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   }
   std::set<std::string> named;
   for (const auto& view : catalog_->views()) {
-    for (const auto& generation : catalog_->generations(view.id)) named.insert(generation.file.name);
-    for (const auto& checkpoint : catalog_->checkpoints(view.id)) named.insert(checkpoint.file.name);
+    for (const auto& generation : catalog_->generations(view.id))
+      named.insert(generation.file.name);
+    for (const auto& checkpoint : catalog_->checkpoints(view.id))
+      named.insert(checkpoint.file.name);
   }
   MR_RETURN_IF_ERROR(state_files_->sweep(named));
   for (const auto& view : catalog_->views()) {
@@ -79,43 +84,54 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   const std::int64_t states_done = runtime::monotonic_us();
 
   ingest::Replay replay(*speed_, cores);
-  auto log = log::CommitLog::open(files,
-                                  {.folder = folder / "log",
-                                   .segment_bytes = config.log_segment_bytes,
-                                   .commit_bytes_max = std::min(config.log_commit_bytes_max, config.log_segment_bytes),
-                                   .queue_bytes_max = config.log_queue_bytes_max},
-                                  first_offsets, [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
-  if (!log) return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
+  auto log = log::CommitLog::open(
+      files,
+      {.folder = folder / "log",
+       .segment_bytes = config.log_segment_bytes,
+       .commit_bytes_max = std::min(config.log_commit_bytes_max, config.log_segment_bytes),
+       .queue_bytes_max = config.log_queue_bytes_max},
+      first_offsets, [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
+  if (!log)
+    return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
   log_ = std::move(*log);
   MR_RETURN_IF_ERROR(replay.finish());
-  spdlog::info("recovered in {} ms: {} streams, {} views, {} events replayed from the log ({} ms), {} bytes of a torn tail cut",
-               (runtime::monotonic_us() - started) / 1000, speed_->streams().size(), speed_->views().size(),
-               replay.records(), (runtime::monotonic_us() - states_done) / 1000, log_->statistics().torn_tail_bytes);
+  spdlog::info(
+      "recovered in {} ms: {} streams, {} views, {} events replayed from the log ({} ms), {} bytes "
+      "of a torn tail cut",
+      (runtime::monotonic_us() - started) / 1000, speed_->streams().size(), speed_->views().size(),
+      replay.records(), (runtime::monotonic_us() - states_done) / 1000,
+      log_->statistics().torn_tail_bytes);
 
-  MR_TRY(workers_, sql::QueryWorkers::start({.executable = "/proc/self/exe",
-                                             .lake_folder = lake_folder,
-                                             .workers_max = static_cast<std::uint32_t>(config.sql_workers),
-                                             .memory_bytes_max = config.sql_memory_bytes_max,
-                                             .threads = cores}));
+  MR_TRY(workers_,
+         sql::QueryWorkers::start({.executable = "/proc/self/exe",
+                                   .lake_folder = lake_folder,
+                                   .workers_max = static_cast<std::uint32_t>(config.sql_workers),
+                                   .memory_bytes_max = config.sql_memory_bytes_max,
+                                   .threads = cores}));
   ingest_ = std::make_unique<ingest::Ingest>(
       *log_, *speed_,
-      ingest::IngestOptions{.limits = {.depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
-                                       .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max)}});
+      ingest::IngestOptions{
+          .limits = {
+              .depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
+              .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max)}});
   lake_writer_ = std::make_unique<ingest::LakeWriter>(
       *log_, *speed_, *lake_, *catalog_, *state_files_,
       ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms});
   batch_ = std::make_unique<serving::BatchScheduler>(
       *batch_database_, *lake_, *catalog_, *state_files_, *speed_, *lake_writer_,
-      serving::BatchOptions{.interval_ms = config.batch_interval_ms, .delta_bytes_max = config.speed_delta_bytes_max});
+      serving::BatchOptions{.interval_ms = config.batch_interval_ms,
+                            .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *speed_, *speed_database_, *workers_, *batch_,
-      serving::StatementOptions{.deadline_ms = config.sql_deadline_ms, .rows_max = config.sql_rows_max});
+      serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
+                                .rows_max = config.sql_rows_max});
 
   ingest_->start();
   lake_writer_->start();
   batch_->start();
   const auto views = speed_->views();
-  const bool building = std::ranges::any_of(views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
+  const bool building = std::ranges::any_of(
+      views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
   if (building) batch_->request(false, "build");
   return {};
 }
@@ -123,8 +139,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
 Status Node::restore_view(const catalog::ViewRecord& record) {
   const auto stream = catalog_->stream(record.stream);
   if (!stream) {
-    return fail(ErrorCode::kDataLoss, error_id::kChecksum, "view {} reads stream {}, which the catalog does not have",
-                record.name, record.stream);
+    return fail(ErrorCode::kDataLoss, error_id::kChecksum,
+                "view {} reads stream {}, which the catalog does not have", record.name,
+                record.stream);
   }
   auto made = serving::StatementRunner::make_view_state(*speed_database_, record, *stream);
   if (!made) return std::unexpected(std::move(made).error().within("view {}", record.name));
@@ -138,7 +155,8 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
     auto base = state_files_->read(generation.file, view->compiled().fingerprint);
     if (!base) {
       // Damaged, and named so; an older generation and the lake give the same answer.
-      spdlog::error("view {} generation {}: {}", record.name, generation.number, base.error().message);
+      spdlog::error("view {} generation {}: {}", record.name, generation.number,
+                    base.error().message);
       continue;
     }
     if (auto delta = restore_delta(*view, *stream, generation, *base); !delta) {
@@ -149,8 +167,9 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
     break;
   }
   if (!restored) {
-    // No generation, or none that can be read: everything is delta. Where that is little it is computed now, so that
-    // the view answers at once, as it did before; where it is much, a batch run builds it while the rest serves.
+    // No generation, or none that can be read: everything is delta. Where that is little it is
+    // computed now, so that the view answers at once, as it did before; where it is much, a batch
+    // run builds it while the rest serves.
     catalog::Generation empty;
     empty.view = record.id;
     empty.cut = Position(stream->partitions);
@@ -171,17 +190,20 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
 }
 
 Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& stream,
-                           const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base) {
+                           const catalog::Generation& generation,
+                           std::shared_ptr<const view::StateRun> base) {
   const auto& compiled = view.compiled();
   const auto lake = lake_->snapshot(stream.id);
   view::GroupTable delta(compiled.plan);
   std::uint64_t skipped = 0;
   CommitNumber from = generation.cut_commit;
   for (const auto& checkpoint : catalog_->checkpoints(view.record().id)) {
-    if (checkpoint.base_commit != generation.cut_commit || checkpoint.commit > lake->last()) continue;
+    if (checkpoint.base_commit != generation.cut_commit || checkpoint.commit > lake->last())
+      continue;
     auto run = state_files_->read(checkpoint.file, compiled.fingerprint);
     if (!run) {
-      spdlog::error("view {}: {}; its states are computed again from the lake", view.record().name, run.error().message);
+      spdlog::error("view {}: {}; its states are computed again from the lake", view.record().name,
+                    run.error().message);
       continue;
     }
     for (std::size_t i = 0; i < (*run)->entries(); ++i) {
@@ -194,7 +216,8 @@ Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& strea
   }
   if (from < lake->last()) {
     batch::BatchProgress progress;
-    const batch::BatchInput input{.view = &compiled, .stream = &stream, .after = from, .upto = lake->last(), .base = {}};
+    const batch::BatchInput input{
+        .view = &compiled, .stream = &stream, .after = from, .upto = lake->last(), .base = {}};
     MR_TRY(const auto rest, batch::map_commits(*batch_database_, *lake_, input, progress, skipped));
     delta.merge(rest);
   }

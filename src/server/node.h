@@ -1,8 +1,8 @@
-// One node, wired together: everything that stands between a data folder and the endpoints. Opening it recovers:
-// catalog, generations and checkpoints, then the log's tail through the views.
-// Owns: all of it, and the data folder's lock. Thread: open() and stop() on one.
-// Errors: kFailedPrecondition (kLocked) where another process has the folder; kDataLoss where acknowledged bytes are
-// damaged and nothing else has them.
+// One node, wired together: everything that stands between a data folder and the endpoints. Opening
+// it recovers: catalog, generations and checkpoints, then the log's tail through the views. Owns:
+// all of it, and the data folder's lock. Thread: open() and stop() on one. Errors:
+// kFailedPrecondition (kLocked) where another process has the folder; kDataLoss where acknowledged
+// bytes are damaged and nothing else has them.
 #pragma once
 
 #include <filesystem>
@@ -27,7 +27,8 @@ namespace millrace::server {
 
 class Node {
  public:
-  static Result<std::unique_ptr<Node>> open(const std::filesystem::path& folder, const Config& config);
+  static Result<std::unique_ptr<Node>> open(const std::filesystem::path& folder,
+                                            const Config& config);
   ~Node();
   /// What was acknowledged stays; what runs is ended. Idempotent.
   void stop();
@@ -45,7 +46,8 @@ class Node {
   Node() = default;
   Status recover(const std::filesystem::path& folder, const Config& config);
   Status restore_view(const catalog::ViewRecord& record);
-  Status restore_delta(speed::ViewState& view, const StreamDefinition& stream, const catalog::Generation& generation,
+  Status restore_delta(speed::ViewState& view, const StreamDefinition& stream,
+                       const catalog::Generation& generation,
                        std::shared_ptr<const view::StateRun> base);
 
   // In the order of construction; what is below uses what is above.

@@ -1,4 +1,5 @@
-// A node in a folder of its own, for tests that need all of it: opened, fed, asked, and opened again.
+// A node in a folder of its own, for tests that need all of it: opened, fed, asked, and opened
+// again.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -17,7 +18,8 @@ namespace millrace::server {
 class NodeTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "millrace-node-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "millrace-node-XXXXXX").string();
     ASSERT_NE(mkdtemp(pattern.data()), nullptr);
     folder_ = pattern;
     config_.log_segment_bytes = 1 << 20;
@@ -42,8 +44,10 @@ class NodeTest : public testing::Test {
   }
   ingest::IngestReply post(std::string_view stream, std::string_view lines) {
     std::promise<Result<ingest::IngestReply>> promise;
-    node_->ingest().submit(node_->speed().find_stream(stream), PaddedBytes::copy_of(lines), format::JsonFraming::kLines,
-                           "test", [&](Result<ingest::IngestReply> reply) { promise.set_value(std::move(reply)); });
+    node_->ingest().submit(
+        node_->speed().find_stream(stream), PaddedBytes::copy_of(lines),
+        format::JsonFraming::kLines, "test",
+        [&](Result<ingest::IngestReply> reply) { promise.set_value(std::move(reply)); });
     auto reply = promise.get_future().get();
     EXPECT_TRUE(reply) << reply.error().text();
     return reply ? std::move(*reply) : ingest::IngestReply{};

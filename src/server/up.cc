@@ -45,8 +45,8 @@ Result<Config> load_config(const UpOptions& options) {
   return config;
 }
 
-/// Runs the statements of a pipeline file. What exists already stays as it is, so that the same file can be given at
-/// every start.
+/// Runs the statements of a pipeline file. What exists already stays as it is, so that the same
+/// file can be given at every start.
 Status run_pipeline(const std::string& path, serving::StatementRunner& statements) {
   MR_TRY(const std::string text, runtime::read_file(runtime::system_files(), path));
   MR_TRY(const auto parts, sql::split_script(text));
@@ -54,7 +54,8 @@ Status run_pipeline(const std::string& path, serving::StatementRunner& statement
     auto done = statements.run(part.text);
     if (!done && done.error().code != ErrorCode::kAlreadyExists) {
       auto error = std::move(done).error();
-      const std::uint32_t line = part.place.line + (error.place.line == 0 ? 0 : error.place.line - 1);
+      const std::uint32_t line =
+          part.place.line + (error.place.line == 0 ? 0 : error.place.line - 1);
       return std::unexpected(std::move(error).within("{}:{}", path, line));
     }
   }
@@ -62,25 +63,30 @@ Status run_pipeline(const std::string& path, serving::StatementRunner& statement
 }
 
 void print_addresses(const std::string& http, const UpOptions& options) {
-  fmt::print("Millrace {} serves {}\n\n  http      {}\n\n", MR_VERSION, std::filesystem::absolute(options.data).lexically_normal().string(), http);
-  fmt::print("make a stream and a view of it\n"
-             "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE STREAM trips (at TIMESTAMP, "
-             "city VARCHAR, minutes DOUBLE) WITH (time = at, key = city)\"}}'\n"
-             "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE MATERIALIZED VIEW by_city AS "
-             "SELECT city, count(*) AS trips, avg(minutes) AS mean FROM trips GROUP BY city\"}}'\n"
-             "post an event\n"
-             "  curl -s {0}/v1/streams/trips/events -H 'Content-Type: application/x-ndjson' -d "
-             "'{{\"at\":\"2026-01-01T08:00:00Z\",\"city\":\"Lima\",\"minutes\":12.5}}'\n"
-             "ask the view\n"
-             "  curl -s '{0}/v1/views/by_city?city=Lima'\n",
-             http);
+  fmt::print("Millrace {} serves {}\n\n  http      {}\n\n", MR_VERSION,
+             std::filesystem::absolute(options.data).lexically_normal().string(), http);
+  fmt::print(
+      "make a stream and a view of it\n"
+      "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE STREAM "
+      "trips (at TIMESTAMP, "
+      "city VARCHAR, minutes DOUBLE) WITH (time = at, key = city)\"}}'\n"
+      "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE "
+      "MATERIALIZED VIEW by_city AS "
+      "SELECT city, count(*) AS trips, avg(minutes) AS mean FROM trips GROUP BY city\"}}'\n"
+      "post an event\n"
+      "  curl -s {0}/v1/streams/trips/events -H 'Content-Type: application/x-ndjson' -d "
+      "'{{\"at\":\"2026-01-01T08:00:00Z\",\"city\":\"Lima\",\"minutes\":12.5}}'\n"
+      "ask the view\n"
+      "  curl -s '{0}/v1/views/by_city?city=Lima'\n",
+      http);
   std::fflush(stdout);
 }
 
 }  // namespace
 
 int run_up(const UpOptions& options) {
-  spdlog::set_default_logger(std::make_shared<spdlog::logger>("millrace", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "millrace", std::make_shared<spdlog::sinks::stderr_sink_mt>()));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc);
   // Before any thread starts, so that all of them leave these signals to this one.
   sigset_t signals;
@@ -95,21 +101,23 @@ int run_up(const UpOptions& options) {
   auto node = Node::open(options.data, *config);
   if (!node) return report(node.error());
   for (const auto& pipeline : options.pipelines) {
-    if (auto done = run_pipeline(pipeline, (*node)->statements()); !done) return report(done.error());
+    if (auto done = run_pipeline(pipeline, (*node)->statements()); !done)
+      return report(done.error());
   }
 
   runtime::WorkerPool pool("query", 4, 256);
   std::atomic<const endpoint::HttpMetrics*> http_metrics{nullptr};
-  const endpoint::Services services{.ingest = (*node)->ingest(),
-                                    .lake_writer = (*node)->lake_writer(),
-                                    .statements = (*node)->statements(),
-                                    .batch = (*node)->batch(),
-                                    .speed = (*node)->speed(),
-                                    .catalog = (*node)->catalog(),
-                                    .lake = (*node)->lake(),
-                                    .log = (*node)->log(),
-                                    .pool = pool,
-                                    .http_metrics = [&http_metrics] { return http_metrics.load(); }};
+  const endpoint::Services services{
+      .ingest = (*node)->ingest(),
+      .lake_writer = (*node)->lake_writer(),
+      .statements = (*node)->statements(),
+      .batch = (*node)->batch(),
+      .speed = (*node)->speed(),
+      .catalog = (*node)->catalog(),
+      .lake = (*node)->lake(),
+      .log = (*node)->log(),
+      .pool = pool,
+      .http_metrics = [&http_metrics] { return http_metrics.load(); }};
   endpoint::HttpServerOptions http;
   http.address = options.listen;
   http.port = options.http_port;
@@ -124,8 +132,9 @@ int run_up(const UpOptions& options) {
   const std::string address = fmt::format("http://{}:{}", host, (*server)->port());
   print_addresses(address, options);
   if (!options.ready_file.empty()) {
-    const auto written = runtime::write_file_durably(runtime::system_files(), std::filesystem::absolute(options.ready_file),
-                                                     fmt::format("{{\"pid\": {}, \"http\": \"{}\"}}\n", getpid(), address));
+    const auto written = runtime::write_file_durably(
+        runtime::system_files(), std::filesystem::absolute(options.ready_file),
+        fmt::format("{{\"pid\": {}, \"http\": \"{}\"}}\n", getpid(), address));
     if (!written) return report(written.error());
   }
 

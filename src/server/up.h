@@ -10,7 +10,8 @@
 namespace millrace::server {
 
 struct UpOptions {
-  std::vector<std::string> pipelines;  // files of statements; one that exists already is passed over
+  std::vector<std::string>
+      pipelines;  // files of statements; one that exists already is passed over
   std::string data = "./millrace-data";
   std::string config_file;  // empty: ./millrace.yaml where there is one
   std::string listen = "127.0.0.1";

@@ -70,19 +70,24 @@ void BatchScheduler::loop() {
   runtime::lower_thread_priority("batch");
   std::int64_t last_scheduled = runtime::monotonic_us();
   const auto interval_us = static_cast<std::int64_t>(options_.interval_ms * 1000);
-  // After a failure the next run of our own is put off, so that a broken file does not keep all cores busy.
+  // After a failure the next run of our own is put off, so that a broken file does not keep all
+  // cores busy.
   std::int64_t not_before = 0;
   for (;;) {
     BatchRunSummary summary;
     {
       const MutexLock lock(mutex_);
-      if (!requested_ && !stopping_) changed_.wait_for(mutex_, std::chrono::milliseconds(std::min<std::uint64_t>(options_.interval_ms, 100)));
+      if (!requested_ && !stopping_)
+        changed_.wait_for(
+            mutex_, std::chrono::milliseconds(std::min<std::uint64_t>(options_.interval_ms, 100)));
       if (stopping_) return;
       const std::int64_t now = runtime::monotonic_us();
       if (!requested_ && now >= not_before) {
         const char* reason = nullptr;
-        if (speed_.delta_bytes() > options_.delta_bytes_max) reason = "memory";
-        else if (now - last_scheduled >= interval_us) reason = "schedule";
+        if (speed_.delta_bytes() > options_.delta_bytes_max)
+          reason = "memory";
+        else if (now - last_scheduled >= interval_us)
+          reason = "schedule";
         if (reason != nullptr) {
           requested_.emplace();
           requested_->run = next_run_++;
@@ -124,34 +129,41 @@ void BatchScheduler::run(BatchRunSummary& summary) {
     auto status = run_stream(stream, summary);
     if (!status) {
       // The other streams' views do not wait for this one's.
-      if (!summary.error) summary.error = std::move(status).error().within("stream {}", stream->definition().name);
+      if (!summary.error)
+        summary.error = std::move(status).error().within("stream {}", stream->definition().name);
       if (summary.error->code == ErrorCode::kCancelled) return;
     }
   }
 }
 
-Status BatchScheduler::run_stream(const std::shared_ptr<speed::StreamState>& stream, BatchRunSummary& summary) {
+Status BatchScheduler::run_stream(const std::shared_ptr<speed::StreamState>& stream,
+                                  BatchRunSummary& summary) {
   const Position applied = stream->applied();
   const auto views = stream->views();
   const bool due = std::ranges::any_of(views, [&](const auto& view) {
-    return summary.full || view->phase() == speed::ViewPhase::kBuilding || !(view->coverage().cut == applied);
+    return summary.full || view->phase() == speed::ViewPhase::kBuilding ||
+           !(view->coverage().cut == applied);
   });
   if (!due) return {};
   const auto rolled = stream->cut_edge_and_roll();
-  MR_RETURN_IF_ERROR(lake_writer_.wait_for(stream->definition().id, rolled.edge.commit, progress_.cancel));
+  MR_RETURN_IF_ERROR(
+      lake_writer_.wait_for(stream->definition().id, rolled.edge.commit, progress_.cancel));
   Status first;
   for (const auto& view : rolled.views) {
     if (view->phase() == speed::ViewPhase::kFailed) continue;
     auto status = run_view(stream->definition(), rolled.edge, view, summary);
     if (!status && status.error().code == ErrorCode::kCancelled) return status;
-    if (!status && first) first = std::unexpected(std::move(status).error().within("view {}", view->record().name));
+    if (!status && first)
+      first = std::unexpected(std::move(status).error().within("view {}", view->record().name));
   }
   stream->want_checkpoint();
   return first;
 }
 
-Status BatchScheduler::run_view(const StreamDefinition& stream, const speed::StreamState::EdgePoint& edge,
-                                const std::shared_ptr<speed::ViewState>& view, BatchRunSummary& summary) {
+Status BatchScheduler::run_view(const StreamDefinition& stream,
+                                const speed::StreamState::EdgePoint& edge,
+                                const std::shared_ptr<speed::ViewState>& view,
+                                BatchRunSummary& summary) {
   const std::int64_t started = runtime::monotonic_us();
   {
     const MutexLock lock(mutex_);
@@ -169,7 +181,8 @@ Status BatchScheduler::run_view(const StreamDefinition& stream, const speed::Str
 
   catalog::Generation generation;
   generation.view = view->record().id;
-  // The catalog may have newer ones than the view started from: those whose files were found damaged.
+  // The catalog may have newer ones than the view started from: those whose files were found
+  // damaged.
   generation.number = before.generation.number;
   for (const auto& other : catalog_.generations(view->record().id)) {
     generation.number = std::max(generation.number, other.number);
@@ -181,11 +194,14 @@ Status BatchScheduler::run_view(const StreamDefinition& stream, const speed::Str
   generation.full = full;
   generation.skipped_rows = output.skipped_rows + (full ? 0 : before.generation.skipped_rows);
   if (before.base != nullptr && before.frozen != nullptr) {
-    MR_TRY(const auto drift, batch::audit(view->compiled().plan, *before.base, *before.frozen, *output.run));
+    MR_TRY(const auto drift,
+           batch::audit(view->compiled().plan, *before.base, *before.frozen, *output.run));
     generation.drift_rows = drift.rows;
     if (drift.rows != 0) {
-      spdlog::error("audit: view {} at commit {}: {} groups differ between batch and speed layer, the first has key {}",
-                    view->record().name, edge.commit, drift.rows, fmt::join(drift.first_key, " "));
+      spdlog::error(
+          "audit: view {} at commit {}: {} groups differ between batch and speed layer, the first "
+          "has key {}",
+          view->record().name, edge.commit, drift.rows, fmt::join(drift.first_key, " "));
     }
   }
   const std::string name = batch::StateFiles::generation_name(generation.view, generation.number);

@@ -1,8 +1,9 @@
-// Runs the batch layer: by schedule, by request, when the delta has outgrown its memory budget, and for views that
-// are being built. One run at a time, stream by stream: cut the stream at a lake commit, compute each view's next
-// generation up to it, audit it against the speed layer, record it in the catalog, and hand it over in one step.
-// Thread: its own; request(), state() and cancel() on any.
-// Errors: a failed run leaves the old generations and the delta as they were, and is shown in state().
+// Runs the batch layer: by schedule, by request, when the delta has outgrown its memory budget, and
+// for views that are being built. One run at a time, stream by stream: cut the stream at a lake
+// commit, compute each view's next generation up to it, audit it against the speed layer, record it
+// in the catalog, and hand it over in one step. Thread: its own; request(), state() and cancel() on
+// any. Errors: a failed run leaves the old generations and the delta as they were, and is shown in
+// state().
 #pragma once
 
 #include <atomic>
@@ -58,8 +59,9 @@ struct BatchState {
 
 class BatchScheduler {
  public:
-  BatchScheduler(sql::Database& database, lake::Lake& lake, catalog::Catalog& catalog, batch::StateFiles& state_files,
-                 speed::SpeedLayer& speed, ingest::LakeWriter& lake_writer, BatchOptions options);
+  BatchScheduler(sql::Database& database, lake::Lake& lake, catalog::Catalog& catalog,
+                 batch::StateFiles& state_files, speed::SpeedLayer& speed,
+                 ingest::LakeWriter& lake_writer, BatchOptions options);
   ~BatchScheduler();
   void start();
   void stop();

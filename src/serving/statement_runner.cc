@@ -14,7 +14,8 @@ namespace {
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
   });
 }
 
@@ -69,9 +70,12 @@ constexpr Type kNumber{TypeKind::kBigInt};
 
 std::string_view phase_name(speed::ViewPhase phase) {
   switch (phase) {
-    case speed::ViewPhase::kBuilding: return "building";
-    case speed::ViewPhase::kLive: return "live";
-    case speed::ViewPhase::kFailed: return "failed";
+    case speed::ViewPhase::kBuilding:
+      return "building";
+    case speed::ViewPhase::kLive:
+      return "live";
+    case speed::ViewPhase::kFailed:
+      return "failed";
   }
   return "failed";
 }
@@ -87,8 +91,9 @@ Error placed_behind(Error error, TextPlace start) {
 }  // namespace
 
 StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
-                                 speed::SpeedLayer& speed, sql::Database& speed_database, sql::QueryWorkers& workers,
-                                 BatchScheduler& batch, StatementOptions options)
+                                 speed::SpeedLayer& speed, sql::Database& speed_database,
+                                 sql::QueryWorkers& workers, BatchScheduler& batch,
+                                 StatementOptions options)
     : catalog_(catalog),
       log_(log),
       lake_(lake),
@@ -137,7 +142,8 @@ Status StatementRunner::check_name_is_free(std::string_view name) const {
 }
 
 Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& statement) {
-  if (statement.if_not_exists && catalog_.find_stream(statement.definition.name)) return done("CREATE STREAM");
+  if (statement.if_not_exists && catalog_.find_stream(statement.definition.name))
+    return done("CREATE STREAM");
   MR_RETURN_IF_ERROR(check_name_is_free(statement.definition.name));
   MR_TRY(const auto created, catalog_.create_stream(statement.definition));
   if (created.quarantine) {
@@ -149,36 +155,43 @@ Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& 
   return done("CREATE STREAM");
 }
 
-Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(sql::Database& database,
-                                                                           const catalog::ViewRecord& record,
-                                                                           const StreamDefinition& stream) {
+Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
+    sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream) {
   MR_TRY(const auto tree, sql::parse_select(record.select));
   MR_TRY(auto compiled, view::compile_view(database, record.select, tree, stream));
   MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, stream));
   return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluator));
 }
 
-Result<StatementResult> StatementRunner::create_materialized_view(const sql::CreateView& statement) {
-  if (statement.if_not_exists && catalog_.find_view(statement.name)) return done("CREATE MATERIALIZED VIEW");
+Result<StatementResult> StatementRunner::create_materialized_view(
+    const sql::CreateView& statement) {
+  if (statement.if_not_exists && catalog_.find_view(statement.name))
+    return done("CREATE MATERIALIZED VIEW");
   MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
-  const auto in_select = [&](Error error) { return placed_behind(std::move(error), statement.select_place); };
+  const auto in_select = [&](Error error) {
+    return placed_behind(std::move(error), statement.select_place);
+  };
   auto tree = sql::parse_select(statement.select);
   if (!tree) return std::unexpected(in_select(std::move(tree).error()));
-  auto allowed = sql::check_select(*tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
-                                   statement.select);
+  auto allowed = sql::check_select(
+      *tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
+      statement.select);
   if (!allowed) return std::unexpected(in_select(std::move(allowed).error()));
   if (allowed->tables.size() != 1) {
-    return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
-                "a materialized view reads one stream, this SELECT reads {}; use CREATE VIEW for the rest",
-                allowed->tables.size());
+    return fail(
+        ErrorCode::kInvalidArgument, error_id::kNotMergeable,
+        "a materialized view reads one stream, this SELECT reads {}; use CREATE VIEW for the rest",
+        allowed->tables.size());
   }
   const auto stream = catalog_.find_stream(*allowed->tables.begin());
   if (!stream) {
     return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
-                "a materialized view reads a stream, and {} is a view; use CREATE VIEW", *allowed->tables.begin());
+                "a materialized view reads a stream, and {} is a view; use CREATE VIEW",
+                *allowed->tables.begin());
   }
   const auto state_of_stream = speed_.stream(stream->id);
-  MR_CHECK(state_of_stream != nullptr, "stream {} is in the catalog and does not live", stream->name);
+  MR_CHECK(state_of_stream != nullptr, "stream {} is in the catalog and does not live",
+           stream->name);
 
   catalog::ViewRecord record;
   record.name = statement.name;
@@ -201,7 +214,8 @@ Result<StatementResult> StatementRunner::create_materialized_view(const sql::Cre
       catalog::Generation empty;
       empty.view = record.id;
       empty.cut = Position(stream->partitions);
-      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan), edge.end, 0);
+      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan),
+                    edge.end, 0);
     }
   });
   speed_.add_view(view);
@@ -214,7 +228,8 @@ Result<StatementResult> StatementRunner::create_view(const sql::CreateView& stat
   MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
   // Read once with no rows, so that an unknown column is an error now and not at the first use.
   auto trial = select(statement.select, 0);
-  if (!trial) return std::unexpected(placed_behind(std::move(trial).error(), statement.select_place));
+  if (!trial)
+    return std::unexpected(placed_behind(std::move(trial).error(), statement.select_place));
   catalog::ViewRecord record;
   record.name = statement.name;
   record.select = statement.select;
@@ -229,9 +244,11 @@ std::vector<std::string> StatementRunner::readers_of(std::string_view name) cons
   for (const auto& view : catalog_.views()) {
     const auto tree = sql::parse_select(view.select);
     if (!tree) continue;
-    const auto allowed = sql::check_select(*tree, sql::Use::kAdHoc, [&](std::string_view other) { return resolve(other); });
+    const auto allowed = sql::check_select(*tree, sql::Use::kAdHoc,
+                                           [&](std::string_view other) { return resolve(other); });
     if (!allowed) continue;
-    if (std::ranges::any_of(allowed->tables, [&](const auto& table) { return same_name(table, name); })) {
+    if (std::ranges::any_of(allowed->tables,
+                            [&](const auto& table) { return same_name(table, name); })) {
       readers.push_back(view.name);
     }
   }
@@ -239,35 +256,40 @@ std::vector<std::string> StatementRunner::readers_of(std::string_view name) cons
 }
 
 Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
-  const std::string command = statement.kind == sql::ObjectKind::kStream             ? "DROP STREAM"
-                              : statement.kind == sql::ObjectKind::kMaterializedView ? "DROP MATERIALIZED VIEW"
-                                                                                     : "DROP VIEW";
+  const std::string command = statement.kind == sql::ObjectKind::kStream ? "DROP STREAM"
+                              : statement.kind == sql::ObjectKind::kMaterializedView
+                                  ? "DROP MATERIALIZED VIEW"
+                                  : "DROP VIEW";
   const auto stream = catalog_.find_stream(statement.name);
   const auto view = catalog_.find_view(statement.name);
   const bool wants_stream = statement.kind == sql::ObjectKind::kStream;
   if (wants_stream ? !stream : !view) {
     if (statement.if_exists && !stream && !view) return done(command);
-    auto error = Error{.code = ErrorCode::kNotFound,
-                       .id = std::string(wants_stream ? error_id::kStreamNotFound : error_id::kViewNotFound),
-                       .message = fmt::format("there is no {} {}", wants_stream ? "stream" : "view", statement.name),
-                       .hint = {},
-                       .place = {}};
-    if (stream || view) error.hint = fmt::format("{} is a {}", statement.name, stream ? "stream" : "view");
+    auto error =
+        Error{.code = ErrorCode::kNotFound,
+              .id = std::string(wants_stream ? error_id::kStreamNotFound : error_id::kViewNotFound),
+              .message = fmt::format("there is no {} {}", wants_stream ? "stream" : "view",
+                                     statement.name),
+              .hint = {},
+              .place = {}};
+    if (stream || view)
+      error.hint = fmt::format("{} is a {}", statement.name, stream ? "stream" : "view");
     return std::unexpected(std::move(error));
   }
   const bool wants_materialized = statement.kind == sql::ObjectKind::kMaterializedView;
   if (view && view->materialized != wants_materialized) {
-    return fail(ErrorCode::kInvalidArgument, error_id::kViewNotFound, "{} is a {}: use DROP {}", view->name,
-                view->materialized ? "materialized view" : "plain view",
+    return fail(ErrorCode::kInvalidArgument, error_id::kViewNotFound, "{} is a {}: use DROP {}",
+                view->name, view->materialized ? "materialized view" : "plain view",
                 view->materialized ? "MATERIALIZED VIEW" : "VIEW");
   }
   auto readers = readers_of(statement.name);
   if (stream) {
-    for (auto& reader : readers_of(stream->name + std::string(kQuarantineSuffix))) readers.push_back(std::move(reader));
+    for (auto& reader : readers_of(stream->name + std::string(kQuarantineSuffix)))
+      readers.push_back(std::move(reader));
   }
   if (!readers.empty()) {
-    return fail(ErrorCode::kFailedPrecondition, error_id::kInUse, "{} is read by {}: drop that first", statement.name,
-                fmt::join(readers, ", "));
+    return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
+                "{} is read by {}: drop that first", statement.name, fmt::join(readers, ", "));
   }
   if (view) {
     MR_RETURN_IF_ERROR(catalog_.drop_view(view->id));
@@ -278,8 +300,8 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
     return done(command);
   }
   if (!stream->quarantine) {
-    return fail(ErrorCode::kInvalidArgument, error_id::kInUse, "{} belongs to its stream and goes with it",
-                stream->name);
+    return fail(ErrorCode::kInvalidArgument, error_id::kInUse,
+                "{} belongs to its stream and goes with it", stream->name);
   }
   MR_RETURN_IF_ERROR(catalog_.drop_stream(stream->id));
   speed_.remove_stream(stream->id);
@@ -289,8 +311,13 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
 
 Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
   if (statement.kind == sql::ObjectKind::kStream) {
-    Rows rows({{"name", kText}, {"partitions", kNumber}, {"events", kNumber}, {"in_lake", kNumber},
-               {"lake_commits", kNumber}, {"position", kText}, {"sql", kText}});
+    Rows rows({{"name", kText},
+               {"partitions", kNumber},
+               {"events", kNumber},
+               {"in_lake", kNumber},
+               {"lake_commits", kNumber},
+               {"position", kText},
+               {"sql", kText}});
     for (const auto& stream : speed_.streams()) {
       const auto snapshot = lake_.snapshot(stream->definition().id);
       const auto applied = stream->applied();
@@ -305,13 +332,30 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
     }
     return std::move(rows).result("SHOW STREAMS");
   }
-  Rows rows({{"name", kText}, {"kind", kText}, {"stream", kText}, {"state", kText}, {"generation", kNumber},
-             {"cut", kText}, {"delta_end", kText}, {"groups_in_generation", kNumber}, {"groups_in_delta", kNumber},
+  Rows rows({{"name", kText},
+             {"kind", kText},
+             {"stream", kText},
+             {"state", kText},
+             {"generation", kNumber},
+             {"cut", kText},
+             {"delta_end", kText},
+             {"groups_in_generation", kNumber},
+             {"groups_in_delta", kNumber},
              {"sql", kText}});
   for (const auto& record : catalog_.views()) {
     const auto view = record.materialized ? speed_.find_view(record.name) : nullptr;
     if (view == nullptr) {
-      rows.text(record.name).text("view").null().text("live").null().null().null().null().null().text(record.sql).end();
+      rows.text(record.name)
+          .text("view")
+          .null()
+          .text("live")
+          .null()
+          .null()
+          .null()
+          .null()
+          .null()
+          .text(record.sql)
+          .end();
       continue;
     }
     const auto coverage = view->coverage();
@@ -352,7 +396,8 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
     columns = std::move(read.columns);
     roles.resize(columns.size());
   } else {
-    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "there is no stream or view {}", statement.name);
+    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "there is no stream or view {}",
+                statement.name);
   }
   Rows rows({{"column", kText}, {"type", kText}, {"role", kText}});
   for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -367,23 +412,30 @@ std::uint64_t StatementRunner::quarantined(const StreamDefinition& stream) const
   return state == nullptr ? 0 : state->applied().events();
 }
 
-SourceCoverage StatementRunner::source_of(const speed::ViewState& view, const speed::Coverage& coverage) const {
+SourceCoverage StatementRunner::source_of(const speed::ViewState& view,
+                                          const speed::Coverage& coverage) const {
   const auto stream = catalog_.stream(view.record().stream);
-  return {view.record().name, false, coverage, coverage.skipped_rows + (stream ? quarantined(*stream) : 0)};
+  return {view.record().name, false, coverage,
+          coverage.skipped_rows + (stream ? quarantined(*stream) : 0)};
 }
 
-Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_columns, sql::Query& query,
-                                   std::vector<SourceCoverage>& sources) {
+Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_columns,
+                                   sql::Query& query, std::vector<SourceCoverage>& sources) {
   const auto state = speed_.stream(stream.id);
   if (state == nullptr) {
-    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "stream {} was dropped", stream.name);
+    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "stream {} was dropped",
+                stream.name);
   }
   constexpr int kTries = 5;
   for (int attempt = 1;; ++attempt) {
     std::shared_ptr<const lake::LakeSnapshot> lake;
     const auto snapshot = state->snapshot([&] { lake = lake_.snapshot(stream.id); });
-    sql::QueryRelation relation{
-        .name = stream.name, .columns = stream.columns, .hidden_columns = hidden_columns, .lake_files = {}, .tail = {}, .rows = {}};
+    sql::QueryRelation relation{.name = stream.name,
+                                .columns = stream.columns,
+                                .hidden_columns = hidden_columns,
+                                .lake_files = {},
+                                .tail = {},
+                                .rows = {}};
     for (const auto& commit : lake->commits) {
       for (const auto& file : commit.files) {
         MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
@@ -401,7 +453,8 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
       }
       relation.tail.push_back(std::move(*batch));
     }
-    // The log may let a part go between the snapshot and the read, when the lake has it: look again.
+    // The log may let a part go between the snapshot and the read, when the lake has it: look
+    // again.
     if (!loaded && loaded.error().code == ErrorCode::kNotFound && attempt < kTries) continue;
     MR_RETURN_IF_ERROR(loaded);
     speed::Coverage coverage;
@@ -415,11 +468,13 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
   }
 }
 
-Status StatementRunner::add_relation(const std::string& name, bool hidden_columns, sql::Query& query,
-                                     std::vector<SourceCoverage>& sources, std::vector<std::string>& seen) {
+Status StatementRunner::add_relation(const std::string& name, bool hidden_columns,
+                                     sql::Query& query, std::vector<SourceCoverage>& sources,
+                                     std::vector<std::string>& seen) {
   if (std::ranges::find(seen, name) != seen.end()) return {};
   seen.push_back(name);
-  if (const auto stream = catalog_.find_stream(name)) return add_stream(*stream, hidden_columns, query, sources);
+  if (const auto stream = catalog_.find_stream(name))
+    return add_stream(*stream, hidden_columns, query, sources);
   if (const auto view = speed_.find_view(name)) {
     MR_TRY(auto read, read_all(*view));
     sources.push_back(source_of(*view, read.coverage));
@@ -432,12 +487,16 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
     return {};
   }
   const auto plain = catalog_.find_view(name);
-  if (!plain) return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "there is no stream or view {}", name);
+  if (!plain)
+    return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "there is no stream or view {}",
+                name);
   MR_TRY(const auto tree, sql::parse_select(plain->select));
-  MR_TRY(const auto allowed,
-         sql::check_select(tree, sql::Use::kAdHoc, [&](std::string_view other) { return resolve(other); }));
+  MR_TRY(const auto allowed, sql::check_select(tree, sql::Use::kAdHoc, [&](std::string_view other) {
+           return resolve(other);
+         }));
   const bool hidden = std::ranges::any_of(allowed.columns, [](const std::string& column) {
-    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) || same_name(column, kArrivalColumn);
+    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) ||
+           same_name(column, kArrivalColumn);
   });
   for (const auto& table : allowed.tables) {
     MR_RETURN_IF_ERROR(add_relation(table, hidden_columns || hidden, query, sources, seen));
@@ -451,13 +510,15 @@ Result<StatementResult> StatementRunner::select(std::string_view text, std::uint
   const std::int64_t started = runtime::monotonic_us();
   MR_TRY(const auto tree, sql::parse_select(text));
   MR_TRY(const auto allowed,
-         sql::check_select(tree, sql::Use::kAdHoc, [&](std::string_view name) { return resolve(name); }, text));
+         sql::check_select(
+             tree, sql::Use::kAdHoc, [&](std::string_view name) { return resolve(name); }, text));
   sql::Query query;
   MR_TRY(query.select, sql::select_text(tree));
   query.rows_max = rows_max;
   query.result_bytes_max = options_.result_bytes_max;
   const bool hidden = std::ranges::any_of(allowed.columns, [](const std::string& column) {
-    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) || same_name(column, kArrivalColumn);
+    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) ||
+           same_name(column, kArrivalColumn);
   });
   StatementResult out;
   out.command = "SELECT";

@@ -1,7 +1,7 @@
-// Executes any statement: makes and drops streams and views, shows them, and answers SELECTs over both in the worker
-// processes. Every endpoint that takes SQL calls this.
-// Thread: any; statements that change what exists run one after the other.
-// Errors: those of sql/statement.h, sql/allow_list.h, view/compiler.h and sql/query_worker.h, with the place.
+// Executes any statement: makes and drops streams and views, shows them, and answers SELECTs over
+// both in the worker processes. Every endpoint that takes SQL calls this. Thread: any; statements
+// that change what exists run one after the other. Errors: those of sql/statement.h,
+// sql/allow_list.h, view/compiler.h and sql/query_worker.h, with the place.
 #pragma once
 
 #include <cstdint>
@@ -50,19 +50,20 @@ struct StatementOptions {
 
 class StatementRunner {
  public:
-  StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake, speed::SpeedLayer& speed,
-                  sql::Database& speed_database, sql::QueryWorkers& workers, BatchScheduler& batch,
-                  StatementOptions options);
+  StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
+                  speed::SpeedLayer& speed, sql::Database& speed_database,
+                  sql::QueryWorkers& workers, BatchScheduler& batch, StatementOptions options);
 
   Result<StatementResult> run(std::string_view sql);
 
-  /// Makes the view of a record live: compiled, prepared, not yet part of a stream. Also used at the start.
-  static Result<std::shared_ptr<speed::ViewState>> make_view_state(sql::Database& database,
-                                                                   const catalog::ViewRecord& record,
-                                                                   const StreamDefinition& stream);
+  /// Makes the view of a record live: compiled, prepared, not yet part of a stream. Also used at
+  /// the start.
+  static Result<std::shared_ptr<speed::ViewState>> make_view_state(
+      sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream);
   /// Records of a stream that went to its quarantine, so far.
   [[nodiscard]] std::uint64_t quarantined(const StreamDefinition& stream) const;
-  [[nodiscard]] SourceCoverage source_of(const speed::ViewState& view, const speed::Coverage& coverage) const;
+  [[nodiscard]] SourceCoverage source_of(const speed::ViewState& view,
+                                         const speed::Coverage& coverage) const;
 
  private:
   Result<StatementResult> create_stream(const sql::CreateStream& statement);

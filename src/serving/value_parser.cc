@@ -39,31 +39,51 @@ bool push(std::string_view text, ColumnVector& column, Arena& arena) {
       if (text != "true" && text != "false") return false;
       column.push(static_cast<std::uint8_t>(text == "true"));
       return true;
-    case TypeKind::kTinyInt: return push_number<std::int8_t>(text, column);
-    case TypeKind::kSmallInt: return push_number<std::int16_t>(text, column);
-    case TypeKind::kInteger: return push_number<std::int32_t>(text, column);
-    case TypeKind::kBigInt: return push_number<std::int64_t>(text, column);
-    case TypeKind::kUTinyInt: return push_number<std::uint8_t>(text, column);
-    case TypeKind::kUSmallInt: return push_number<std::uint16_t>(text, column);
-    case TypeKind::kUInteger: return push_number<std::uint32_t>(text, column);
-    case TypeKind::kUBigInt: return push_number<std::uint64_t>(text, column);
-    case TypeKind::kHugeInt: return push_optional<Int128>(parse_decimal(text, 38, 0), column);
-    case TypeKind::kFloat: return push_number<float>(text, column);
-    case TypeKind::kDouble: return push_number<double>(text, column);
+    case TypeKind::kTinyInt:
+      return push_number<std::int8_t>(text, column);
+    case TypeKind::kSmallInt:
+      return push_number<std::int16_t>(text, column);
+    case TypeKind::kInteger:
+      return push_number<std::int32_t>(text, column);
+    case TypeKind::kBigInt:
+      return push_number<std::int64_t>(text, column);
+    case TypeKind::kUTinyInt:
+      return push_number<std::uint8_t>(text, column);
+    case TypeKind::kUSmallInt:
+      return push_number<std::uint16_t>(text, column);
+    case TypeKind::kUInteger:
+      return push_number<std::uint32_t>(text, column);
+    case TypeKind::kUBigInt:
+      return push_number<std::uint64_t>(text, column);
+    case TypeKind::kHugeInt:
+      return push_optional<Int128>(parse_decimal(text, 38, 0), column);
+    case TypeKind::kFloat:
+      return push_number<float>(text, column);
+    case TypeKind::kDouble:
+      return push_number<double>(text, column);
     case TypeKind::kDecimal:
       switch (column.type().physical()) {
-        case PhysicalType::kInt16: return push_decimal<std::int16_t>(text, column);
-        case PhysicalType::kInt32: return push_decimal<std::int32_t>(text, column);
-        case PhysicalType::kInt64: return push_decimal<std::int64_t>(text, column);
-        default: return push_decimal<Int128>(text, column);
+        case PhysicalType::kInt16:
+          return push_decimal<std::int16_t>(text, column);
+        case PhysicalType::kInt32:
+          return push_decimal<std::int32_t>(text, column);
+        case PhysicalType::kInt64:
+          return push_decimal<std::int64_t>(text, column);
+        default:
+          return push_decimal<Int128>(text, column);
       }
     case TypeKind::kVarchar:
     case TypeKind::kBlob:
-    case TypeKind::kJson: column.push_string(text, arena); return true;
+    case TypeKind::kJson:
+      column.push_string(text, arena);
+      return true;
     case TypeKind::kTimestamp:
-    case TypeKind::kTimestampTz: return push_optional<std::int64_t>(parse_timestamp(text), column);
-    case TypeKind::kDate: return push_optional<std::int32_t>(parse_date(text), column);
-    case TypeKind::kUuid: return push_optional<Int128>(parse_uuid(text), column);
+    case TypeKind::kTimestampTz:
+      return push_optional<std::int64_t>(parse_timestamp(text), column);
+    case TypeKind::kDate:
+      return push_optional<std::int32_t>(parse_date(text), column);
+    case TypeKind::kUuid:
+      return push_optional<Int128>(parse_uuid(text), column);
   }
   return false;
 }
@@ -72,8 +92,8 @@ bool push(std::string_view text, ColumnVector& column, Arena& arena) {
 
 Status push_parsed(std::string_view text, ColumnVector& column, Arena& arena) {
   if (push(text, column, arena)) return {};
-  return fail(ErrorCode::kInvalidArgument, error_id::kBadValue, "'{}' is not a {}", text.substr(0, 64),
-              column.type().sql());
+  return fail(ErrorCode::kInvalidArgument, error_id::kBadValue, "'{}' is not a {}",
+              text.substr(0, 64), column.type().sql());
 }
 
 }  // namespace millrace::serving

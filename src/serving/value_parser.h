@@ -1,5 +1,5 @@
-// A value of a query string as a value of a column's type: "2001-01-01T00:00:00" for a TIMESTAMP. The same forms
-// that events have in JSON.
+// A value of a query string as a value of a column's type: "2001-01-01T00:00:00" for a TIMESTAMP.
+// The same forms that events have in JSON.
 #pragma once
 
 #include <string_view>

@@ -27,17 +27,19 @@ void push_empty_row(const view::CompiledView& view, ColumnBatch& rows) {
   }
 }
 
-Result<std::shared_ptr<ColumnBatch>> finalize_all(const speed::ViewState& view, const view::GroupTable& groups) {
+Result<std::shared_ptr<ColumnBatch>> finalize_all(const speed::ViewState& view,
+                                                  const view::GroupTable& groups) {
   const auto& compiled = view.compiled();
   auto rows = std::make_shared<ColumnBatch>(types_of(compiled));
   auto status = groups.finalize(compiled.outputs, true, *rows);
-  if (!status) return std::unexpected(std::move(status).error().within("view {}", view.record().name));
+  if (!status)
+    return std::unexpected(std::move(status).error().within("view {}", view.record().name));
   if (compiled.plan.keys.empty() && groups.groups() == 0) push_empty_row(compiled, *rows);
   return rows;
 }
 
-/// A condition on one column: its value as the key codec writes it, so that equality is equality of bytes for every
-/// type.
+/// A condition on one column: its value as the key codec writes it, so that equality is equality of
+/// bytes for every type.
 struct BoundCondition {
   std::size_t output = 0;
   std::string encoded;
@@ -49,11 +51,12 @@ Result<BoundCondition> bind(const speed::ViewState& view, const ViewRequest::Equ
   if (!output) {
     std::vector<std::string> names;
     for (const auto& column : outputs) names.push_back(column.name);
-    return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
-                                 .id = std::string(error_id::kColumnNotFound),
-                                 .message = fmt::format("view {} has no column {}", view.record().name, equal.column),
-                                 .hint = fmt::format("its columns are {}", fmt::join(names, ", ")),
-                                 .place = {}});
+    return std::unexpected(
+        Error{.code = ErrorCode::kInvalidArgument,
+              .id = std::string(error_id::kColumnNotFound),
+              .message = fmt::format("view {} has no column {}", view.record().name, equal.column),
+              .hint = fmt::format("its columns are {}", fmt::join(names, ", ")),
+              .place = {}});
   }
   const Type type = outputs[*output].type;
   ColumnBatch value(std::span(&type, 1));
@@ -77,7 +80,8 @@ bool matches(const ColumnBatch& rows, std::size_t row, std::span<const BoundCond
 
 /// Row numbers in the asked order; NULLs last, as in DuckDB, whatever the direction.
 std::vector<std::uint32_t> ordered_rows(const speed::ViewState& view, const ColumnBatch& rows,
-                                        std::vector<std::uint32_t> selected, std::span<const ViewRequest::Order> order,
+                                        std::vector<std::uint32_t> selected,
+                                        std::span<const ViewRequest::Order> order,
                                         std::uint64_t limit) {
   struct SortKey {
     bool null;
@@ -137,16 +141,18 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
   }
   for (const auto& order : request.order) {
     if (!compiled.find_output(order.column)) {
-      return fail(ErrorCode::kInvalidArgument, error_id::kColumnNotFound, "order: view {} has no column {}",
-                  view.record().name, order.column);
+      return fail(ErrorCode::kInvalidArgument, error_id::kColumnNotFound,
+                  "order: view {} has no column {}", view.record().name, order.column);
     }
   }
-  // The conditions on the first key columns are a prefix of the encoded key; those on all of them are the key.
+  // The conditions on the first key columns are a prefix of the encoded key; those on all of them
+  // are the key.
   std::string prefix;
   std::size_t covered = 0;
   for (; covered < compiled.plan.keys.size(); ++covered) {
     const auto output = compiled.output_of_key(covered);
-    const auto found = std::ranges::find_if(conditions, [&](const auto& c) { return output && c.output == *output; });
+    const auto found = std::ranges::find_if(
+        conditions, [&](const auto& c) { return output && c.output == *output; });
     if (found == conditions.end()) break;
     prefix += found->encoded;
   }
@@ -179,7 +185,8 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
   for (std::size_t row = 0; row < rows; ++row) {
     if (matches(*all, row, conditions)) selected.push_back(static_cast<std::uint32_t>(row));
   }
-  if (!request.order.empty()) selected = ordered_rows(view, *all, std::move(selected), request.order, request.limit);
+  if (!request.order.empty())
+    selected = ordered_rows(view, *all, std::move(selected), request.order, request.limit);
   out.truncated = selected.size() > request.limit;
   if (out.truncated) selected.resize(request.limit);
   auto chosen = std::make_shared<ColumnBatch>(types_of(compiled));

@@ -1,6 +1,6 @@
-// Reads the merged answer of a view without SQL: by key from the index, by the first columns of the key as a range of
-// it, by anything else as a filter over all rows.
-// Thread: any. Errors: kInvalidArgument (kColumnNotFound, kBadValue), kUnavailable (kViewBuilding).
+// Reads the merged answer of a view without SQL: by key from the index, by the first columns of the
+// key as a range of it, by anything else as a filter over all rows. Thread: any. Errors:
+// kInvalidArgument (kColumnNotFound, kBadValue), kUnavailable (kViewBuilding).
 #pragma once
 
 #include <cstdint>

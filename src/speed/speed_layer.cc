@@ -8,14 +8,17 @@ namespace millrace::speed {
 namespace {
 std::string lower(std::string_view name) {
   std::string out(name);
-  std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(out, out.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
 }
 }  // namespace
 
-std::shared_ptr<StreamState> SpeedLayer::add_stream(const StreamDefinition& definition, CommitNumber last_commit,
+std::shared_ptr<StreamState> SpeedLayer::add_stream(const StreamDefinition& definition,
+                                                    CommitNumber last_commit,
                                                     const Position& lake_end) {
-  auto state = std::make_shared<StreamState>(definition, options_, tail_bytes_, last_commit, lake_end);
+  auto state =
+      std::make_shared<StreamState>(definition, options_, tail_bytes_, last_commit, lake_end);
   const MutexLock lock(mutex_);
   streams_[definition.id] = state;
   stream_names_[lower(definition.name)] = definition.id;

@@ -1,5 +1,5 @@
-// The streams and views that live, by id and by name: the shared map of ingest, serving and the batch layer.
-// Thread: any (one mutex, held for a look-up). Names are compared without case.
+// The streams and views that live, by id and by name: the shared map of ingest, serving and the
+// batch layer. Thread: any (one mutex, held for a look-up). Names are compared without case.
 #pragma once
 
 #include <atomic>
@@ -20,8 +20,8 @@ class SpeedLayer {
  public:
   explicit SpeedLayer(TailOptions options) : options_(options) {}
 
-  std::shared_ptr<StreamState> add_stream(const StreamDefinition& definition, CommitNumber last_commit,
-                                          const Position& lake_end);
+  std::shared_ptr<StreamState> add_stream(const StreamDefinition& definition,
+                                          CommitNumber last_commit, const Position& lake_end);
   void remove_stream(StreamId stream);
   void add_view(std::shared_ptr<ViewState> view);
   void remove_view(ViewId view);
@@ -34,7 +34,9 @@ class SpeedLayer {
   [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
 
   [[nodiscard]] std::uint64_t delta_bytes() const;
-  [[nodiscard]] std::uint64_t tail_bytes() const { return tail_bytes_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t tail_bytes() const {
+    return tail_bytes_.load(std::memory_order_relaxed);
+  }
 
  private:
   const TailOptions options_;

@@ -9,7 +9,8 @@ constexpr std::int64_t kRateWindowUs = 1'000'000;
 }
 
 StreamState::StreamState(StreamDefinition definition, const TailOptions& options,
-                         std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit, Position lake_end)
+                         std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit,
+                         Position lake_end)
     : definition_(std::move(definition)),
       options_(options),
       tail_bytes_(tail_bytes),
@@ -26,8 +27,9 @@ void StreamState::apply(std::vector<TailEntry> entries) {
   batches.reserve(entries.size());
   for (const auto& entry : entries) {
     const auto& batch = entry.batch;
-    MR_CHECK(batch.base_offset == applied_.end(batch.partition), "stream {} partition {}: offset {} comes after {}",
-             definition_.name, batch.partition, batch.base_offset, applied_.end(batch.partition));
+    MR_CHECK(batch.base_offset == applied_.end(batch.partition),
+             "stream {} partition {}: offset {} comes after {}", definition_.name, batch.partition,
+             batch.base_offset, applied_.end(batch.partition));
     applied_.set_end(batch.partition, entry.end_offset());
     batches.push_back(batch);
   }
@@ -35,7 +37,9 @@ void StreamState::apply(std::vector<TailEntry> entries) {
   if (!entries.empty()) {
     const std::int64_t now_us = entries.front().applied_us;
     if (now_us - rate_window_us_ >= kRateWindowUs) {
-      rate_ = rate_window_us_ == 0 ? 0 : static_cast<double>(rate_rows_) * 1e6 / static_cast<double>(now_us - rate_window_us_);
+      rate_ = rate_window_us_ == 0 ? 0
+                                   : static_cast<double>(rate_rows_) * 1e6 /
+                                         static_cast<double>(now_us - rate_window_us_);
       rate_window_us_ = now_us;
       rate_rows_ = 0;
     }
@@ -117,15 +121,15 @@ std::optional<StreamState::PendingCommit> StreamState::next_pending() const {
     rows += entry.rows;
     pending.entries.push_back(entry);
   }
-  MR_CHECK(rows == pending.edge.rows, "stream {}: commit {} has {} rows, the tail gives {}", definition_.name,
-           pending.edge.commit, pending.edge.rows, rows);
+  MR_CHECK(rows == pending.edge.rows, "stream {}: commit {} has {} rows, the tail gives {}",
+           definition_.name, pending.edge.commit, pending.edge.rows, rows);
   return pending;
 }
 
 void StreamState::committed(CommitNumber commit) {
   const MutexLock lock(mutex_);
-  MR_CHECK(!edges_.empty() && edges_.front().commit == commit, "stream {}: commit {} was not the next one",
-           definition_.name, commit);
+  MR_CHECK(!edges_.empty() && edges_.front().commit == commit,
+           "stream {}: commit {} was not the next one", definition_.name, commit);
   std::uint64_t rows = edges_.front().rows;
   tail_rows_ -= rows;
   while (rows > 0) {

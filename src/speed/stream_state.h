@@ -1,11 +1,11 @@
-// One stream in memory: how far it is applied, its views, and its tail: the events that are in the log but not
-// yet in the lake. The tail is what the next lake commits are made of, and what ad-hoc SQL reads beside the lake.
-// Edges: positions at which lake commits end. They lie between rounds of apply(), are numbered as the commits will
-// be, and wait here until the lake has them.
-// Memory: the decoded columns of the tail count against a budget shared by all streams; beyond it new batches keep
-// only their place in the log and are decoded again when they are needed.
-// Thread: apply() on the speed layer's thread, the rest on any; one mutex per stream.
-// Invariant: the tail holds exactly the events from the lake's end to `applied`, each partition in order.
+// One stream in memory: how far it is applied, its views, and its tail: the events that are in the
+// log but not yet in the lake. The tail is what the next lake commits are made of, and what ad-hoc
+// SQL reads beside the lake. Edges: positions at which lake commits end. They lie between rounds of
+// apply(), are numbered as the commits will be, and wait here until the lake has them. Memory: the
+// decoded columns of the tail count against a budget shared by all streams; beyond it new batches
+// keep only their place in the log and are decoded again when they are needed. Thread: apply() on
+// the speed layer's thread, the rest on any; one mutex per stream. Invariant: the tail holds
+// exactly the events from the lake's end to `applied`, each partition in order.
 #pragma once
 
 #include <atomic>
@@ -52,31 +52,33 @@ struct LakeEdge {
 class StreamState {
  public:
   /// The lake has commits up to `last_commit`, which ends at `lake_end`.
-  StreamState(StreamDefinition definition, const TailOptions& options, std::atomic<std::uint64_t>& tail_bytes,
-              CommitNumber last_commit, Position lake_end);
+  StreamState(StreamDefinition definition, const TailOptions& options,
+              std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit, Position lake_end);
 
   [[nodiscard]] const StreamDefinition& definition() const { return definition_; }
 
-  /// Events of one or more partitions that follow `applied`, in log order: into every view, then visible.
+  /// Events of one or more partitions that follow `applied`, in log order: into every view, then
+  /// visible.
   void apply(std::vector<TailEntry> entries);
 
-  /// Ends the present lake commit here, if it has any rows. Gives the newest edge, made now or earlier, or the last
-  /// lake commit.
+  /// Ends the present lake commit here, if it has any rows. Gives the newest edge, made now or
+  /// earlier, or the last lake commit.
   struct EdgePoint {
     CommitNumber commit;
     Position end;
   };
   EdgePoint cut_edge();
-  /// The same, and every view's active segment ends there too: a batch run may cut these views there. A view that
-  /// is added later is none of them.
+  /// The same, and every view's active segment ends there too: a batch run may cut these views
+  /// there. A view that is added later is none of them.
   struct Rolled {
     EdgePoint edge;
     std::vector<std::shared_ptr<ViewState>> views;
   };
   Rolled cut_edge_and_roll();
-  /// Adds a view that starts at the present position and rolls the others nowhere. `prepare` sees the position, and
-  /// whether the stream has no event at all, before the view takes part.
-  void add_view(const std::shared_ptr<ViewState>& view, const std::function<void(const EdgePoint&)>& prepare);
+  /// Adds a view that starts at the present position and rolls the others nowhere. `prepare` sees
+  /// the position, and whether the stream has no event at all, before the view takes part.
+  void add_view(const std::shared_ptr<ViewState>& view,
+                const std::function<void(const EdgePoint&)>& prepare);
   void remove_view(ViewId view);
   [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
 

@@ -17,7 +17,8 @@ void ViewState::apply(std::span<const StreamBatch> batches, const Position& end)
   if (phase_ == ViewPhase::kFailed) return;
   auto status = evaluator_->run(batches, active_, active_skipped_);
   if (!status) {
-    // Not one row's fault: without these events the view would be wrong, so it answers the error instead.
+    // Not one row's fault: without these events the view would be wrong, so it answers the error
+    // instead.
     phase_ = ViewPhase::kFailed;
     error_ = std::move(status).error().within("view {}", record_.name);
   }
@@ -35,11 +36,12 @@ void ViewState::roll(CommitNumber commit) {
   frozen_end_ = commit;
 }
 
-void ViewState::publish(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base) {
+void ViewState::publish(const catalog::Generation& generation,
+                        std::shared_ptr<const view::StateRun> base) {
   const MutexLock lock(mutex_);
   MR_CHECK(frozen_ == nullptr || frozen_end_ == generation.cut_commit,
-           "view {}: the generation is cut at commit {}, the delta at {}", record_.name, generation.cut_commit,
-           frozen_end_);
+           "view {}: the generation is cut at commit {}, the delta at {}", record_.name,
+           generation.cut_commit, frozen_end_);
   generation_ = generation;
   base_ = std::move(base);
   frozen_.reset();
@@ -47,8 +49,9 @@ void ViewState::publish(const catalog::Generation& generation, std::shared_ptr<c
   if (phase_ == ViewPhase::kBuilding) phase_ = ViewPhase::kLive;
 }
 
-void ViewState::restore(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base,
-                        view::GroupTable delta, const Position& delta_end, std::uint64_t skipped_rows) {
+void ViewState::restore(const catalog::Generation& generation,
+                        std::shared_ptr<const view::StateRun> base, view::GroupTable delta,
+                        const Position& delta_end, std::uint64_t skipped_rows) {
   const MutexLock lock(mutex_);
   generation_ = generation;
   base_ = std::move(base);
@@ -92,17 +95,19 @@ Coverage ViewState::coverage() const {
 Status ViewState::usable_locked() const {
   if (phase_ == ViewPhase::kLive) return {};
   if (phase_ == ViewPhase::kFailed) return std::unexpected(*error_);
-  return std::unexpected(Error{.code = ErrorCode::kUnavailable,
-                               .id = std::string(error_id::kViewBuilding),
-                               .message = fmt::format("view {} is being built from the stream's history", record_.name),
-                               .hint = "ask again in a moment; GET /v1/batch shows the progress",
-                               .place = {}});
+  return std::unexpected(Error{
+      .code = ErrorCode::kUnavailable,
+      .id = std::string(error_id::kViewBuilding),
+      .message = fmt::format("view {} is being built from the stream's history", record_.name),
+      .hint = "ask again in a moment; GET /v1/batch shows the progress",
+      .place = {}});
 }
 
 Result<ViewSnapshot> ViewState::snapshot() const {
   const MutexLock lock(mutex_);
   MR_RETURN_IF_ERROR(usable_locked());
-  return ViewSnapshot{base_, frozen_, std::make_shared<const view::GroupTable>(active_), coverage_locked()};
+  return ViewSnapshot{base_, frozen_, std::make_shared<const view::GroupTable>(active_),
+                      coverage_locked()};
 }
 
 ViewState::BatchInput ViewState::batch_input() const {
@@ -124,7 +129,8 @@ Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) c
     for (const auto& key : keys) {
       if (const auto found = base_->find(key)) MR_RETURN_IF_ERROR(merged.merge_state(key, *found));
       state.clear();
-      if (frozen_ != nullptr && frozen_->find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
+      if (frozen_ != nullptr && frozen_->find_state(key, state))
+        MR_RETURN_IF_ERROR(merged.merge_state(key, state));
       state.clear();
       if (active_.find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
     }
@@ -159,7 +165,8 @@ Result<Coverage> ViewState::collect(std::string_view prefix, view::GroupTable& m
   }
   if (frozen != nullptr) add_matching(*frozen);
   MR_RETURN_IF_ERROR(status);
-  for (std::size_t i = base->lower_bound(prefix); i < base->entries() && base->entry(i).key.starts_with(prefix); ++i) {
+  for (std::size_t i = base->lower_bound(prefix);
+       i < base->entries() && base->entry(i).key.starts_with(prefix); ++i) {
     MR_RETURN_IF_ERROR(merged.merge_state(base->entry(i).key, base->entry(i).state));
   }
   return coverage;
@@ -168,8 +175,8 @@ Result<Coverage> ViewState::collect(std::string_view prefix, view::GroupTable& m
 std::optional<CheckpointDraft> ViewState::checkpoint(CommitNumber commit) const {
   const MutexLock lock(mutex_);
   if (phase_ != ViewPhase::kLive || frozen_ != nullptr) return std::nullopt;
-  return CheckpointDraft{record_.id, generation_.cut_commit, commit, std::make_shared<const view::GroupTable>(active_),
-                         active_skipped_};
+  return CheckpointDraft{record_.id, generation_.cut_commit, commit,
+                         std::make_shared<const view::GroupTable>(active_), active_skipped_};
 }
 
 std::size_t ViewState::delta_bytes() const {

@@ -1,11 +1,11 @@
-// One materialized view in memory: the newest generation, and the delta after its cut. This pair is what every
-// answer is merged from, and it changes in one step.
-// The delta has at most two segments: `frozen`, which ends at the lake commit that a running batch job will cut at,
-// and `active`, which goes on from there. A new generation drops the frozen one whole.
-// Thread: apply() and roll() on the speed layer's (under the stream's lock), publish() on the batch layer's, the
-// rest on any. One mutex, held for microseconds by lookups and for one copy of the active segment by scans.
-// Errors: the view's own failure (a generation that cannot be read, a stage that cannot run) is kept and answered.
-// Invariant: generation + frozen + active are exactly the events before delta_end.
+// One materialized view in memory: the newest generation, and the delta after its cut. This pair is
+// what every answer is merged from, and it changes in one step. The delta has at most two segments:
+// `frozen`, which ends at the lake commit that a running batch job will cut at, and `active`, which
+// goes on from there. A new generation drops the frozen one whole. Thread: apply() and roll() on
+// the speed layer's (under the stream's lock), publish() on the batch layer's, the rest on any. One
+// mutex, held for microseconds by lookups and for one copy of the active segment by scans. Errors:
+// the view's own failure (a generation that cannot be read, a stage that cannot run) is kept and
+// answered. Invariant: generation + frozen + active are exactly the events before delta_end.
 #pragma once
 
 #include <cstdint>
@@ -47,7 +47,8 @@ struct ViewSnapshot {
   Coverage coverage;
 };
 
-/// The delta's states from the cut `base_commit` to the end of lake commit `commit`, on the way to a file.
+/// The delta's states from the cut `base_commit` to the end of lake commit `commit`, on the way to
+/// a file.
 struct CheckpointDraft {
   ViewId view;
   CommitNumber base_commit;
@@ -58,7 +59,8 @@ struct CheckpointDraft {
 
 class ViewState {
  public:
-  ViewState(catalog::ViewRecord record, view::CompiledView compiled, std::unique_ptr<view::Evaluator> evaluator);
+  ViewState(catalog::ViewRecord record, view::CompiledView compiled,
+            std::unique_ptr<view::Evaluator> evaluator);
 
   [[nodiscard]] const catalog::ViewRecord& record() const { return record_; }
   [[nodiscard]] const view::CompiledView& compiled() const { return compiled_; }
@@ -74,14 +76,16 @@ class ViewState {
   /// Before the first apply(): the generation and the delta as they were found at the start.
   void restore(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base,
                view::GroupTable delta, const Position& delta_end, std::uint64_t skipped_rows);
-  /// Before the first apply(): nothing is known before `start`; a full run makes the next generation after `last`.
+  /// Before the first apply(): nothing is known before `start`; a full run makes the next
+  /// generation after `last`.
   void start_building(const Position& start, GenerationNumber last = {});
   void fail(Error error);
 
   [[nodiscard]] ViewPhase phase() const;
   /// Errors: kUnavailable (kViewBuilding), or why the view failed.
   Result<ViewSnapshot> snapshot() const;
-  /// The pair that a batch run starts from: generation and frozen segment. Base is null while building.
+  /// The pair that a batch run starts from: generation and frozen segment. Base is null while
+  /// building.
   struct BatchInput {
     catalog::Generation generation;
     std::shared_ptr<const view::StateRun> base;
@@ -91,18 +95,19 @@ class ViewState {
   [[nodiscard]] BatchInput batch_input() const;
 
   struct Lookup {
-    std::shared_ptr<ColumnBatch> rows;  // the view's columns, one row per key that exists, in the keys' order
+    std::shared_ptr<ColumnBatch>
+        rows;  // the view's columns, one row per key that exists, in the keys' order
     Coverage coverage;
   };
   /// The merged rows of some encoded keys. Microseconds each; no SQL.
   Result<Lookup> lookup(std::span<const std::string> keys) const;
 
-  /// Adds the merged states of all groups whose encoded key begins with `prefix` to `merged`. The lock is held for
-  /// one walk over the delta's keys: for a whole view take snapshot().
+  /// Adds the merged states of all groups whose encoded key begins with `prefix` to `merged`. The
+  /// lock is held for one walk over the delta's keys: for a whole view take snapshot().
   Result<Coverage> collect(std::string_view prefix, view::GroupTable& merged) const;
 
-  /// A copy of the delta for a checkpoint at `commit`, whose end is the present delta_end; none while a batch run
-  /// holds a frozen segment, or before the view lives.
+  /// A copy of the delta for a checkpoint at `commit`, whose end is the present delta_end; none
+  /// while a batch run holds a frozen segment, or before the view lives.
   [[nodiscard]] std::optional<CheckpointDraft> checkpoint(CommitNumber commit) const;
 
   [[nodiscard]] Coverage coverage() const;

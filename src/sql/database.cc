@@ -124,7 +124,8 @@ Error duckdb_error(const char* text) {
   if (const auto end = error.message.find("\n\nLINE "); end != std::string::npos) {
     error.message.resize(end);
   }
-  if (error.message.starts_with("Binder Error: Referenced column ")) error.id = error_id::kColumnNotFound;
+  if (error.message.starts_with("Binder Error: Referenced column "))
+    error.id = error_id::kColumnNotFound;
   if (const auto line = error.message.find('\n'); line != std::string::npos) {
     error.hint = error.message.substr(line + 1);
     error.message.resize(line);

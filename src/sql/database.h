@@ -1,7 +1,7 @@
-// DuckDB behind its C API: the only module that sees it. A Database is one in-memory instance, locked down
-// before any text of a user reaches it; a Connection runs statements that we made ourselves.
-// Thread: a Connection on one thread at a time; several connections of a Database at once.
-// Errors: kInvalidArgument (kSqlFailed) with DuckDB's text; kCancelled after interrupt().
+// DuckDB behind its C API: the only module that sees it. A Database is one in-memory instance,
+// locked down before any text of a user reaches it; a Connection runs statements that we made
+// ourselves. Thread: a Connection on one thread at a time; several connections of a Database at
+// once. Errors: kInvalidArgument (kSqlFailed) with DuckDB's text; kCancelled after interrupt().
 #pragma once
 
 #include <cstdint>
@@ -22,13 +22,15 @@ namespace millrace::sql {
 struct DatabaseOptions {
   std::uint32_t threads = 1;
   std::uint64_t memory_bytes_max = std::uint64_t{512} << 20;
-  /// Folders that statements of ours may read and write (Parquet files of the lake); none: no file at all.
+  /// Folders that statements of ours may read and write (Parquet files of the lake); none: no file
+  /// at all.
   std::vector<std::filesystem::path> folders = {};
   /// Where DuckDB may spill; empty: nowhere.
   std::filesystem::path spill_folder = {};
 };
 
-/// Called for each chunk of a result, 2,048 rows at most. A Status that is an error ends the query with it.
+/// Called for each chunk of a result, 2,048 rows at most. A Status that is an error ends the query
+/// with it.
 using ChunkVisitor = std::function<Status(const BatchView&)>;
 
 class Connection;
@@ -51,7 +53,8 @@ class Connection {
   ~Connection();
   /// Runs statements that give no rows, or whose rows nobody wants.
   Status execute(std::string_view sql);
-  /// Runs one statement and streams its rows. Columns of types that model::Type lacks come as VARCHAR.
+  /// Runs one statement and streams its rows. Columns of types that model::Type lacks come as
+  /// VARCHAR.
   Result<std::vector<Column>> query(std::string_view sql, const ChunkVisitor& visit);
   /// Names and types that a SELECT would give, without running it.
   Result<std::vector<Column>> describe(std::string_view sql);

@@ -1,9 +1,10 @@
-// The scalar stage of a view on DuckDB: filter, group keys and arguments of a batch of events, or of lake
-// files. The rows do not come out as a result: the statement ends in a sink function inside DuckDB, which gives
-// each chunk's vectors to the aggregate stage on the thread that made them (docs/decisions/0003).
-// `stage_sql` is a SELECT whose FROM names the stream by `stream_name`, with the stream's columns and the hidden
-// ones: "SELECT origin, date_trunc('hour', date), delay FROM flights WHERE distance > 100".
-// Errors: kInvalidArgument (kEvaluation) where an expression fails on some row; then the sink has seen any part
+// The scalar stage of a view on DuckDB: filter, group keys and arguments of a batch of events, or
+// of lake files. The rows do not come out as a result: the statement ends in a sink function inside
+// DuckDB, which gives each chunk's vectors to the aggregate stage on the thread that made them
+// (docs/decisions/0003). `stage_sql` is a SELECT whose FROM names the stream by `stream_name`, with
+// the stream's columns and the hidden ones: "SELECT origin, date_trunc('hour', date), delay FROM
+// flights WHERE distance > 100". Errors: kInvalidArgument (kEvaluation) where an expression fails
+// on some row; then the sink has seen any part
 //   of the rows, and the caller throws away what it made of them.
 #pragma once
 
@@ -29,7 +30,8 @@ using RowSink = std::function<void(const BatchView&)>;
 /// Prepared once per view, run for every batch: about 25 us a call and 40 ns a row.
 class ScalarStage {
  public:
-  static Result<std::unique_ptr<ScalarStage>> prepare(Database& database, std::string_view stage_sql,
+  static Result<std::unique_ptr<ScalarStage>> prepare(Database& database,
+                                                      std::string_view stage_sql,
                                                       const StreamDefinition& stream);
   ~ScalarStage();
   /// Types of the select items.
@@ -46,21 +48,22 @@ class ScalarStage {
 /// One view's part in a scan of lake files.
 struct ScanStage {
   std::string stage_sql;
-  /// Called once on each DuckDB thread that takes part, for a sink of that thread's own; calls of the returned
-  /// sink happen on that thread only.
+  /// Called once on each DuckDB thread that takes part, for a sink of that thread's own; calls of
+  /// the returned sink happen on that thread only.
   std::function<RowSink()> make_sink;
 };
 
-/// Runs the stage over Parquet files of the lake, on all threads of the database. `rows_done` counts rows that
-/// passed the filter, for progress; set `cancel` to end it with kCancelled.
+/// Runs the stage over Parquet files of the lake, on all threads of the database. `rows_done`
+/// counts rows that passed the filter, for progress; set `cancel` to end it with kCancelled.
 Status scan_lake_files(Database& database, std::span<const std::filesystem::path> paths,
                        const StreamDefinition& stream, const ScanStage& stage,
                        std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel);
 
-/// Reads lake files back as stream batches (columns of the stream, one batch per run of offsets of a
-/// partition, at most 2,048 rows each), in file order.
+/// Reads lake files back as stream batches (columns of the stream, one batch per run of offsets of
+/// a partition, at most 2,048 rows each), in file order.
 Status read_lake_files(Database& database, std::span<const std::filesystem::path> paths,
-                       const StreamDefinition& stream, const std::function<Status(const StreamBatch&)>& visit);
+                       const StreamDefinition& stream,
+                       const std::function<Status(const StreamBatch&)>& visit);
 
 struct ParquetStatistics {
   std::uint64_t rows = 0;
@@ -68,11 +71,13 @@ struct ParquetStatistics {
   Int128 offset_sum = 0;
 };
 
-/// Writes the batches (columns of the stream, then _partition, _offset, _arrival) as one Parquet file, zstd, row
-/// groups of 122,880. Does not sync.
+/// Writes the batches (columns of the stream, then _partition, _offset, _arrival) as one Parquet
+/// file, zstd, row groups of 122,880. Does not sync.
 Result<ParquetStatistics> write_parquet(Database& database, const std::filesystem::path& path,
-                                        const StreamDefinition& stream, std::span<const StreamBatch> batches);
+                                        const StreamDefinition& stream,
+                                        std::span<const StreamBatch> batches);
 /// Reads rows and offset sum back from a file.
-Result<ParquetStatistics> read_parquet_statistics(Database& database, const std::filesystem::path& path);
+Result<ParquetStatistics> read_parquet_statistics(Database& database,
+                                                  const std::filesystem::path& path);
 
 }  // namespace millrace::sql

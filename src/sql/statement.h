@@ -1,6 +1,6 @@
-// The heads of Millrace's own statements; what stands behind AS is left to DuckDB's parser. A script is split
-// at the semicolons outside of quotes and comments.
-// Errors: kInvalidArgument (kSyntax, kUnsupportedStatement, kBadName, kBadType, kBadOption) with the place.
+// The heads of Millrace's own statements; what stands behind AS is left to DuckDB's parser. A
+// script is split at the semicolons outside of quotes and comments. Errors: kInvalidArgument
+// (kSyntax, kUnsupportedStatement, kBadName, kBadType, kBadOption) with the place.
 #pragma once
 
 #include <optional>

@@ -1,6 +1,7 @@
-// SQL text to syntax tree and back, by DuckDB's own parser (json_serialize_sql and json_deserialize_sql): the
-// way in which views are analysed and user text is checked. A tree is the JSON that DuckDB 1.5 gives.
-// Thread: any (one parser connection behind a mutex). Errors: kInvalidArgument (kSyntax) with line and column.
+// SQL text to syntax tree and back, by DuckDB's own parser (json_serialize_sql and
+// json_deserialize_sql): the way in which views are analysed and user text is checked. A tree is
+// the JSON that DuckDB 1.5 gives. Thread: any (one parser connection behind a mutex). Errors:
+// kInvalidArgument (kSyntax) with line and column.
 #pragma once
 
 #include <boost/json.hpp>

@@ -26,13 +26,15 @@ namespace {
 
 bool same_name(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y));
+    return std::tolower(static_cast<unsigned char>(x)) ==
+           std::tolower(static_cast<unsigned char>(y));
   });
 }
 
 std::string_view text_of(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
+  return value != nullptr && value->is_string() ? std::string_view(value->get_string())
+                                                : std::string_view();
 }
 
 const json::array* array_of(const json::object& object, std::string_view key) {
@@ -52,7 +54,8 @@ TextPlace place_of(std::string_view select, const json::object& node) {
   const auto* location = node.if_contains("query_location");
   std::uint64_t offset = select.size() + 1;
   if (location != nullptr && location->is_uint64()) offset = location->get_uint64();
-  if (location != nullptr && location->is_int64()) offset = static_cast<std::uint64_t>(location->get_int64());
+  if (location != nullptr && location->is_int64())
+    offset = static_cast<std::uint64_t>(location->get_int64());
   if (offset > select.size()) return {};
   TextPlace place{1, 1};
   for (const char c : select.substr(0, offset)) {
@@ -75,15 +78,16 @@ class Compiler {
 
  private:
   std::unexpected<Error> refuse(const json::object& node, std::string reason) const {
-    return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
-                                 .id = std::string(error_id::kNotMergeable),
-                                 .message = "a materialized view cannot maintain this: " + std::move(reason),
-                                 .hint = "use CREATE VIEW, which may say all of SQL and is computed when it is read",
-                                 .place = place_of(select_, node)});
+    return std::unexpected(
+        Error{.code = ErrorCode::kInvalidArgument,
+              .id = std::string(error_id::kNotMergeable),
+              .message = "a materialized view cannot maintain this: " + std::move(reason),
+              .hint = "use CREATE VIEW, which may say all of SQL and is computed when it is read",
+              .place = place_of(select_, node)});
   }
   Status check_shape(const json::object& node);
-  /// The expression without aliases and places, and without the stream's name before its columns: equal
-  /// expressions have equal trees.
+  /// The expression without aliases and places, and without the stream's name before its columns:
+  /// equal expressions have equal trees.
   json::value canonical(const json::value& expression, int depth = 0) const;
   Status check_scalar(const json::value& expression) const;
   Result<std::uint32_t> key_of(const json::value& expression) const;
@@ -114,29 +118,88 @@ class Compiler {
   CompiledView out_;
 };
 
-constexpr std::array<std::string_view, 7> kAggregates = {"count", "count_star", "sum", "avg", "mean", "min", "max"};
+constexpr std::array<std::string_view, 7> kAggregates = {"count", "count_star", "sum", "avg",
+                                                         "mean",  "min",        "max"};
 
-/// Aggregates of DuckDB that have no state here: inside a view they are refused by name, and not taken for a
-/// scalar function.
-constexpr std::array<std::string_view, 64> kOtherAggregates = {
-    "any_value", "approx_count_distinct", "approx_quantile", "approx_top_k", "arbitrary", "arg_max", "arg_min",
-    "argmax", "argmin", "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bitstring_agg", "bool_and", "bool_or",
-    "corr", "count_if", "countif", "covar_pop", "covar_samp", "entropy", "favg", "first", "fsum", "geomean",
-    "geometric_mean", "group_concat", "histogram", "kahan_sum", "kurtosis", "kurtosis_pop", "last", "list",
-    "listagg", "mad", "max_by", "median", "min_by", "mode", "product", "quantile", "quantile_cont", "quantile_disc",
-    "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy",
-    "regr_syy", "reservoir_quantile", "sem", "skewness", "stddev", "stddev_pop", "stddev_samp", "string_agg",
-    "sumkahan", "var_pop", "var_samp"};
+/// Aggregates of DuckDB that have no state here: inside a view they are refused by name, and not
+/// taken for a scalar function.
+constexpr std::array<std::string_view, 64> kOtherAggregates = {"any_value",
+                                                               "approx_count_distinct",
+                                                               "approx_quantile",
+                                                               "approx_top_k",
+                                                               "arbitrary",
+                                                               "arg_max",
+                                                               "arg_min",
+                                                               "argmax",
+                                                               "argmin",
+                                                               "array_agg",
+                                                               "avg",
+                                                               "bit_and",
+                                                               "bit_or",
+                                                               "bit_xor",
+                                                               "bitstring_agg",
+                                                               "bool_and",
+                                                               "bool_or",
+                                                               "corr",
+                                                               "count_if",
+                                                               "countif",
+                                                               "covar_pop",
+                                                               "covar_samp",
+                                                               "entropy",
+                                                               "favg",
+                                                               "first",
+                                                               "fsum",
+                                                               "geomean",
+                                                               "geometric_mean",
+                                                               "group_concat",
+                                                               "histogram",
+                                                               "kahan_sum",
+                                                               "kurtosis",
+                                                               "kurtosis_pop",
+                                                               "last",
+                                                               "list",
+                                                               "listagg",
+                                                               "mad",
+                                                               "max_by",
+                                                               "median",
+                                                               "min_by",
+                                                               "mode",
+                                                               "product",
+                                                               "quantile",
+                                                               "quantile_cont",
+                                                               "quantile_disc",
+                                                               "regr_avgx",
+                                                               "regr_avgy",
+                                                               "regr_count",
+                                                               "regr_intercept",
+                                                               "regr_r2",
+                                                               "regr_slope",
+                                                               "regr_sxx",
+                                                               "regr_sxy",
+                                                               "regr_syy",
+                                                               "reservoir_quantile",
+                                                               "sem",
+                                                               "skewness",
+                                                               "stddev",
+                                                               "stddev_pop",
+                                                               "stddev_samp",
+                                                               "string_agg",
+                                                               "sumkahan",
+                                                               "var_pop",
+                                                               "var_samp"};
 
 bool is_aggregate(std::string_view function) {
   return std::ranges::find(kAggregates, function) != kAggregates.end() ||
-         std::ranges::find(kOtherAggregates, function) != kOtherAggregates.end() || function == "variance";
+         std::ranges::find(kOtherAggregates, function) != kOtherAggregates.end() ||
+         function == "variance";
 }
 
 bool contains_aggregate(const json::value& value) {
   if (const auto* object = value.if_object()) {
-    if (text_of(*object, "class") == "FUNCTION" && is_aggregate(text_of(*object, "function_name"))) return true;
-    return std::ranges::any_of(*object, [](const auto& field) { return contains_aggregate(field.value()); });
+    if (text_of(*object, "class") == "FUNCTION" && is_aggregate(text_of(*object, "function_name")))
+      return true;
+    return std::ranges::any_of(*object,
+                               [](const auto& field) { return contains_aggregate(field.value()); });
   }
   if (const auto* array = value.if_array()) return std::ranges::any_of(*array, contains_aggregate);
   return false;
@@ -144,7 +207,8 @@ bool contains_aggregate(const json::value& value) {
 
 Status Compiler::check_shape(const json::object& node) {
   if (text_of(node, "type") != "SELECT_NODE") {
-    return refuse(node, "it is a set operation or a recursive query; a view has one SELECT over one stream");
+    return refuse(
+        node, "it is a set operation or a recursive query; a view has one SELECT over one stream");
   }
   if (const auto* map = node.if_contains("cte_map"); map != nullptr && map->is_object()) {
     const auto* entries = array_of(map->get_object(), "map");
@@ -153,21 +217,27 @@ Status Compiler::check_shape(const json::object& node) {
   if (const auto* modifiers = array_of(node, "modifiers")) {
     for (const auto& modifier : *modifiers) {
       const auto kind = text_of(modifier.as_object(), "type");
-      if (kind == "DISTINCT_MODIFIER") return refuse(node, "DISTINCT; write GROUP BY over all columns instead");
-      if (kind == "ORDER_MODIFIER") return refuse(node, "the rows of a view have no order; order them when you read it");
-      return refuse(node, "LIMIT and OFFSET have no mergeable state; limit the rows when you read the view");
+      if (kind == "DISTINCT_MODIFIER")
+        return refuse(node, "DISTINCT; write GROUP BY over all columns instead");
+      if (kind == "ORDER_MODIFIER")
+        return refuse(node, "the rows of a view have no order; order them when you read it");
+      return refuse(
+          node, "LIMIT and OFFSET have no mergeable state; limit the rows when you read the view");
     }
   }
-  if (is_set(node, "having")) return refuse(node, "HAVING; filter the groups when you read the view");
+  if (is_set(node, "having"))
+    return refuse(node, "HAVING; filter the groups when you read the view");
   if (is_set(node, "qualify")) return refuse(node, "QUALIFY needs all rows of a window at once");
   if (is_set(node, "sample")) return refuse(node, "a sample is another one each time");
   const auto* from = node.if_contains("from_table");
-  if (from == nullptr || !from->is_object() || text_of(from->get_object(), "type") != "BASE_TABLE") {
+  if (from == nullptr || !from->is_object() ||
+      text_of(from->get_object(), "type") != "BASE_TABLE") {
     return refuse(node, "FROM must name one stream (no join, subquery or table function)");
   }
   const auto& table = from->get_object();
   if (is_set(table, "sample")) return refuse(table, "a sample is another one each time");
-  if (is_set(table, "column_name_alias")) return refuse(table, "column names behind the stream's alias");
+  if (is_set(table, "column_name_alias"))
+    return refuse(table, "column names behind the stream's alias");
   items_ = &node.at("select_list").as_array();
   alias_ = text_of(table, "alias").empty() ? stream_.name : std::string(text_of(table, "alias"));
   if (const auto* sets = array_of(node, "group_sets"); sets != nullptr && sets->size() > 1) {
@@ -181,7 +251,8 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
     json::object out;
     for (const auto& field : *object) {
       if (field.key() == "query_location") continue;
-      out.emplace(field.key(), field.key() == "alias" ? json::value("") : canonical(field.value(), depth));
+      out.emplace(field.key(),
+                  field.key() == "alias" ? json::value("") : canonical(field.value(), depth));
     }
     if (text_of(out, "class") != "COLUMN_REF") return out;
     auto& names = out["column_names"].as_array();
@@ -196,7 +267,8 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
     }
     // DuckDB lets an expression name an alias of the select list where no column has that name.
     for (const auto& item : *items_) {
-      if (depth < kAliasDepthMax && same_name(text_of(item.as_object(), "alias"), names[0].as_string())) {
+      if (depth < kAliasDepthMax &&
+          same_name(text_of(item.as_object(), "alias"), names[0].as_string())) {
         return canonical(item, depth + 1);
       }
     }
@@ -213,13 +285,16 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
 Status Compiler::check_scalar(const json::value& expression) const {
   if (const auto* object = expression.if_object()) {
     const auto kind = text_of(*object, "class");
-    if (kind == "SUBQUERY") return refuse(*object, "a subquery reads what may change without the stream");
+    if (kind == "SUBQUERY")
+      return refuse(*object, "a subquery reads what may change without the stream");
     if (kind == "WINDOW") return refuse(*object, "a window function needs all rows at once");
     if (kind == "STAR") return refuse(*object, "* names no group key; name the columns");
     if (kind == "FUNCTION" && is_aggregate(text_of(*object, "function_name"))) {
-      return refuse(*object, fmt::format("{}() stands inside another expression; keep the aggregates as they are and "
-                                         "compute from them in a plain view over this one",
-                                         text_of(*object, "function_name")));
+      return refuse(
+          *object,
+          fmt::format("{}() stands inside another expression; keep the aggregates as they are and "
+                      "compute from them in a plain view over this one",
+                      text_of(*object, "function_name")));
     }
     for (const auto& field : *object) MR_RETURN_IF_ERROR(check_scalar(field.value()));
   } else if (const auto* array = expression.if_array()) {
@@ -232,7 +307,8 @@ Result<std::uint32_t> Compiler::key_of(const json::value& expression) const {
   const auto wanted = canonical(expression);
   const auto found = std::ranges::find(keys_, wanted);
   if (found == keys_.end()) {
-    return refuse(expression.as_object(), "this column is neither an aggregate nor one of the GROUP BY expressions");
+    return refuse(expression.as_object(),
+                  "this column is neither an aggregate nor one of the GROUP BY expressions");
   }
   return static_cast<std::uint32_t>(found - keys_.begin());
 }
@@ -271,14 +347,16 @@ Status Compiler::collect_keys(const json::object& node) {
   if (groups == nullptr) return {};
   for (const auto& group : *groups) {
     const auto& object = group.as_object();
-    // GROUP BY 2 is the second select item; GROUP BY hour may be the alias of one, where the stream has no such
-    // column.
+    // GROUP BY 2 is the second select item; GROUP BY hour may be the alias of one, where the stream
+    // has no such column.
     if (text_of(object, "class") == "CONSTANT") {
       const auto& value = object.at("value").as_object();
       const auto* number = value.if_contains("value");
       const bool position = number != nullptr && number->is_int64();
-      if (!position || number->get_int64() < 1 || static_cast<std::size_t>(number->get_int64()) > items.size()) {
-        return refuse(object, "GROUP BY takes a column, an expression, or the number of a select item");
+      if (!position || number->get_int64() < 1 ||
+          static_cast<std::size_t>(number->get_int64()) > items.size()) {
+        return refuse(object,
+                      "GROUP BY takes a column, an expression, or the number of a select item");
       }
       MR_RETURN_IF_ERROR(add(items[static_cast<std::size_t>(number->get_int64()) - 1]));
       continue;
@@ -288,7 +366,9 @@ Status Compiler::collect_keys(const json::object& node) {
       const auto& names = object.at("column_names").as_array();
       const std::string_view name = names.back().as_string();
       const bool is_column =
-          names.size() > 1 || std::ranges::any_of(stream_.columns, [&](const Column& c) { return same_name(c.name, name); });
+          names.size() > 1 || std::ranges::any_of(stream_.columns, [&](const Column& c) {
+            return same_name(c.name, name);
+          });
       if (!is_column) {
         for (const auto& item : items) {
           if (same_name(text_of(item.as_object(), "alias"), name)) expression = &item;
@@ -304,14 +384,19 @@ Result<OutputColumn> Compiler::aggregate(const json::object& call) {
   std::string function(text_of(call, "function_name"));
   if (function == "mean") function = "avg";
   if (std::ranges::find(kAggregates, function) == kAggregates.end()) {
-    return refuse(call, fmt::format("{}() is not among the aggregates with a mergeable state (count, sum, avg, min, max)",
-                                    function));
+    return refuse(
+        call,
+        fmt::format(
+            "{}() is not among the aggregates with a mergeable state (count, sum, avg, min, max)",
+            function));
   }
-  if (is_set(call, "filter")) return refuse(call, "FILTER behind an aggregate; use a CASE inside it");
+  if (is_set(call, "filter"))
+    return refuse(call, "FILTER behind an aggregate; use a CASE inside it");
   if (is_set(call, "distinct") && function != "min" && function != "max") {
     return refuse(call, fmt::format("{}(DISTINCT …) would have to keep every value", function));
   }
-  if (const auto* orders = call.if_contains("order_bys"); orders != nullptr && orders->is_object()) {
+  if (const auto* orders = call.if_contains("order_bys");
+      orders != nullptr && orders->is_object()) {
     const auto* list = array_of(orders->get_object(), "orders");
     if (list != nullptr && !list->empty()) return refuse(call, "ORDER BY inside an aggregate");
   }
@@ -338,7 +423,8 @@ Result<OutputColumn> Compiler::aggregate(const json::object& call) {
     column.count_index = component(ComponentKind::kCount, argument);
   } else {
     column.kind = function == "min" ? OutputKind::kMin : OutputKind::kMax;
-    column.index = component(function == "min" ? ComponentKind::kMin : ComponentKind::kMax, argument);
+    column.index =
+        component(function == "min" ? ComponentKind::kMin : ComponentKind::kMax, argument);
   }
   return column;
 }
@@ -351,16 +437,20 @@ Status Compiler::collect_outputs(const json::object& node) {
       out_.outputs.push_back(std::move(column));
       continue;
     }
-    if (text_of(object, "class") == "WINDOW") return refuse(object, "a window function needs all rows at once");
+    if (text_of(object, "class") == "WINDOW")
+      return refuse(object, "a window function needs all rows at once");
     if (contains_aggregate(item)) {
-      return refuse(object, "an expression over aggregates; keep the aggregates as they are and compute from them in a "
-                            "plain view over this one");
+      return refuse(object,
+                    "an expression over aggregates; keep the aggregates as they are and compute "
+                    "from them in a "
+                    "plain view over this one");
     }
     OutputColumn column;
     MR_TRY(column.index, key_of(item));
     out_.outputs.push_back(std::move(column));
   }
-  const bool any_aggregate = std::ranges::any_of(out_.outputs, [](const auto& o) { return o.kind != OutputKind::kKey; });
+  const bool any_aggregate =
+      std::ranges::any_of(out_.outputs, [](const auto& o) { return o.kind != OutputKind::kKey; });
   if (!any_aggregate && keys_.empty()) {
     return refuse(node, "it has no aggregate and no GROUP BY, so its rows are the stream's own");
   }
@@ -377,7 +467,8 @@ Status Compiler::make_stage(const json::object& statement) {
     for (const auto& expression : *list) items.push_back(expression);
   }
   out_.stage_items = items;
-  out_.stage_filter = is_set(node, "where_clause") ? canonical(node.at("where_clause")) : json::value();
+  out_.stage_filter =
+      is_set(node, "where_clause") ? canonical(node.at("where_clause")) : json::value();
   if (items.empty()) {
     MR_TRY(const auto constant, sql::parse_select("SELECT TRUE"));
     items.push_back(constant.at("node").as_object().at("select_list").as_array()[0]);
@@ -404,21 +495,25 @@ Status Compiler::bind_types() {
   using NamedType = std::pair<std::string, std::string>;
   const auto describe = [&](std::string_view sql) -> Result<std::vector<NamedType>> {
     std::vector<NamedType> rows;
-    auto columns = connection->query(fmt::format("DESCRIBE {}", sql), [&](const BatchView& chunk) -> Status {
-      for (std::size_t row = 0; row < chunk.rows; ++row) {
-        rows.emplace_back(value_text(chunk.columns[0], row).value_or(""), value_text(chunk.columns[1], row).value_or(""));
-      }
-      return {};
-    });
+    auto columns =
+        connection->query(fmt::format("DESCRIBE {}", sql), [&](const BatchView& chunk) -> Status {
+          for (std::size_t row = 0; row < chunk.rows; ++row) {
+            rows.emplace_back(value_text(chunk.columns[0], row).value_or(""),
+                              value_text(chunk.columns[1], row).value_or(""));
+          }
+          return {};
+        });
     if (!columns) return std::unexpected(std::move(columns).error());
     return rows;
   };
 
   MR_TRY(const auto result, describe(select_));
   MR_TRY(const auto stage, describe(out_.stage_sql));
-  MR_CHECK(result.size() == out_.outputs.size(), "{} columns are described as {}", out_.outputs.size(), result.size());
+  MR_CHECK(result.size() == out_.outputs.size(), "{} columns are described as {}",
+           out_.outputs.size(), result.size());
   const std::size_t items = keys_.size() + arguments_.size();
-  MR_CHECK(stage.size() == std::max<std::size_t>(items, 1), "a stage of {} items has {} columns", items, stage.size());
+  MR_CHECK(stage.size() == std::max<std::size_t>(items, 1), "a stage of {} items has {} columns",
+           items, stage.size());
   for (std::size_t i = 0; i < items; ++i) {
     auto type = Type::parse(stage[i].second);
     if (!type) {
@@ -430,8 +525,9 @@ Status Compiler::bind_types() {
   }
   for (const auto& call : calls_) {
     const Type type = out_.plan.arguments[call.argument];
-    const bool number = type.is_integer() || type.kind == TypeKind::kDecimal || type.kind == TypeKind::kDouble ||
-                        type.kind == TypeKind::kFloat || (call.function == "sum" && type.kind == TypeKind::kBoolean);
+    const bool number = type.is_integer() || type.kind == TypeKind::kDecimal ||
+                        type.kind == TypeKind::kDouble || type.kind == TypeKind::kFloat ||
+                        (call.function == "sum" && type.kind == TypeKind::kBoolean);
     if ((call.function == "sum" || call.function == "avg") && !number) {
       return refuse(call.node, fmt::format("{}() of {}", call.function, type.sql()));
     }
@@ -439,22 +535,24 @@ Status Compiler::bind_types() {
   for (auto& component : out_.plan.components) {
     if (component.kind != ComponentKind::kSumInteger) continue;
     const auto kind = out_.plan.arguments[component.argument].kind;
-    if (kind == TypeKind::kDouble || kind == TypeKind::kFloat) component.kind = ComponentKind::kSumDouble;
+    if (kind == TypeKind::kDouble || kind == TypeKind::kFloat)
+      component.kind = ComponentKind::kSumDouble;
   }
   std::map<std::string, int> seen;
   for (std::size_t i = 0; i < result.size(); ++i) {
     auto& column = out_.outputs[i];
     column.name = result[i].first;
     std::string lower = column.name;
-    std::ranges::transform(lower, lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::ranges::transform(lower, lower.begin(),
+                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     if (++seen[lower] > 1) {
       return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
                   "two columns of the view are named {}: give one another alias", column.name);
     }
     auto type = Type::parse(result[i].second);
     if (!type) {
-      return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable, "column {} has type {}, which no view can have",
-                  column.name, result[i].second);
+      return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
+                  "column {} has type {}, which no view can have", column.name, result[i].second);
     }
     column.type = *type;
   }
@@ -491,7 +589,8 @@ std::optional<std::size_t> CompiledView::find_output(std::string_view name) cons
 }
 
 Result<CompiledView> compile_view(sql::Database& database, std::string_view select,
-                                  const boost::json::object& statement, const StreamDefinition& stream) {
+                                  const boost::json::object& statement,
+                                  const StreamDefinition& stream) {
   return Compiler(database, select, stream).run(statement);
 }
 

@@ -1,7 +1,7 @@
-// From the SELECT of a materialized view to what both layers run: the scalar stage's SQL, the aggregate plan, and
-// how the view's columns are made of keys and components. What has no mergeable state is refused here, with the
-// reason, the place, and the way out.
-// Thread: any. Errors: kInvalidArgument (kNotMergeable, kSqlFailed, kColumnNotFound).
+// From the SELECT of a materialized view to what both layers run: the scalar stage's SQL, the
+// aggregate plan, and how the view's columns are made of keys and components. What has no mergeable
+// state is refused here, with the reason, the place, and the way out. Thread: any. Errors:
+// kInvalidArgument (kNotMergeable, kSqlFailed, kColumnNotFound).
 #pragma once
 
 #include <boost/json.hpp>
@@ -23,10 +23,12 @@ struct CompiledView {
   std::vector<OutputColumn> outputs;
   /// Select items: the plan's keys, then its arguments; one constant where there is neither.
   std::string stage_sql;
-  /// The trees of the same select items, and of the filter (null where there is none), for the native short cut.
+  /// The trees of the same select items, and of the filter (null where there is none), for the
+  /// native short cut.
   boost::json::array stage_items;
   boost::json::value stage_filter;
-  /// Names the definition in state files: the same text over the same columns gives the same number.
+  /// Names the definition in state files: the same text over the same columns gives the same
+  /// number.
   std::uint64_t fingerprint = 0;
 
   /// The output that shows key `key`, if the view selects it.
@@ -36,6 +38,7 @@ struct CompiledView {
 
 /// `statement` is the checked tree of `select` (sql::parse_select, sql::check_select).
 Result<CompiledView> compile_view(sql::Database& database, std::string_view select,
-                                  const boost::json::object& statement, const StreamDefinition& stream);
+                                  const boost::json::object& statement,
+                                  const StreamDefinition& stream);
 
 }  // namespace millrace::view

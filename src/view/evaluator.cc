@@ -7,7 +7,8 @@ namespace millrace::view {
 
 StreamBatch slice(const StreamBatch& batch, std::size_t begin, std::size_t end) {
   std::vector<Type> types;
-  for (std::size_t c = 0; c < batch.columns->column_count(); ++c) types.push_back(batch.columns->column(c).type());
+  for (std::size_t c = 0; c < batch.columns->column_count(); ++c)
+    types.push_back(batch.columns->column(c).type());
   auto columns = std::make_shared<ColumnBatch>(types);
   std::vector<std::uint32_t> rows(end - begin);
   std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(begin));
@@ -19,7 +20,8 @@ StreamBatch slice(const StreamBatch& batch, std::size_t begin, std::size_t end) 
   return out;
 }
 
-Result<std::unique_ptr<Evaluator>> Evaluator::make(sql::Database& database, const CompiledView& view,
+Result<std::unique_ptr<Evaluator>> Evaluator::make(sql::Database& database,
+                                                   const CompiledView& view,
                                                    const StreamDefinition& stream) {
   const std::size_t columns = view.plan.keys.size() + view.plan.arguments.size();
   // count(*) without keys has no columns at all: the native stage would have no rows to give.
@@ -33,7 +35,8 @@ Result<std::unique_ptr<Evaluator>> Evaluator::make(sql::Database& database, cons
 
 Status Evaluator::run_stage(std::span<const StreamBatch> batches, GroupTable& groups) {
   // The rows are collected first: a failure in the middle must leave `groups` as it was.
-  std::vector<Type> types(stage_->types().begin(), stage_->types().begin() + static_cast<std::ptrdiff_t>(columns_));
+  std::vector<Type> types(stage_->types().begin(),
+                          stage_->types().begin() + static_cast<std::ptrdiff_t>(columns_));
   ColumnBatch rows(types);
   std::size_t row_count = 0;
   MR_RETURN_IF_ERROR(stage_->run(batches, [&](const BatchView& chunk) {
@@ -45,7 +48,8 @@ Status Evaluator::run_stage(std::span<const StreamBatch> batches, GroupTable& gr
   return {};
 }
 
-Status Evaluator::run_row_by_row(const StreamBatch& batch, GroupTable& groups, std::uint64_t& skipped) {
+Status Evaluator::run_row_by_row(const StreamBatch& batch, GroupTable& groups,
+                                 std::uint64_t& skipped) {
   const StreamBatch one[] = {batch};
   auto status = run_stage(one, groups);
   if (status || status.error().id != error_id::kEvaluation) return status;
@@ -58,7 +62,8 @@ Status Evaluator::run_row_by_row(const StreamBatch& batch, GroupTable& groups, s
   return run_row_by_row(slice(batch, rows / 2, rows), groups, skipped);
 }
 
-Status Evaluator::run(std::span<const StreamBatch> batches, GroupTable& groups, std::uint64_t& skipped) {
+Status Evaluator::run(std::span<const StreamBatch> batches, GroupTable& groups,
+                      std::uint64_t& skipped) {
   if (native_ != nullptr) {
     for (const auto& batch : batches) {
       native_->run(*batch.columns, [&](const BatchView& rows) { groups.update(rows); });

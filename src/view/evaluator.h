@@ -1,8 +1,8 @@
-// One view's scalar and aggregate stage over stream batches: what the speed layer runs on every event, and what
-// the batch layer falls back to where a row cannot be evaluated. Takes the native short cut where there is one.
-// A row whose evaluation fails is skipped and counted; the same row is skipped by every layer, since whether it
-// fails depends on the row alone.
-// Thread: one at a time. Errors: kInternal and what the scalar stage cannot blame on a row.
+// One view's scalar and aggregate stage over stream batches: what the speed layer runs on every
+// event, and what the batch layer falls back to where a row cannot be evaluated. Takes the native
+// short cut where there is one. A row whose evaluation fails is skipped and counted; the same row
+// is skipped by every layer, since whether it fails depends on the row alone. Thread: one at a
+// time. Errors: kInternal and what the scalar stage cannot blame on a row.
 #pragma once
 
 #include <cstdint>
@@ -28,7 +28,8 @@ class Evaluator {
   [[nodiscard]] bool is_native() const { return native_ != nullptr; }
 
  private:
-  Evaluator(std::unique_ptr<NativeStage> native, std::unique_ptr<sql::ScalarStage> stage, std::size_t columns)
+  Evaluator(std::unique_ptr<NativeStage> native, std::unique_ptr<sql::ScalarStage> stage,
+            std::size_t columns)
       : native_(std::move(native)), stage_(std::move(stage)), columns_(columns) {}
   Status run_stage(std::span<const StreamBatch> batches, GroupTable& groups);
   Status run_row_by_row(const StreamBatch& batch, GroupTable& groups, std::uint64_t& skipped);

@@ -15,10 +15,12 @@ namespace {
 
 std::string_view text_of(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
+  return value != nullptr && value->is_string() ? std::string_view(value->get_string())
+                                                : std::string_view();
 }
 
-std::optional<std::uint32_t> column_of(const json::value& expression, const StreamDefinition& stream) {
+std::optional<std::uint32_t> column_of(const json::value& expression,
+                                       const StreamDefinition& stream) {
   const auto* object = expression.if_object();
   if (object == nullptr || text_of(*object, "class") != "COLUMN_REF") return std::nullopt;
   const auto& names = object->at("column_names").as_array();
@@ -33,14 +35,17 @@ std::optional<Constant> constant_of(const json::value& expression) {
   const auto* object = expression.if_object();
   if (object == nullptr || text_of(*object, "class") != "CONSTANT") return std::nullopt;
   const auto& value = object->at("value").as_object();
-  if (const auto* null = value.if_contains("is_null"); null != nullptr && null->is_bool() && null->get_bool()) {
+  if (const auto* null = value.if_contains("is_null");
+      null != nullptr && null->is_bool() && null->get_bool()) {
     return std::nullopt;
   }
   const auto* content = value.if_contains("value");
   if (content == nullptr) return std::nullopt;
   const auto type = text_of(value.at("type").as_object(), "id");
-  if (type == "VARCHAR" && content->is_string()) return Constant(std::string(content->get_string()));
-  const bool integer = type == "INTEGER" || type == "BIGINT" || type == "SMALLINT" || type == "TINYINT";
+  if (type == "VARCHAR" && content->is_string())
+    return Constant(std::string(content->get_string()));
+  const bool integer =
+      type == "INTEGER" || type == "BIGINT" || type == "SMALLINT" || type == "TINYINT";
   if (integer && content->is_int64()) return Constant(content->get_int64());
   return std::nullopt;
 }
@@ -59,12 +64,17 @@ std::optional<Comparison> comparison_of(std::string_view type) {
 
 Comparison mirrored(Comparison comparison) {
   switch (comparison) {
-    case Comparison::kLess: return Comparison::kGreater;
-    case Comparison::kLessEqual: return Comparison::kGreaterEqual;
-    case Comparison::kGreater: return Comparison::kLess;
-    case Comparison::kGreaterEqual: return Comparison::kLessEqual;
+    case Comparison::kLess:
+      return Comparison::kGreater;
+    case Comparison::kLessEqual:
+      return Comparison::kGreaterEqual;
+    case Comparison::kGreater:
+      return Comparison::kLess;
+    case Comparison::kGreaterEqual:
+      return Comparison::kLessEqual;
     case Comparison::kEqual:
-    case Comparison::kNotEqual: break;
+    case Comparison::kNotEqual:
+      break;
   }
   return comparison;
 }
@@ -81,7 +91,17 @@ using Truth = std::vector<std::uint8_t>;
 
 /// A condition: a leaf over one column, or AND, OR, NOT of others.
 struct Condition {
-  enum class Kind { kCompareInteger, kCompareDouble, kCompareText, kIsNull, kIsNotNull, kTrueColumn, kAnd, kOr, kNot };
+  enum class Kind {
+    kCompareInteger,
+    kCompareDouble,
+    kCompareText,
+    kIsNull,
+    kIsNotNull,
+    kTrueColumn,
+    kAnd,
+    kOr,
+    kNot
+  };
   Kind kind = Kind::kAnd;
   std::uint32_t column = 0;
   Comparison comparison = Comparison::kEqual;
@@ -93,7 +113,10 @@ struct Condition {
 
 /// A stage item that is no plain column.
 struct Computed {
-  enum class Kind { kTruncate /* timestamp down to a multiple of unit */, kDivide /* integer // unit */ };
+  enum class Kind {
+    kTruncate /* timestamp down to a multiple of unit */,
+    kDivide /* integer // unit */
+  };
   Kind kind = Kind::kTruncate;
   std::uint32_t column = 0;
   std::int64_t unit = 1;
@@ -101,7 +124,8 @@ struct Computed {
 using Item = std::variant<std::uint32_t, Computed>;
 
 std::optional<std::int64_t> unit_us(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::ranges::transform(text, text.begin(),
+                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (text == "second" || text == "seconds") return 1'000'000;
   if (text == "minute" || text == "minutes") return 60'000'000;
   if (text == "hour" || text == "hours") return 3'600'000'000;
@@ -119,7 +143,8 @@ std::optional<Item> compile_item(const json::value& expression, const StreamDefi
   if (function == "date_trunc" || function == "datetrunc") {
     const auto constant = constant_of(children[0]);
     const auto column = column_of(children[1], stream);
-    if (!constant || !column || !std::holds_alternative<std::string>(*constant)) return std::nullopt;
+    if (!constant || !column || !std::holds_alternative<std::string>(*constant))
+      return std::nullopt;
     const auto unit = unit_us(std::get<std::string>(*constant));
     if (!unit || stream.columns[*column].type.kind != TypeKind::kTimestamp) return std::nullopt;
     return Item(Computed{Computed::Kind::kTruncate, *column, *unit});
@@ -127,9 +152,12 @@ std::optional<Item> compile_item(const json::value& expression, const StreamDefi
   if (function == "//") {
     const auto column = column_of(children[0], stream);
     const auto constant = constant_of(children[1]);
-    if (!constant || !column || !std::holds_alternative<std::int64_t>(*constant)) return std::nullopt;
-    // The result has the wider of both types; BIGINT is the widest that an INTEGER constant leaves alone.
-    if (stream.columns[*column].type.kind != TypeKind::kBigInt || std::get<std::int64_t>(*constant) < 1) {
+    if (!constant || !column || !std::holds_alternative<std::int64_t>(*constant))
+      return std::nullopt;
+    // The result has the wider of both types; BIGINT is the widest that an INTEGER constant leaves
+    // alone.
+    if (stream.columns[*column].type.kind != TypeKind::kBigInt ||
+        std::get<std::int64_t>(*constant) < 1) {
       return std::nullopt;
     }
     return Item(Computed{Computed::Kind::kDivide, *column, std::get<std::int64_t>(*constant)});
@@ -137,7 +165,8 @@ std::optional<Item> compile_item(const json::value& expression, const StreamDefi
   return std::nullopt;
 }
 
-std::optional<Condition> compile_condition(const json::value& expression, const StreamDefinition& stream) {
+std::optional<Condition> compile_condition(const json::value& expression,
+                                           const StreamDefinition& stream) {
   if (const auto column = column_of(expression, stream)) {
     if (stream.columns[*column].type.kind != TypeKind::kBoolean) return std::nullopt;
     Condition condition;
@@ -165,7 +194,8 @@ std::optional<Condition> compile_condition(const json::value& expression, const 
     const auto& children = object->at("children").as_array();
     const auto column = children.size() == 1 ? column_of(children[0], stream) : std::nullopt;
     if (!column) return std::nullopt;
-    condition.kind = type == "OPERATOR_IS_NULL" ? Condition::Kind::kIsNull : Condition::Kind::kIsNotNull;
+    condition.kind =
+        type == "OPERATOR_IS_NULL" ? Condition::Kind::kIsNull : Condition::Kind::kIsNotNull;
     condition.column = *column;
     return condition;
   }
@@ -206,31 +236,51 @@ std::optional<Condition> compile_condition(const json::value& expression, const 
 template <class Value, class Other>
 bool compare(Comparison comparison, const Value& value, const Other& other) {
   switch (comparison) {
-    case Comparison::kEqual: return value == other;
-    case Comparison::kNotEqual: return value != other;
-    case Comparison::kLess: return value < other;
-    case Comparison::kLessEqual: return value <= other;
-    case Comparison::kGreater: return value > other;
-    case Comparison::kGreaterEqual: return value >= other;
+    case Comparison::kEqual:
+      return value == other;
+    case Comparison::kNotEqual:
+      return value != other;
+    case Comparison::kLess:
+      return value < other;
+    case Comparison::kLessEqual:
+      return value <= other;
+    case Comparison::kGreater:
+      return value > other;
+    case Comparison::kGreaterEqual:
+      return value >= other;
   }
   return false;
 }
 
 template <class Value, class Other>
-void compare_all(const Condition& condition, const ColumnVector& column, const Other& other, Truth& out) {
+void compare_all(const Condition& condition, const ColumnVector& column, const Other& other,
+                 Truth& out) {
   const auto* values = column.data<Value>();
   const std::size_t rows = column.rows();
   // The comparison is chosen once, so that each loop is a plain one.
   const auto loop = [&](auto op) {
-    for (std::size_t row = 0; row < rows; ++row) out[row] = op(static_cast<Other>(values[row]), other) ? kTrue : kFalse;
+    for (std::size_t row = 0; row < rows; ++row)
+      out[row] = op(static_cast<Other>(values[row]), other) ? kTrue : kFalse;
   };
   switch (condition.comparison) {
-    case Comparison::kEqual: loop(std::equal_to<>()); break;
-    case Comparison::kNotEqual: loop(std::not_equal_to<>()); break;
-    case Comparison::kLess: loop(std::less<>()); break;
-    case Comparison::kLessEqual: loop(std::less_equal<>()); break;
-    case Comparison::kGreater: loop(std::greater<>()); break;
-    case Comparison::kGreaterEqual: loop(std::greater_equal<>()); break;
+    case Comparison::kEqual:
+      loop(std::equal_to<>());
+      break;
+    case Comparison::kNotEqual:
+      loop(std::not_equal_to<>());
+      break;
+    case Comparison::kLess:
+      loop(std::less<>());
+      break;
+    case Comparison::kLessEqual:
+      loop(std::less_equal<>());
+      break;
+    case Comparison::kGreater:
+      loop(std::greater<>());
+      break;
+    case Comparison::kGreaterEqual:
+      loop(std::greater_equal<>());
+      break;
   }
 }
 
@@ -272,14 +322,16 @@ void evaluate(const Condition& condition, const ColumnBatch& batch, Truth& out) 
     }
     case Condition::Kind::kNot: {
       evaluate(condition.children.front(), batch, out);
-      for (auto& truth : out) truth = truth == kUnknown ? kUnknown : static_cast<std::uint8_t>(truth == kFalse);
+      for (auto& truth : out)
+        truth = truth == kUnknown ? kUnknown : static_cast<std::uint8_t>(truth == kFalse);
       return;
     }
     case Condition::Kind::kIsNull:
     case Condition::Kind::kIsNotNull: {
       const auto view = batch.column(condition.column).view();
       const bool wants_null = condition.kind == Condition::Kind::kIsNull;
-      for (std::size_t row = 0; row < rows; ++row) out[row] = view.valid(row) != wants_null ? kTrue : kFalse;
+      for (std::size_t row = 0; row < rows; ++row)
+        out[row] = view.valid(row) != wants_null ? kTrue : kFalse;
       return;
     }
     case Condition::Kind::kTrueColumn: {
@@ -291,7 +343,8 @@ void evaluate(const Condition& condition, const ColumnBatch& batch, Truth& out) 
     case Condition::Kind::kCompareDouble: {
       const auto* values = batch.column(condition.column).data<double>();
       for (std::size_t row = 0; row < rows; ++row) {
-        out[row] = compare_double(condition.comparison, values[row], condition.number) ? kTrue : kFalse;
+        out[row] =
+            compare_double(condition.comparison, values[row], condition.number) ? kTrue : kFalse;
       }
       leaf_nulls();
       return;
@@ -299,7 +352,10 @@ void evaluate(const Condition& condition, const ColumnBatch& batch, Truth& out) 
     case Condition::Kind::kCompareText: {
       const auto* values = batch.column(condition.column).data<StringRef>();
       for (std::size_t row = 0; row < rows; ++row) {
-        out[row] = compare(condition.comparison, values[row].view(), std::string_view(condition.text)) ? kTrue : kFalse;
+        out[row] =
+            compare(condition.comparison, values[row].view(), std::string_view(condition.text))
+                ? kTrue
+                : kFalse;
       }
       leaf_nulls();
       return;
@@ -307,14 +363,29 @@ void evaluate(const Condition& condition, const ColumnBatch& batch, Truth& out) 
     case Condition::Kind::kCompareInteger: {
       const auto& column = batch.column(condition.column);
       switch (column.type().physical()) {
-        case PhysicalType::kInt8: compare_all<std::int8_t>(condition, column, condition.integer, out); break;
-        case PhysicalType::kInt16: compare_all<std::int16_t>(condition, column, condition.integer, out); break;
-        case PhysicalType::kInt32: compare_all<std::int32_t>(condition, column, condition.integer, out); break;
-        case PhysicalType::kInt64: compare_all<std::int64_t>(condition, column, condition.integer, out); break;
-        case PhysicalType::kUInt8: compare_all<std::uint8_t>(condition, column, condition.integer, out); break;
-        case PhysicalType::kUInt16: compare_all<std::uint16_t>(condition, column, condition.integer, out); break;
-        case PhysicalType::kUInt32: compare_all<std::uint32_t>(condition, column, condition.integer, out); break;
-        default: MR_CHECK(false, "{} is compared as an integer", column.type().sql());
+        case PhysicalType::kInt8:
+          compare_all<std::int8_t>(condition, column, condition.integer, out);
+          break;
+        case PhysicalType::kInt16:
+          compare_all<std::int16_t>(condition, column, condition.integer, out);
+          break;
+        case PhysicalType::kInt32:
+          compare_all<std::int32_t>(condition, column, condition.integer, out);
+          break;
+        case PhysicalType::kInt64:
+          compare_all<std::int64_t>(condition, column, condition.integer, out);
+          break;
+        case PhysicalType::kUInt8:
+          compare_all<std::uint8_t>(condition, column, condition.integer, out);
+          break;
+        case PhysicalType::kUInt16:
+          compare_all<std::uint16_t>(condition, column, condition.integer, out);
+          break;
+        case PhysicalType::kUInt32:
+          compare_all<std::uint32_t>(condition, column, condition.integer, out);
+          break;
+        default:
+          MR_CHECK(false, "{} is compared as an integer", column.type().sql());
       }
       leaf_nulls();
       return;
@@ -342,7 +413,8 @@ struct NativeStage::Impl {
 NativeStage::NativeStage(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 NativeStage::~NativeStage() = default;
 
-std::unique_ptr<NativeStage> NativeStage::compile(const CompiledView& view, const StreamDefinition& stream) {
+std::unique_ptr<NativeStage> NativeStage::compile(const CompiledView& view,
+                                                  const StreamDefinition& stream) {
   auto impl = std::make_unique<Impl>();
   for (const auto& expression : view.stage_items) {
     auto item = compile_item(expression, stream);
@@ -378,7 +450,8 @@ void NativeStage::run(const ColumnBatch& batch, const std::function<void(const B
   ColumnBatch gathered;
   std::vector<ColumnView> sources;
   if (all) {
-    for (const auto& item : impl_->items) sources.push_back(batch.column(column_index(item)).view());
+    for (const auto& item : impl_->items)
+      sources.push_back(batch.column(column_index(item)).view());
   } else {
     std::vector<Type> types;
     std::vector<ColumnView> from;
