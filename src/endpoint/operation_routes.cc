@@ -69,8 +69,8 @@ std::string metrics_text(const Services& services) {
   const auto streams = services.speed.streams();
   for (const auto& stream : streams) {
     families.counter("millrace_stream_events_total",
-                     "Events of a stream that are durable and visible.",
-                     number(stream->applied().events()), "stream", stream->definition().name);
+                     "Events of a stream that are durable and visible.", number(stream->events()),
+                     "stream", stream->definition().name);
   }
   for (const auto& stream : streams) {
     families.gauge("millrace_stream_tail_events",

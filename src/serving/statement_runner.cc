@@ -409,14 +409,16 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
 std::uint64_t StatementRunner::quarantined(const StreamDefinition& stream) const {
   if (!stream.quarantine) return 0;
   const auto state = speed_.stream(*stream.quarantine);
-  return state == nullptr ? 0 : state->applied().events();
+  return state == nullptr ? 0 : state->events();
 }
 
 SourceCoverage StatementRunner::source_of(const speed::ViewState& view,
                                           const speed::Coverage& coverage) const {
-  const auto stream = catalog_.stream(view.record().stream);
-  return {view.record().name, false, coverage,
-          coverage.skipped_rows + (stream ? quarantined(*stream) : 0)};
+  // By the living stream and not by the catalog, whose answer is a copy: this is on the way of
+  // every look-up.
+  const auto stream = speed_.stream(view.record().stream);
+  const std::uint64_t quarantine = stream == nullptr ? 0 : quarantined(stream->definition());
+  return {view.record().name, false, coverage, coverage.skipped_rows + quarantine};
 }
 
 Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_columns,

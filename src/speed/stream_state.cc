@@ -19,6 +19,7 @@ StreamState::StreamState(StreamDefinition definition, const TailOptions& options
   for (std::uint32_t p = 0; p < definition_.partitions; ++p) {
     applied_.set_end(PartitionId(p), lake_end.end(PartitionId(p)));
   }
+  events_ = applied_.events();
 }
 
 void StreamState::apply(std::vector<TailEntry> entries) {
@@ -58,6 +59,7 @@ void StreamState::apply(std::vector<TailEntry> entries) {
     }
     tail_.push_back(std::move(entry));
   }
+  events_.store(applied_.events(), std::memory_order_release);
   if (rows_since_edge_ >= options_.commit_rows) cut_edge_locked();
 }
 

@@ -100,6 +100,8 @@ class StreamState {
   /// `also` runs under the same lock, so that what it reads fits the snapshot.
   Snapshot snapshot(const std::function<void()>& also = {}) const;
   [[nodiscard]] Position applied() const;
+  /// Number of events before `applied`; never waits for a round that is being applied.
+  [[nodiscard]] std::uint64_t events() const { return events_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t tail_rows() const;
   /// Events per second over the last full second or more; 0 where nothing came for a while.
   [[nodiscard]] double rate(std::int64_t now_us) const;
@@ -113,6 +115,7 @@ class StreamState {
   const StreamDefinition definition_;
   const TailOptions options_;
   std::atomic<std::uint64_t>& tail_bytes_;
+  std::atomic<std::uint64_t> events_{0};
 
   mutable Mutex mutex_;
   Position applied_ GUARDED_BY(mutex_);
