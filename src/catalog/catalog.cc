@@ -242,7 +242,8 @@ class StoredCatalog final : public Catalog {
     const MutexLock lock(mutex_);
     state_.counters = counters;
     state_.streams.emplace(definition.id, StreamState{definition, {}});
-    state_.streams.emplace(quarantine.id, StreamState{std::move(quarantine), {}});
+    const StreamId quarantine_id = quarantine.id;
+    state_.streams.emplace(quarantine_id, StreamState{std::move(quarantine), {}});
     return definition;
   }
 

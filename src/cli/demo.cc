@@ -84,7 +84,7 @@ Status interrupted_error() {
 /// Beside the program as ./dev lays it out: <checkout>/build/<preset>/millrace.
 fs::path default_source() {
   std::error_code error;
-  const fs::path place = "third_party/node_modules/vega-datasets/data/flights-3m.parquet";
+  fs::path place = "third_party/node_modules/vega-datasets/data/flights-3m.parquet";
   auto folder = fs::read_symlink("/proc/self/exe", error).parent_path();
   while (!folder.empty() && folder != folder.root_path()) {
     if (fs::exists(folder / place, error)) return folder / place;
