@@ -50,15 +50,30 @@ bool is_set(const json::object& object, std::string_view key) {
   return true;
 }
 
-TextPlace place_of(std::string_view select, const json::object& node) {
-  const auto* location = node.if_contains("query_location");
-  std::uint64_t offset = select.size() + 1;
-  if (location != nullptr && location->is_uint64()) offset = location->get_uint64();
-  if (location != nullptr && location->is_int64())
-    offset = static_cast<std::uint64_t>(location->get_int64());
-  if (offset > select.size()) return {};
+std::optional<std::uint64_t> location_of(const json::value& tree, std::uint64_t end) {
+  std::optional<std::uint64_t> first;
+  const auto take = [&](std::optional<std::uint64_t> offset) {
+    if (offset && *offset <= end && (!first || *offset < *first)) first = offset;
+  };
+  if (const auto* object = tree.if_object()) {
+    if (const auto* location = object->if_contains("query_location")) {
+      if (location->is_uint64()) take(location->get_uint64());
+      if (location->is_int64()) take(static_cast<std::uint64_t>(location->get_int64()));
+    }
+    if (first) return first;
+    // A node that has no place itself stands where the first of its parts stands.
+    for (const auto& field : *object) take(location_of(field.value(), end));
+  } else if (const auto* array = tree.if_array()) {
+    for (const auto& element : *array) take(location_of(element, end));
+  }
+  return first;
+}
+
+/// The start of the SELECT where nothing in the tree knows its place.
+TextPlace place_of(std::string_view select, const json::value& node) {
+  const auto offset = location_of(node, select.size());
   TextPlace place{1, 1};
-  for (const char c : select.substr(0, offset)) {
+  for (const char c : select.substr(0, offset.value_or(0))) {
     if (c == '\n') {
       ++place.line;
       place.column = 1;
@@ -77,7 +92,7 @@ class Compiler {
   Result<CompiledView> run(const json::object& statement);
 
  private:
-  std::unexpected<Error> refuse(const json::object& node, std::string reason) const {
+  std::unexpected<Error> refuse(const json::value& node, std::string reason) const {
     return std::unexpected(
         Error{.code = ErrorCode::kInvalidArgument,
               .id = std::string(error_id::kNotMergeable),
@@ -122,76 +137,29 @@ constexpr std::array<std::string_view, 7> kAggregates = {"count", "count_star", 
                                                          "mean",  "min",        "max"};
 
 /// Aggregates of DuckDB that have no state here: inside a view they are refused by name, and not
-/// taken for a scalar function.
-constexpr std::array<std::string_view, 64> kOtherAggregates = {"any_value",
-                                                               "approx_count_distinct",
-                                                               "approx_quantile",
-                                                               "approx_top_k",
-                                                               "arbitrary",
-                                                               "arg_max",
-                                                               "arg_min",
-                                                               "argmax",
-                                                               "argmin",
-                                                               "array_agg",
-                                                               "avg",
-                                                               "bit_and",
-                                                               "bit_or",
-                                                               "bit_xor",
-                                                               "bitstring_agg",
-                                                               "bool_and",
-                                                               "bool_or",
-                                                               "corr",
-                                                               "count_if",
-                                                               "countif",
-                                                               "covar_pop",
-                                                               "covar_samp",
-                                                               "entropy",
-                                                               "favg",
-                                                               "first",
-                                                               "fsum",
-                                                               "geomean",
-                                                               "geometric_mean",
-                                                               "group_concat",
-                                                               "histogram",
-                                                               "kahan_sum",
-                                                               "kurtosis",
-                                                               "kurtosis_pop",
-                                                               "last",
-                                                               "list",
-                                                               "listagg",
-                                                               "mad",
-                                                               "max_by",
-                                                               "median",
-                                                               "min_by",
-                                                               "mode",
-                                                               "product",
-                                                               "quantile",
-                                                               "quantile_cont",
-                                                               "quantile_disc",
-                                                               "regr_avgx",
-                                                               "regr_avgy",
-                                                               "regr_count",
-                                                               "regr_intercept",
-                                                               "regr_r2",
-                                                               "regr_slope",
-                                                               "regr_sxx",
-                                                               "regr_sxy",
-                                                               "regr_syy",
-                                                               "reservoir_quantile",
-                                                               "sem",
-                                                               "skewness",
-                                                               "stddev",
-                                                               "stddev_pop",
-                                                               "stddev_samp",
-                                                               "string_agg",
-                                                               "sumkahan",
-                                                               "var_pop",
-                                                               "var_samp"};
+/// taken for a scalar function (a test compares with DuckDB's own list).
+// clang-format off
+constexpr auto kOtherAggregates = std::to_array<std::string_view>({
+    "any_value", "approx_count_distinct", "approx_quantile", "approx_top_k", "arbitrary", "arg_max", "arg_min",
+    "argmax", "argmin", "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bitstring_agg", "bool_and", "bool_or",
+    "corr", "count_if", "countif", "covar_pop", "covar_samp", "entropy", "favg", "first", "fsum", "geomean",
+    "geometric_mean", "group_concat", "histogram", "kahan_sum", "kurtosis", "kurtosis_pop", "last", "list",
+    "listagg", "mad", "max_by", "median", "min_by", "mode", "product", "quantile", "quantile_cont", "quantile_disc",
+    "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy",
+    "regr_syy", "reservoir_quantile", "sem", "skewness", "stddev", "stddev_pop", "stddev_samp", "string_agg",
+    "sumkahan", "var_pop", "var_samp",
+    "variance", "arg_max_null", "arg_min_null", "arg_max_nulls_last", "arg_min_nulls_last", "first_value",
+    "last_value", "histogram_exact", "json_group_array", "json_group_object", "json_group_structure",
+    "sum_no_overflow", "wavg", "weighted_avg"});
+// clang-format on
+
+constexpr const char* kOverAggregates =
+    "an expression over aggregates; keep the aggregates as they are and compute from them in a "
+    "plain view over this one";
 
 bool is_aggregate(std::string_view function) {
   return std::ranges::find(kAggregates, function) != kAggregates.end() ||
-         std::ranges::find(kOtherAggregates, function) != kOtherAggregates.end() ||
-         function == "variance";
+         std::ranges::find(kOtherAggregates, function) != kOtherAggregates.end();
 }
 
 bool contains_aggregate(const json::value& value) {
@@ -220,19 +188,22 @@ Status Compiler::check_shape(const json::object& node) {
       if (kind == "DISTINCT_MODIFIER")
         return refuse(node, "DISTINCT; write GROUP BY over all columns instead");
       if (kind == "ORDER_MODIFIER")
-        return refuse(node, "the rows of a view have no order; order them when you read it");
+        return refuse(modifier, "the rows of a view have no order; order them when you read it");
       return refuse(
-          node, "LIMIT and OFFSET have no mergeable state; limit the rows when you read the view");
+          modifier,
+          "LIMIT and OFFSET have no mergeable state; limit the rows when you read the view");
     }
   }
   if (is_set(node, "having"))
-    return refuse(node, "HAVING; filter the groups when you read the view");
-  if (is_set(node, "qualify")) return refuse(node, "QUALIFY needs all rows of a window at once");
+    return refuse(node.at("having"), "HAVING; filter the groups when you read the view");
+  if (is_set(node, "qualify"))
+    return refuse(node.at("qualify"), "QUALIFY needs all rows of a window at once");
   if (is_set(node, "sample")) return refuse(node, "a sample is another one each time");
   const auto* from = node.if_contains("from_table");
   if (from == nullptr || !from->is_object() ||
       text_of(from->get_object(), "type") != "BASE_TABLE") {
-    return refuse(node, "FROM must name one stream (no join, subquery or table function)");
+    return refuse(from == nullptr ? json::value(node) : *from,
+                  "FROM must name one stream (no join, subquery or table function)");
   }
   const auto& table = from->get_object();
   if (is_set(table, "sample")) return refuse(table, "a sample is another one each time");
@@ -241,7 +212,8 @@ Status Compiler::check_shape(const json::object& node) {
   items_ = &node.at("select_list").as_array();
   alias_ = text_of(table, "alias").empty() ? stream_.name : std::string(text_of(table, "alias"));
   if (const auto* sets = array_of(node, "group_sets"); sets != nullptr && sets->size() > 1) {
-    return refuse(node, "GROUPING SETS, ROLLUP and CUBE; make one view for each set");
+    return refuse(node.at("group_expressions"),
+                  "GROUPING SETS, ROLLUP and CUBE; make one view for each set");
   }
   return {};
 }
@@ -305,9 +277,10 @@ Status Compiler::check_scalar(const json::value& expression) const {
 
 Result<std::uint32_t> Compiler::key_of(const json::value& expression) const {
   const auto wanted = canonical(expression);
+  if (contains_aggregate(wanted)) return refuse(expression, kOverAggregates);
   const auto found = std::ranges::find(keys_, wanted);
   if (found == keys_.end()) {
-    return refuse(expression.as_object(),
+    return refuse(expression,
                   "this column is neither an aggregate nor one of the GROUP BY expressions");
   }
   return static_cast<std::uint32_t>(found - keys_.begin());
@@ -334,6 +307,8 @@ Status Compiler::collect_keys(const json::object& node) {
   const auto add = [&](const json::value& expression) -> Status {
     MR_RETURN_IF_ERROR(check_scalar(expression));
     auto key = canonical(expression);
+    // An alias of the select list may have brought an aggregate in.
+    if (contains_aggregate(key)) return refuse(expression, kOverAggregates);
     if (std::ranges::find(keys_, key) == keys_.end()) keys_.push_back(std::move(key));
     return {};
   };
@@ -440,10 +415,7 @@ Status Compiler::collect_outputs(const json::object& node) {
     if (text_of(object, "class") == "WINDOW")
       return refuse(object, "a window function needs all rows at once");
     if (contains_aggregate(item)) {
-      return refuse(object,
-                    "an expression over aggregates; keep the aggregates as they are and compute "
-                    "from them in a "
-                    "plain view over this one");
+      return refuse(object, kOverAggregates);
     }
     OutputColumn column;
     MR_TRY(column.index, key_of(item));
@@ -507,10 +479,12 @@ Status Compiler::bind_types() {
     return rows;
   };
 
-  MR_TRY(const auto result, describe(select_));
-  MR_TRY(const auto stage, describe(out_.stage_sql));
-  MR_CHECK(result.size() == out_.outputs.size(), "{} columns are described as {}",
-           out_.outputs.size(), result.size());
+  auto described = describe(select_);
+  auto stage_described = describe(out_.stage_sql);
+  // Where both are wrong, what is said of the user's own text is said.
+  if (!stage_described)
+    return std::unexpected(std::move(described ? stage_described : described).error());
+  const auto& stage = *stage_described;
   const std::size_t items = keys_.size() + arguments_.size();
   MR_CHECK(stage.size() == std::max<std::size_t>(items, 1), "a stage of {} items has {} columns",
            items, stage.size());
@@ -532,6 +506,10 @@ Status Compiler::bind_types() {
       return refuse(call.node, fmt::format("{}() of {}", call.function, type.sql()));
     }
   }
+  if (!described) return std::unexpected(std::move(described).error());
+  const auto& result = *described;
+  MR_CHECK(result.size() == out_.outputs.size(), "{} columns are described as {}",
+           out_.outputs.size(), result.size());
   for (auto& component : out_.plan.components) {
     if (component.kind != ComponentKind::kSumInteger) continue;
     const auto kind = out_.plan.arguments[component.argument].kind;
@@ -546,13 +524,13 @@ Status Compiler::bind_types() {
     std::ranges::transform(lower, lower.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     if (++seen[lower] > 1) {
-      return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
-                  "two columns of the view are named {}: give one another alias", column.name);
+      return refuse((*items_)[i],
+                    fmt::format("two columns are named {}; give one another alias", column.name));
     }
     auto type = Type::parse(result[i].second);
     if (!type) {
-      return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
-                  "column {} has type {}, which no view can have", column.name, result[i].second);
+      return refuse((*items_)[i],
+                    fmt::format("column {} has type {}", column.name, result[i].second));
     }
     column.type = *type;
   }
