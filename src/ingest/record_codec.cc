@@ -1,5 +1,6 @@
 #include "ingest/record_codec.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "format/base64.h"
@@ -9,13 +10,12 @@ namespace millrace::ingest {
 
 namespace {
 
-/// A record of the log lies on one line: where an element of a JSON array had line breaks, which
-/// can only stand between its tokens, they become blanks.
+/// A record of the log lies on one line: where an element of a JSON array had line breaks, which can
+/// only stand between its tokens, they become blanks.
 std::string_view on_one_line(std::string_view value, Arena& arena) {
-  if (value.find_first_of("\n\r") == std::string_view::npos) return value;
+  if (std::memchr(value.data(), '\n', value.size()) == nullptr) return value;
   char* copy = arena.allocate(value.size());
-  for (std::size_t i = 0; i < value.size(); ++i)
-    copy[i] = value[i] == '\n' || value[i] == '\r' ? ' ' : value[i];
+  std::ranges::replace_copy(value, copy, '\n', ' ');
   return {copy, value.size()};
 }
 

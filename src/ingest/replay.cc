@@ -10,7 +10,7 @@
 namespace millrace::ingest {
 
 namespace {
-constexpr std::uint64_t kRoundBytes = std::uint64_t{32} << 20;
+constexpr std::uint64_t kRoundBytes = std::uint64_t{16} << 20;
 }
 
 Status Replay::add(const log::RecoveredBatch& batch) {
@@ -18,10 +18,16 @@ Status Replay::add(const log::RecoveredBatch& batch) {
   if (stream == nullptr) return {};
   gathered_.push_back({std::move(stream), batch, std::string(batch.batch)});
   gathered_bytes_ += batch.batch.size();
-  return gathered_bytes_ < kRoundBytes ? Status() : finish();
+  return gathered_bytes_ < kRoundBytes ? Status() : decode_round();
 }
 
 Status Replay::finish() {
+  MR_RETURN_IF_ERROR(decode_round());
+  if (applying_.valid()) applying_.get();
+  return {};
+}
+
+Status Replay::decode_round() {
   std::vector<Result<DecodedRecords>> decoded(gathered_.size(), DecodedRecords{});
   std::atomic<std::size_t> next{0};
   const auto decode_some = [&] {
@@ -36,22 +42,24 @@ Status Replay::finish() {
     decode_some();
   }
   const std::int64_t now = runtime::monotonic_us();
-  std::map<speed::StreamState*, std::vector<speed::TailEntry>> rounds;
+  Rounds rounds;
   for (std::size_t i = 0; i < gathered_.size(); ++i) {
     const auto& batch = gathered_[i].batch;
     if (!decoded[i]) return std::unexpected(std::move(decoded[i]).error());
     records_ += batch.record_count;
-    rounds[gathered_[i].stream.get()].push_back(
-        {.batch = {.stream = batch.stream,
-                   .partition = batch.partition,
-                   .base_offset = batch.base_offset,
-                   .arrival_us = decoded[i]->arrival_us,
-                   .columns = std::move(decoded[i]->columns)},
-         .place = batch.place,
-         .rows = batch.record_count,
-         .applied_us = now});
+    rounds[gathered_[i].stream].push_back({.batch = {.stream = batch.stream,
+                                                     .partition = batch.partition,
+                                                     .base_offset = batch.base_offset,
+                                                     .arrival_us = decoded[i]->arrival_us,
+                                                     .columns = std::move(decoded[i]->columns)},
+                                           .place = batch.place,
+                                           .rows = batch.record_count,
+                                           .applied_us = now});
   }
-  for (auto& [stream, entries] : rounds) stream->apply(std::move(entries));
+  if (applying_.valid()) applying_.get();
+  applying_ = std::async(std::launch::async, [rounds = std::move(rounds)]() mutable {
+    for (auto& [stream, entries] : rounds) stream->apply(std::move(entries));
+  });
   gathered_.clear();
   gathered_bytes_ = 0;
   return {};

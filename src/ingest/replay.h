@@ -1,9 +1,14 @@
-// At the start: the log's tail back into columns and views. Record batches are gathered, decoded by
-// several threads, and applied in log order, as they were the first time. Thread: one. Errors:
-// kDataLoss where a record of the log does not decode.
+// At the start: the log's tail back into columns and views. Record batches are gathered into
+// rounds, decoded by several threads, and applied in log order, as they were the first time; one
+// round is applied while the next is read and decoded. Thread: one. Errors: kDataLoss where a
+// record of the log does not decode.
 #pragma once
 
 #include <cstdint>
+#include <future>
+#include <map>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "base/result.h"
@@ -18,7 +23,7 @@ class Replay {
 
   /// Takes a batch as the log's recovery visits it. Those of dropped streams are passed over.
   Status add(const log::RecoveredBatch& batch);
-  /// Applies what is still gathered.
+  /// Applies what is still gathered; afterwards all of it is visible.
   Status finish();
   [[nodiscard]] std::uint64_t records() const { return records_; }
 
@@ -28,8 +33,12 @@ class Replay {
     log::RecoveredBatch batch;  // its bytes lie in `bytes`
     std::string bytes;
   };
+  using Rounds = std::map<std::shared_ptr<speed::StreamState>, std::vector<speed::TailEntry>>;
+  Status decode_round();
+
   speed::SpeedLayer& speed_;
   const std::uint32_t threads_;
+  std::future<void> applying_;
   std::vector<Gathered> gathered_;
   std::uint64_t gathered_bytes_ = 0;
   std::uint64_t records_ = 0;

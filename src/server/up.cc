@@ -1,6 +1,7 @@
 #include "server/up.h"
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -68,14 +69,14 @@ void print_addresses(const std::string& http, const UpOptions& options) {
   fmt::print(
       "make a stream and a view of it\n"
       "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE STREAM "
-      "trips (at TIMESTAMP, "
-      "city VARCHAR, minutes DOUBLE) WITH (time = at, key = city)\"}}'\n"
+      "trips (started TIMESTAMP, "
+      "city VARCHAR, minutes DOUBLE) WITH (time = started, key = city)\"}}'\n"
       "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE "
       "MATERIALIZED VIEW by_city AS "
       "SELECT city, count(*) AS trips, avg(minutes) AS mean FROM trips GROUP BY city\"}}'\n"
       "post an event\n"
       "  curl -s {0}/v1/streams/trips/events -H 'Content-Type: application/x-ndjson' -d "
-      "'{{\"at\":\"2026-01-01T08:00:00Z\",\"city\":\"Lima\",\"minutes\":12.5}}'\n"
+      "'{{\"started\":\"2026-01-01T08:00:00Z\",\"city\":\"Lima\",\"minutes\":12.5}}'\n"
       "ask the view\n"
       "  curl -s '{0}/v1/views/by_city?city=Lima'\n",
       http);
@@ -95,6 +96,10 @@ int run_up(const UpOptions& options) {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
+  // Bodies, record batches and columns are pieces of some 100 KiB that come and go a thousand times
+  // a second: their pages stay with the process instead of being zeroed by the kernel each time.
+  mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  mallopt(M_TRIM_THRESHOLD, 256 << 20);
 
   const auto config = load_config(options);
   if (!config) return report(config.error());
