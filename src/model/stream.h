@@ -22,7 +22,8 @@ struct Column {
   bool operator==(const Column&) const = default;
 };
 
-/// Every stream has these behind its own columns, in the lake and in SQL; SELECT * leaves them out.
+/// Every stream has these behind its own columns, in the lake and in SQL; SELECT * leaves them out unless
+/// the statement names one.
 inline constexpr std::string_view kPartitionColumn = "_partition";  // INTEGER
 inline constexpr std::string_view kOffsetColumn = "_offset";        // BIGINT
 inline constexpr std::string_view kArrivalColumn = "_arrival";      // TIMESTAMP WITH TIME ZONE
