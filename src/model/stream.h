@@ -22,8 +22,7 @@ struct Column {
   bool operator==(const Column&) const = default;
 };
 
-/// Every stream has these behind its own columns, in the lake and in SQL; SELECT * leaves them out unless
-/// the statement names one.
+/// Behind the columns of every stream, in lake and SQL; SELECT * has them only where one is named.
 inline constexpr std::string_view kPartitionColumn = "_partition";  // INTEGER
 inline constexpr std::string_view kOffsetColumn = "_offset";        // BIGINT
 inline constexpr std::string_view kArrivalColumn = "_arrival";      // TIMESTAMP WITH TIME ZONE
