@@ -3,6 +3,7 @@
 #include <charconv>
 #include <limits>
 
+#include "format/base64.h"
 #include "model/value_text.h"
 
 namespace millrace::serving {
@@ -15,6 +16,29 @@ bool push_number(std::string_view text, ColumnVector& column) {
   const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (code != std::errc() || stop != text.data() + text.size()) return false;
   column.push(value);
+  return true;
+}
+
+/// All of HUGEINT: its greatest values have a digit more than the widest DECIMAL.
+bool push_hugeint(std::string_view text, ColumnVector& column) {
+  const bool negative = text.starts_with('-');
+  if (negative) text.remove_prefix(1);
+  if (text.empty()) return false;
+  Int128 value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9') return false;
+    const Int128 digit = negative ? '0' - c : c - '0';
+    if (__builtin_mul_overflow(value, Int128{10}, &value)) return false;
+    if (__builtin_add_overflow(value, digit, &value)) return false;
+  }
+  column.push(value);
+  return true;
+}
+
+bool push_blob(std::string_view text, ColumnVector& column, Arena& arena) {
+  const auto bytes = format::base64_decode(text);
+  if (!bytes) return false;
+  column.push_string(*bytes, arena);
   return true;
 }
 
@@ -56,7 +80,7 @@ bool push(std::string_view text, ColumnVector& column, Arena& arena) {
     case TypeKind::kUBigInt:
       return push_number<std::uint64_t>(text, column);
     case TypeKind::kHugeInt:
-      return push_optional<Int128>(parse_decimal(text, 38, 0), column);
+      return push_hugeint(text, column);
     case TypeKind::kFloat:
       return push_number<float>(text, column);
     case TypeKind::kDouble:
@@ -73,10 +97,11 @@ bool push(std::string_view text, ColumnVector& column, Arena& arena) {
           return push_decimal<Int128>(text, column);
       }
     case TypeKind::kVarchar:
-    case TypeKind::kBlob:
     case TypeKind::kJson:
       column.push_string(text, arena);
       return true;
+    case TypeKind::kBlob:
+      return push_blob(text, column, arena);
     case TypeKind::kTimestamp:
     case TypeKind::kTimestampTz:
       return push_optional<std::int64_t>(parse_timestamp(text), column);

@@ -45,19 +45,20 @@ struct BoundCondition {
   std::string encoded;
 };
 
+Error no_such_column(const speed::ViewState& view, std::string_view column) {
+  std::vector<std::string> names;
+  for (const auto& output : view.compiled().outputs) names.push_back(output.name);
+  return {.code = ErrorCode::kInvalidArgument,
+          .id = std::string(error_id::kColumnNotFound),
+          .message = fmt::format("view {} has no column {}", view.record().name, column),
+          .hint = fmt::format("its columns are {}", fmt::join(names, ", ")),
+          .place = {}};
+}
+
 Result<BoundCondition> bind(const speed::ViewState& view, const ViewRequest::Equal& equal) {
   const auto& outputs = view.compiled().outputs;
   const auto output = view.compiled().find_output(equal.column);
-  if (!output) {
-    std::vector<std::string> names;
-    for (const auto& column : outputs) names.push_back(column.name);
-    return std::unexpected(
-        Error{.code = ErrorCode::kInvalidArgument,
-              .id = std::string(error_id::kColumnNotFound),
-              .message = fmt::format("view {} has no column {}", view.record().name, equal.column),
-              .hint = fmt::format("its columns are {}", fmt::join(names, ", ")),
-              .place = {}});
-  }
+  if (!output) return std::unexpected(no_such_column(view, equal.column));
   const Type type = outputs[*output].type;
   ColumnBatch value(std::span(&type, 1));
   auto parsed = push_parsed(equal.value, value.column(0), value.arena());
@@ -141,8 +142,7 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
   }
   for (const auto& order : request.order) {
     if (!compiled.find_output(order.column)) {
-      return fail(ErrorCode::kInvalidArgument, error_id::kColumnNotFound,
-                  "order: view {} has no column {}", view.record().name, order.column);
+      return std::unexpected(no_such_column(view, order.column).within("order"));
     }
   }
   // The conditions on the first key columns are a prefix of the encoded key; those on all of them
