@@ -100,6 +100,17 @@ class Compiler {
               .hint = "use CREATE VIEW, which may say all of SQL and is computed when it is read",
               .place = place_of(select_, node)});
   }
+  /// The stream's spelling of one of its columns, the hidden ones too; empty where it has none of
+  /// this name.
+  [[nodiscard]] std::string_view column_named(std::string_view name) const {
+    for (const auto& column : stream_.columns) {
+      if (same_name(column.name, name)) return column.name;
+    }
+    for (const auto hidden : {kPartitionColumn, kOffsetColumn, kArrivalColumn}) {
+      if (same_name(hidden, name)) return hidden;
+    }
+    return {};
+  }
   Status check_shape(const json::object& node);
   /// The expression without aliases and places, and without the stream's name before its columns:
   /// equal expressions have equal trees.
@@ -231,11 +242,9 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
     if (names.size() == 2 && same_name(names[0].as_string(), alias_)) names.erase(names.begin());
     if (names.size() != 1) return out;
     // One spelling for a column, so that "Origin" and origin are the same key.
-    for (const auto& column : stream_.columns) {
-      if (same_name(column.name, names[0].as_string())) {
-        names[0] = column.name;
-        return out;
-      }
+    if (const auto column = column_named(names[0].as_string()); !column.empty()) {
+      names[0] = column;
+      return out;
     }
     // DuckDB lets an expression name an alias of the select list where no column has that name.
     for (const auto& item : *items_) {
@@ -340,10 +349,7 @@ Status Compiler::collect_keys(const json::object& node) {
     if (text_of(object, "class") == "COLUMN_REF") {
       const auto& names = object.at("column_names").as_array();
       const std::string_view name = names.back().as_string();
-      const bool is_column =
-          names.size() > 1 || std::ranges::any_of(stream_.columns, [&](const Column& c) {
-            return same_name(c.name, name);
-          });
+      const bool is_column = names.size() > 1 || !column_named(name).empty();
       if (!is_column) {
         for (const auto& item : items) {
           if (same_name(text_of(item.as_object(), "alias"), name)) expression = &item;

@@ -137,6 +137,8 @@ const Accepted kAccepted[] = {
     {"SELECT _partition, max(_offset) AS last, min(_arrival) AS first FROM flights GROUP BY "
      "_partition",
      "SELECT _partition, _offset, _arrival FROM flights", nullptr},
+    {"SELECT _Offset // 10 AS tens, count(*) FROM flights GROUP BY _OFFSET // 10",
+     "SELECT (_offset // 10) FROM flights", "BIGINT | | rows"},
     {"SELECT origin, sum(delay) FROM flights GROUP BY ALL", nullptr, nullptr},
 };
 
@@ -228,6 +230,7 @@ const Refused kRefused[] = {
     {"SELECT 1 FROM flights", ""},
     {"SELECT delay, count(*) FROM flights GROUP BY origin", "neither"},
     {"SELECT upper(origin), count(*) FROM flights GROUP BY origin", "neither"},
+    {"SELECT delay AS _offset, count(*) FROM flights GROUP BY _offset", "neither"},
     {"SELECT origin, count(*) FROM flights GROUP BY 7", "GROUP BY takes"},
     {"SELECT origin, count(*) FROM flights GROUP BY 'origin'", "GROUP BY takes"},
     {"SELECT origin, count(*) FROM flights GROUP BY 2", ""},
