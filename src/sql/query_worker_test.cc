@@ -298,7 +298,7 @@ TEST_F(QueryWorkersTest, SayWhatIsWrongWithAQuery) {
   const auto missing = run("SELECT nothing FROM range(3)");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, ErrorCode::kInvalidArgument);
-  EXPECT_EQ(missing.error().id, error_id::kSqlFailed);
+  EXPECT_EQ(missing.error().id, error_id::kColumnNotFound);
   EXPECT_THAT(missing.error().message, HasSubstr("nothing"));
   const auto failing = run("SELECT ('x' || i)::INT FROM range(3) t(i)");
   ASSERT_FALSE(failing);
