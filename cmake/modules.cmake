@@ -58,7 +58,7 @@ function(mr_add_module module below)
     target_compile_definitions(${module}_test PRIVATE MR_SOURCE_FOLDER="${CMAKE_SOURCE_DIR}")
     add_test(NAME ${module} COMMAND ${module}_test --gtest_brief=1)
     set_tests_properties(${module} PROPERTIES TIMEOUT 900 LABELS unit
-      ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/leaks.txt:print_suppressions=0")
+      ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/leaks.txt:print_suppressions=0;TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/races.txt:print_suppressions=0")
   endif()
   foreach(bench ${benches})
     if(MR_BENCH)
