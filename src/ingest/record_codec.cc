@@ -10,8 +10,8 @@ namespace millrace::ingest {
 
 namespace {
 
-/// A record of the log lies on one line: where an element of a JSON array had line breaks, which can
-/// only stand between its tokens, they become blanks.
+/// A record of the log lies on one line: where an element of a JSON array had line breaks, which
+/// can only stand between its tokens, they become blanks.
 std::string_view on_one_line(std::string_view value, Arena& arena) {
   if (std::memchr(value.data(), '\n', value.size()) == nullptr) return value;
   char* copy = arena.allocate(value.size());
