@@ -192,7 +192,8 @@ Result<ParquetStatistics> write_parquet(Database& database, const std::filesyste
   MR_TRY(const Prepared statement,
          prepare_statement(
              handle, fmt::format("COPY (SELECT {} FROM mr_source({})) TO {} (FORMAT parquet, "
-                                 "COMPRESSION zstd, ROW_GROUP_SIZE 122880, USE_TMP_FILE false)",
+                                 "COMPRESSION zstd, COMPRESSION_LEVEL 1, ROW_GROUP_SIZE 122880, "
+                                 "USE_TMP_FILE false)",
                                  parquet_items(stream.columns), id.id(),
                                  quote_literal(absolute_text(path)))));
   QueryRows rows;
