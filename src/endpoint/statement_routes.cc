@@ -106,18 +106,6 @@ HttpResponse list_streams(const Services& services) {
   return response;
 }
 
-std::string_view phase_name(speed::ViewPhase phase) {
-  switch (phase) {
-    case speed::ViewPhase::kBuilding:
-      return "building";
-    case speed::ViewPhase::kLive:
-      return "live";
-    case speed::ViewPhase::kFailed:
-      return "failed";
-  }
-  return "failed";
-}
-
 HttpResponse list_views(const Services& services) {
   HttpResponse response;
   std::string& out = response.body;
@@ -139,7 +127,7 @@ HttpResponse list_views(const Services& services) {
           ",\"state\":\"{}\",\"native\":{},\"groups_in_generation\":{},\"groups_in_delta\":{},"
           "\"delta_events\":{},"
           "\"delta_bytes\":{},\"events_per_second\":{:.1f},\"coverage\":",
-          phase_name(view->phase()), view->is_native(), view->base_groups(), view->delta_groups(),
+          name(view->phase()), view->is_native(), view->base_groups(), view->delta_groups(),
           view->delta_events(), view->delta_bytes(),
           stream ? services.speed.stream(stream->id)->rate(runtime::monotonic_us()) : 0.0);
       append_coverage(out, services.statements.source_of(*view, view->coverage()));

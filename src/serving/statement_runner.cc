@@ -1,8 +1,8 @@
 #include "serving/statement_runner.h"
 
 #include <algorithm>
-#include <cctype>
 
+#include "base/ascii_case.h"
 #include "runtime/clock.h"
 #include "serving/view_reader.h"
 #include "sql/allow_list.h"
@@ -11,13 +11,6 @@
 namespace millrace::serving {
 
 namespace {
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
-}
 
 StatementResult done(std::string command) {
   StatementResult result;
@@ -67,18 +60,6 @@ class Rows {
 
 constexpr Type kText{TypeKind::kVarchar};
 constexpr Type kNumber{TypeKind::kBigInt};
-
-std::string_view phase_name(speed::ViewPhase phase) {
-  switch (phase) {
-    case speed::ViewPhase::kBuilding:
-      return "building";
-    case speed::ViewPhase::kLive:
-      return "live";
-    case speed::ViewPhase::kFailed:
-      return "failed";
-  }
-  return "failed";
-}
 
 /// Places in a view's SELECT count from the start of the whole statement.
 Error placed_behind(Error error, TextPlace start) {
@@ -363,7 +344,7 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
     rows.text(record.name)
         .text("materialized")
         .text(stream ? stream->name : "")
-        .text(phase_name(view->phase()))
+        .text(name(view->phase()))
         .number(coverage.generation.value)
         .text(coverage.cut.json())
         .text(coverage.delta_end.json())

@@ -1,18 +1,8 @@
 #include "speed/speed_layer.h"
 
-#include <algorithm>
-#include <cctype>
+#include "base/ascii_case.h"
 
 namespace millrace::speed {
-
-namespace {
-std::string lower(std::string_view name) {
-  std::string out(name);
-  std::ranges::transform(out, out.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-}  // namespace
 
 std::shared_ptr<StreamState> SpeedLayer::add_stream(const StreamDefinition& definition,
                                                     CommitNumber last_commit,
@@ -21,7 +11,7 @@ std::shared_ptr<StreamState> SpeedLayer::add_stream(const StreamDefinition& defi
       std::make_shared<StreamState>(definition, options_, tail_bytes_, last_commit, lake_end);
   const MutexLock lock(mutex_);
   streams_[definition.id] = state;
-  stream_names_[lower(definition.name)] = definition.id;
+  stream_names_[lower_name(definition.name)] = definition.id;
   return state;
 }
 
@@ -33,7 +23,7 @@ void SpeedLayer::remove_stream(StreamId stream) {
 
 void SpeedLayer::add_view(std::shared_ptr<ViewState> view) {
   const MutexLock lock(mutex_);
-  view_names_[lower(view->record().name)] = view->record().id;
+  view_names_[lower_name(view->record().name)] = view->record().id;
   views_[view->record().id] = std::move(view);
 }
 
@@ -50,14 +40,14 @@ std::shared_ptr<StreamState> SpeedLayer::stream(StreamId id) const {
 }
 
 std::shared_ptr<StreamState> SpeedLayer::find_stream(std::string_view name) const {
-  const std::string key = lower(name);
+  const std::string key = lower_name(name);
   const MutexLock lock(mutex_);
   const auto found = stream_names_.find(key);
   return found == stream_names_.end() ? nullptr : streams_.at(found->second);
 }
 
 std::shared_ptr<ViewState> SpeedLayer::find_view(std::string_view name) const {
-  const std::string key = lower(name);
+  const std::string key = lower_name(name);
   const MutexLock lock(mutex_);
   const auto found = view_names_.find(key);
   return found == view_names_.end() ? nullptr : views_.at(found->second);

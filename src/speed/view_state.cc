@@ -2,6 +2,18 @@
 
 namespace millrace::speed {
 
+std::string_view name(ViewPhase phase) {
+  switch (phase) {
+    case ViewPhase::kBuilding:
+      return "building";
+    case ViewPhase::kLive:
+      return "live";
+    case ViewPhase::kFailed:
+      return "failed";
+  }
+  return "failed";
+}
+
 ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
                      std::unique_ptr<view::Evaluator> evaluator)
     : record_(std::move(record)),

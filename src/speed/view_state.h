@@ -38,6 +38,7 @@ struct Coverage {
 };
 
 enum class ViewPhase { kBuilding, kLive, kFailed };
+[[nodiscard]] std::string_view name(ViewPhase phase);
 
 /// A generation and its delta at one moment; never changes.
 struct ViewSnapshot {

@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "base/ascii_case.h"
 #include "model/stream.h"
 #include "model/type.h"
 #include "sql/allow_list_functions.h"

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/ascii_case.h"
 #include "sql/suggestion.h"
 
 namespace millrace::sql {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/ascii_case.h"
 #include "sql/suggestion.h"
 #include "sql/syntax.h"
 

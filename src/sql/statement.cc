@@ -7,6 +7,7 @@
 #include <charconv>
 #include <set>
 
+#include "base/ascii_case.h"
 #include "sql/suggestion.h"
 #include "sql/tokens.h"
 

@@ -4,10 +4,10 @@
 #include <cstddef>
 #include <vector>
 
+#include "base/ascii_case.h"
+
 namespace millrace::sql {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 /// Optimal string alignment: inserts, deletes, replacements, swaps of neighbours.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -18,10 +18,10 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   for (std::size_t i = 1; i <= a.size(); ++i) {
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
+      const bool same = lower_letter(a[i - 1]) == lower_letter(b[j - 1]);
       row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same ? 0 : 1)});
-      if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) &&
-          lower(a[i - 2]) == lower(b[j - 1])) {
+      if (i > 1 && j > 1 && lower_letter(a[i - 1]) == lower_letter(b[j - 2]) &&
+          lower_letter(a[i - 2]) == lower_letter(b[j - 1])) {
         row[j] = std::min(row[j], before[j - 2] + 1);
       }
     }
@@ -47,16 +47,6 @@ std::string_view closest(std::string_view word, std::span<const std::string_view
     }
   }
   return best;
-}
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return lower(x) == lower(y); });
-}
-
-std::string lower_name(std::string_view name) {
-  std::string out(name);
-  std::ranges::transform(out, out.begin(), lower);
-  return out;
 }
 
 }  // namespace millrace::sql

@@ -12,8 +12,4 @@ namespace millrace::sql {
 [[nodiscard]] std::string_view closest(std::string_view word,
                                        std::span<const std::string_view> candidates);
 
-/// Whether two names are the same to SQL: ASCII letters compare without case.
-[[nodiscard]] bool same_name(std::string_view a, std::string_view b);
-[[nodiscard]] std::string lower_name(std::string_view name);
-
 }  // namespace millrace::sql

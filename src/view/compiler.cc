@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <map>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/ascii_case.h"
 #include "model/value_text.h"
 #include "sql/syntax.h"
+#include "view/tree_fields.h"
 
 namespace millrace::view {
 
@@ -23,19 +24,6 @@ std::optional<std::size_t> CompiledView::output_of_key(std::size_t key) const {
 }
 
 namespace {
-
-bool same_name(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
-}
-
-std::string_view text_of(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string())
-                                                : std::string_view();
-}
 
 const json::array* array_of(const json::object& object, std::string_view key) {
   const auto* value = object.if_contains(key);
@@ -526,10 +514,7 @@ Status Compiler::bind_types() {
   for (std::size_t i = 0; i < result.size(); ++i) {
     auto& column = out_.outputs[i];
     column.name = result[i].first;
-    std::string lower = column.name;
-    std::ranges::transform(lower, lower.begin(),
-                           [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    if (++seen[lower] > 1) {
+    if (++seen[lower_name(column.name)] > 1) {
       return refuse((*items_)[i],
                     fmt::format("two columns are named {}; give one another alias", column.name));
     }

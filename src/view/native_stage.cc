@@ -1,23 +1,19 @@
 #include "view/native_stage.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <string>
 #include <variant>
+
+#include "base/ascii_case.h"
+#include "view/tree_fields.h"
 
 namespace millrace::view {
 
 namespace json = boost::json;
 
 namespace {
-
-std::string_view text_of(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string_view(value->get_string())
-                                                : std::string_view();
-}
 
 std::optional<std::uint32_t> column_of(const json::value& expression,
                                        const StreamDefinition& stream) {
@@ -123,9 +119,8 @@ struct Computed {
 };
 using Item = std::variant<std::uint32_t, Computed>;
 
-std::optional<std::int64_t> unit_us(std::string text) {
-  std::ranges::transform(text, text.begin(),
-                         [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+std::optional<std::int64_t> unit_us(std::string_view name) {
+  const std::string text = lower_name(name);
   if (text == "second" || text == "seconds") return 1'000'000;
   if (text == "minute" || text == "minutes") return 60'000'000;
   if (text == "hour" || text == "hours") return 3'600'000'000;
