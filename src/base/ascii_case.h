@@ -1,4 +1,5 @@
-// Names without regard to the case of ASCII letters, as SQL compares them. Independent of the locale.
+// Names without regard to the case of ASCII letters, as SQL compares them. Independent of the
+// locale.
 #pragma once
 
 #include <algorithm>

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
-#include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 
 #include "endpoint/api_routes.h"

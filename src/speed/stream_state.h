@@ -53,7 +53,8 @@ class StreamState {
  public:
   /// The lake has commits up to `last_commit`, which ends at `lake_end`.
   StreamState(StreamDefinition definition, const TailOptions& options,
-              std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit, Position lake_end);
+              std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit,
+              const Position& lake_end);
 
   [[nodiscard]] const StreamDefinition& definition() const { return definition_; }
 
