@@ -93,13 +93,13 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   counters_.rejected.fetch_add(request->reply.rejected.size(), std::memory_order_relaxed);
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   request->stream = std::move(stream);
-  request->done = done;
-  group.context = std::move(request);
+  request->done = std::move(done);
+  group.context = request;
   auto appended = log_.append(std::move(group));
   if (!appended) {
     if (appended.error().code == ErrorCode::kResourceExhausted)
       counters_.busy.fetch_add(1, std::memory_order_relaxed);
-    done(std::unexpected(std::move(appended).error()));
+    request->done(std::unexpected(std::move(appended).error()));
   }
 }
 

@@ -10,7 +10,7 @@ constexpr std::int64_t kRateWindowUs = 1'000'000;
 
 StreamState::StreamState(StreamDefinition definition, const TailOptions& options,
                          std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit,
-                         Position lake_end)
+                         const Position& lake_end)
     : definition_(std::move(definition)),
       options_(options),
       tail_bytes_(tail_bytes),
