@@ -765,7 +765,9 @@ TEST_F(HttpServerTest, AnswersFromOtherThreadsReachTheirConnections) {
 }
 
 TEST_F(HttpServerTest, FinishesRequestsInFlightWhenItStops) {
-  start();
+  HttpServerOptions options;
+  options.threads = 1;  // so that all connections learn of the stop at one moment
+  start(options);
   RawClient idle(port());
   idle.send(get("/hello"));
   EXPECT_EQ(read_reply(idle).status, 200);

@@ -26,6 +26,8 @@ Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder,
 
 Node::~Node() { stop(); }
 
+void Node::stop_queries() { workers_->stop(); }
+
 void Node::stop() {
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();

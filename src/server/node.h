@@ -30,6 +30,8 @@ class Node {
   static Result<std::unique_ptr<Node>> open(const std::filesystem::path& folder,
                                             const Config& config);
   ~Node();
+  /// Ends the SELECTs that run, and takes no more.
+  void stop_queries();
   /// What was acknowledged stays; what runs is ended. Idempotent.
   void stop();
 

@@ -147,6 +147,7 @@ int run_up(const UpOptions& options) {
   sigwait(&signals, &signal_number);
   spdlog::info("signal {}: stopping", signal_number);
   (*server)->stop();
+  (*node)->stop_queries();
   pool.close();
   (*node)->stop();
   spdlog::info("stopped");

@@ -51,6 +51,7 @@ class WorkerProcess {
   static Result<std::unique_ptr<WorkerProcess>> start(const QueryWorkerOptions& options);
 
   [[nodiscard]] WorkerChannel& channel() { return channel_; }
+  [[nodiscard]] const WorkerChannel& channel() const { return channel_; }
   [[nodiscard]] bool used_up() const { return queries_ >= kQueriesPerWorker; }
   void count_query() { ++queries_; }
 
@@ -405,12 +406,15 @@ struct QueryWorkers::Pool {
     ++waiting;
     auto taken = take_one(deadline_us);
     --waiting;
+    if (taken) busy.push_back(taken->get());
     return taken;
   }
 
   Result<std::unique_ptr<WorkerProcess>> take_one(std::int64_t deadline_us) REQUIRES(mutex) {
     bool asked = false;
     while (true) {
+      if (stopping)
+        return fail(ErrorCode::kUnavailable, error_id::kStopping, "the server is stopping");
       while (!idle.empty()) {
         auto worker = std::move(idle.back());
         idle.pop_back();
@@ -437,17 +441,35 @@ struct QueryWorkers::Pool {
 
   void give_back(std::unique_ptr<WorkerProcess> worker) {
     const MutexLock lock(mutex);
+    std::erase(busy, worker.get());
     idle.push_back(std::move(worker));
     changed.notify_one();
   }
 
   /// The process has ended or will with the argument; one is kept warm for the next query.
   void replace(std::unique_ptr<WorkerProcess> worker) {
+    {
+      const MutexLock lock(mutex);
+      std::erase(busy, worker.get());
+    }
     worker.reset();
     const MutexLock lock(mutex);
     --alive;
     if (alive + starts_wanted == 0) ask_for_start();
     changed.notify_all();  // who waits may ask for a new one
+  }
+
+  bool is_stopping() {
+    const MutexLock lock(mutex);
+    return stopping;
+  }
+
+  void stop() {
+    const MutexLock lock(mutex);
+    stopping = true;
+    for (const auto* worker : busy) worker->channel().hang_up();
+    keeper_wanted.notify_all();
+    changed.notify_all();
   }
 
   void ask_for_start() REQUIRES(mutex) {
@@ -484,7 +506,8 @@ struct QueryWorkers::Pool {
   CondVar changed;
   CondVar keeper_wanted;
   std::vector<std::unique_ptr<WorkerProcess>> idle GUARDED_BY(mutex);
-  std::uint32_t alive GUARDED_BY(mutex) = 0;  // idle, busy, or being started
+  std::vector<const WorkerProcess*> busy GUARDED_BY(mutex);  // owned by who runs a query
+  std::uint32_t alive GUARDED_BY(mutex) = 0;                 // idle, busy, or being started
   std::uint32_t starts_wanted GUARDED_BY(mutex) = 0;
   std::uint32_t being_started GUARDED_BY(mutex) = 0;
   std::uint32_t waiting GUARDED_BY(mutex) = 0;  // callers in take()
@@ -518,13 +541,11 @@ Result<std::unique_ptr<QueryWorkers>> QueryWorkers::start(QueryWorkerOptions opt
 }
 
 QueryWorkers::~QueryWorkers() {
-  {
-    const MutexLock lock(pool_->mutex);
-    pool_->stopping = true;
-    pool_->keeper_wanted.notify_all();
-  }
+  pool_->stop();
   pool_->keeper.join();
 }
+
+void QueryWorkers::stop() { pool_->stop(); }
 
 Result<QueryResult> QueryWorkers::run(const Query& query) {
   const std::int64_t deadline_us =
@@ -537,6 +558,8 @@ Result<QueryResult> QueryWorkers::run(const Query& query) {
     worker->count_query();
     Conversation conversation(*worker, query, deadline_us);
     auto result = conversation.run(request);
+    if (!result && pool_->is_stopping())
+      result = fail(ErrorCode::kUnavailable, error_id::kStopping, "the server is stopping");
     const bool keep = conversation.reusable() && !worker->used_up();
     const bool again = conversation.was_dead();
     if (keep) {

@@ -69,6 +69,8 @@ class QueryWorkers {
   static Result<std::unique_ptr<QueryWorkers>> start(QueryWorkerOptions options);
   ~QueryWorkers();
   Result<QueryResult> run(const Query& query);
+  /// Ends the queries that run, and refuses later ones, with kUnavailable (kStopping).
+  void stop();
 
  private:
   struct Pool;

@@ -144,6 +144,8 @@ Result<Frame> WorkerChannel::receive(std::uint64_t payload_bytes_max, std::int64
   return std::exchange(frame_, Frame());
 }
 
+void WorkerChannel::hang_up() const { (void)::shutdown(socket_.get(), SHUT_RDWR); }
+
 bool WorkerChannel::is_closed() const {
   char byte = 0;
   return recv(socket_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;

@@ -46,6 +46,8 @@ class WorkerChannel {
   Result<Frame> receive(std::uint64_t payload_bytes_max, std::int64_t deadline_us);
   /// Whether the other side has closed the socket and nothing is left to read.
   [[nodiscard]] bool is_closed() const;
+  /// Both sides see the end of the socket; a call that waits here returns. On any thread.
+  void hang_up() const;
 
  private:
   static constexpr std::size_t kHeadBytes = 9;

@@ -284,6 +284,29 @@ def test_a_second_server_on_the_same_folder_is_refused(test):
     second.start()
 
 
+def test_sigterm_does_not_wait_for_a_select_that_runs(test):
+    """A SELECT of half a minute ends with an error, and the server within its ten seconds."""
+    server = test.server().start()
+    answers = []
+
+    def ask():
+        try:
+            answers.append(server.request("POST", "/v1/sql", json.dumps({
+                "sql": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000) "
+                       "SELECT max(i) FROM n"}).encode(), {"Content-Type": "application/json"}).status)
+        except Exception as error:  # the connection may be closed before the answer
+            answers.append(repr(error))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    time.sleep(0.5)
+    expect(not answers, f"the SELECT ended too soon: {answers}")
+    began = time.monotonic()
+    expect_equal(server.stop(), 0, "the exit code of SIGTERM")
+    expect(time.monotonic() - began < 10, f"stopping took {time.monotonic() - began:.1f} s")
+    thread.join()
+
+
 def test_sigterm_under_load_stops_in_time_and_loses_nothing(test):
     """Every acknowledged event is there after the next start."""
     server = test.server().start()
