@@ -537,7 +537,7 @@ struct GroupTable::Impl {
     MR_RETURN_IF_ERROR(split_key(key(group).view(), plan.keys, key_columns));
     for (std::size_t c = 0; c < outputs.size(); ++c) {
       if (outputs[c].kind == OutputKind::kKey) {
-        push_key_column(key_columns[outputs[c].index], out.column(c), out.arena());
+        push_key_column(key_columns[outputs[c].inputs[0]], out.column(c), out.arena());
       } else {
         layout.push_value(state, outputs[c], out.column(c), out.arena());
       }

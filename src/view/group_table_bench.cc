@@ -89,7 +89,7 @@ BENCHMARK(two_text_keys_of_20_bytes)->Arg(1000)->Arg(100'000);
 void fill_with_new_groups(benchmark::State& state) {
   const AggregatePlan plan{.keys = {kBigInt},
                            .arguments = {kDouble},
-                           .components = {{}, {ComponentKind::kSumDouble, 0}}};
+                           .components = {{}, {ComponentKind::kSumDouble, {{0}}, {}, 0}}};
   const auto batches = make_batches(plan, static_cast<std::size_t>(state.range(0)), 0);
   std::size_t rows = 0;
   for (auto _ : state) {
@@ -106,7 +106,7 @@ BENCHMARK(fill_with_new_groups)->Arg(1'000'000)->Unit(benchmark::kMillisecond);
 GroupTable make_table(std::size_t groups) {
   const AggregatePlan plan{.keys = {kBigInt},
                            .arguments = {kDouble},
-                           .components = {{}, {ComponentKind::kSumDouble, 0}}};
+                           .components = {{}, {ComponentKind::kSumDouble, {{0}}, {}, 0}}};
   GroupTable table(plan);
   for (const auto& batch : make_batches(plan, groups, 0))
     table.update({batch->views(), batch->rows()});

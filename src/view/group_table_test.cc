@@ -44,13 +44,13 @@ AggregatePlan random_plan(Random& random) {
   if (below(random, 2) == 0) plan.components.push_back({});
   for (std::uint32_t a = 0; a < plan.arguments.size(); ++a) {
     const Type type = plan.arguments[a] = random_type(random);
-    plan.components.push_back({ComponentKind::kCount, a});
+    plan.components.push_back({ComponentKind::kCount, {{a}}, {}, 0});
     if (can_be_summed(type)) {
       plan.components.push_back(
-          {is_float(type) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger, a});
+          {is_float(type) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger, {{a}}, {}, 0});
     }
-    plan.components.push_back({ComponentKind::kMin, a});
-    plan.components.push_back({ComponentKind::kMax, a});
+    plan.components.push_back({ComponentKind::kMin, {{a}}, {}, 0});
+    plan.components.push_back({ComponentKind::kMax, {{a}}, {}, 0});
   }
   return plan;
 }
@@ -65,39 +65,38 @@ std::vector<Type> row_types(const AggregatePlan& plan) {
 std::vector<OutputColumn> all_outputs(const AggregatePlan& plan) {
   std::vector<OutputColumn> outputs;
   for (std::uint32_t k = 0; k < plan.keys.size(); ++k) {
-    outputs.push_back({.name = "k", .type = plan.keys[k], .kind = OutputKind::kKey, .index = k});
+    outputs.push_back({.name = "k", .type = plan.keys[k], .kind = OutputKind::kKey, .inputs = {k}});
   }
   std::uint32_t count = 0;
   for (std::uint32_t c = 0; c < plan.components.size(); ++c) {
     const Component& component = plan.components[c];
     const Type type =
-        component.kind == ComponentKind::kCountRows ? Type{} : plan.arguments[component.argument];
+        component.kind == ComponentKind::kCountRows ? Type{} : plan.arguments[component.arguments[0].index];
     switch (component.kind) {
       case ComponentKind::kCountRows:
       case ComponentKind::kCount:
         count = c;
-        outputs.push_back({.name = "n", .type = kBigInt, .kind = OutputKind::kCount, .index = c});
+        outputs.push_back({.name = "n", .type = kBigInt, .kind = OutputKind::kCount, .inputs = {c}});
         break;
       case ComponentKind::kSumDouble:
         outputs.push_back({.name = "s",
                            .type = kDouble,
                            .kind = OutputKind::kSum,
-                           .index = c,
-                           .count_index = count});
+                           .inputs = {c, count}});
         break;
       case ComponentKind::kSumInteger: {
         Type sum = kHugeInt;
         if (type.kind == TypeKind::kDecimal)
           sum = {.kind = TypeKind::kDecimal, .width = 38, .scale = type.scale};
         outputs.push_back(
-            {.name = "s", .type = sum, .kind = OutputKind::kSum, .index = c, .count_index = count});
+            {.name = "s", .type = sum, .kind = OutputKind::kSum, .inputs = {c, count}});
         break;
       }
       case ComponentKind::kMin:
-        outputs.push_back({.name = "l", .type = type, .kind = OutputKind::kMin, .index = c});
+        outputs.push_back({.name = "l", .type = type, .kind = OutputKind::kMin, .inputs = {c}});
         break;
       case ComponentKind::kMax:
-        outputs.push_back({.name = "g", .type = type, .kind = OutputKind::kMax, .index = c});
+        outputs.push_back({.name = "g", .type = type, .kind = OutputKind::kMax, .inputs = {c}});
         break;
     }
   }
@@ -141,7 +140,7 @@ std::map<std::string, std::vector<Text>> plain_rows(const AggregatePlan& plan,
         texts.push_back(std::to_string(rows.size()));
         continue;
       }
-      const ColumnView& column = columns[plan.keys.size() + component.argument];
+      const ColumnView& column = columns[plan.keys.size() + component.arguments[0].index];
       std::vector<std::size_t> valid;
       for (const std::size_t row : rows) {
         if (column.valid(row)) valid.push_back(row);
@@ -321,9 +320,9 @@ TEST(GroupTable, FinalizesInTheOrderOfTheKeys) {
   GroupTable table(plan);
   add(table, random_batch(random, plan.keys, 2000));
   const std::vector<OutputColumn> outputs = {
-      {.name = "n", .type = kBigInt, .kind = OutputKind::kCount, .index = 0},
-      {.name = "b", .type = kBigInt, .kind = OutputKind::kKey, .index = 1},
-      {.name = "a", .type = kVarchar, .kind = OutputKind::kKey, .index = 0},
+      {.name = "n", .type = kBigInt, .kind = OutputKind::kCount, .inputs = {0}},
+      {.name = "b", .type = kBigInt, .kind = OutputKind::kKey, .inputs = {1}},
+      {.name = "a", .type = kVarchar, .kind = OutputKind::kKey, .inputs = {0}},
   };
   const std::vector<Type> types = {kBigInt, kBigInt, kVarchar};
   ColumnBatch out(types);
@@ -342,7 +341,7 @@ TEST(GroupTable, FinalizesInTheOrderOfTheKeys) {
 
 TEST(GroupTable, HasOneGroupWithAnEmptyKeyWhereThePlanHasNone) {
   const AggregatePlan plan{
-      .keys = {}, .arguments = {kDouble}, .components = {{}, {ComponentKind::kSumDouble, 0}}};
+      .keys = {}, .arguments = {kDouble}, .components = {{}, {ComponentKind::kSumDouble, {{0}}, {}, 0}}};
   GroupTable table(plan);
   EXPECT_EQ(table.groups(), 0U);
   ColumnBatch batch(plan.arguments);
@@ -357,7 +356,7 @@ TEST(GroupTable, HasOneGroupWithAnEmptyKeyWhereThePlanHasNone) {
 TEST(GroupTable, FindsEveryOneOfManyGroups) {
   const AggregatePlan plan{.keys = {kBigInt},
                            .arguments = {kDouble},
-                           .components = {{}, {ComponentKind::kSumDouble, 0}}};
+                           .components = {{}, {ComponentKind::kSumDouble, {{0}}, {}, 0}}};
   constexpr std::int64_t kGroups = 200'000;
   ColumnBatch batch(row_types(plan));
   for (std::int64_t i = 0; i < kGroups * 2; ++i) {
@@ -390,14 +389,13 @@ TEST(GroupTable, AveragesAsDuckDbDoesAndGivesNullForNoValue) {
   AggregatePlan plan{.keys = {}, .arguments = arguments, .components = {}};
   std::vector<OutputColumn> outputs;
   for (std::uint32_t a = 0; a < arguments.size(); ++a) {
-    plan.components.push_back({ComponentKind::kCount, a});
+    plan.components.push_back({ComponentKind::kCount, {{a}}, {}, 0});
     plan.components.push_back(
-        {is_float(arguments[a]) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger, a});
+        {is_float(arguments[a]) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger, {{a}}, {}, 0});
     outputs.push_back({.name = "a",
                        .type = kDouble,
                        .kind = OutputKind::kAvg,
-                       .index = a * 2 + 1,
-                       .count_index = a * 2});
+                       .inputs = {a * 2 + 1, a * 2}});
   }
   const std::vector<Type> types(arguments.size(), kDouble);
   ColumnBatch rows(arguments);
@@ -426,9 +424,9 @@ TEST(GroupTable, NamesTheColumnWhoseSumDoesNotFit) {
   const AggregatePlan plan{
       .keys = {},
       .arguments = {kHugeInt},
-      .components = {{ComponentKind::kCount, 0}, {ComponentKind::kSumInteger, 0}}};
+      .components = {{ComponentKind::kCount, {{0}}, {}, 0}, {ComponentKind::kSumInteger, {{0}}, {}, 0}}};
   const std::vector<OutputColumn> outputs = {
-      {.name = "total", .type = kHugeInt, .kind = OutputKind::kSum, .index = 1, .count_index = 0}};
+      {.name = "total", .type = kHugeInt, .kind = OutputKind::kSum, .inputs = {1, 0}}};
   const std::vector<Type> types = {kHugeInt};
   ColumnBatch rows(plan.arguments);
   const auto greatest = static_cast<Int128>(~UInt128{0} >> 1);
@@ -483,7 +481,7 @@ TEST(GroupTable, TellsTheMemoryOfLongTextsAndWideSums) {
   const AggregatePlan plan{
       .keys = {kVarchar},
       .arguments = {kDouble, kVarchar},
-      .components = {{ComponentKind::kSumDouble, 0}, {ComponentKind::kMax, 1}}};
+      .components = {{ComponentKind::kSumDouble, {{0}}, {}, 0}, {ComponentKind::kMax, {{1}}, {}, 0}}};
   const auto size_with = [&](std::string_view key, double value, std::string_view text) {
     ColumnBatch batch(row_types(plan));
     batch.column(0).push_string(key, batch.arena());

@@ -22,12 +22,12 @@ AggregatePlan make_plan() {
   plan.arguments = {Type{.kind = TypeKind::kDouble}, Type{.kind = TypeKind::kHugeInt},
                     Type{.kind = TypeKind::kVarchar}, Type{.kind = TypeKind::kBoolean}};
   plan.components = {{},
-                     {ComponentKind::kSumDouble, 0},
-                     {ComponentKind::kMin, 0},
-                     {ComponentKind::kSumInteger, 1},
-                     {ComponentKind::kMax, 1},
-                     {ComponentKind::kMin, 2},
-                     {ComponentKind::kMax, 3}};
+                     {ComponentKind::kSumDouble, {{0}}, {}, 0},
+                     {ComponentKind::kMin, {{0}}, {}, 0},
+                     {ComponentKind::kSumInteger, {{1}}, {}, 0},
+                     {ComponentKind::kMax, {{1}}, {}, 0},
+                     {ComponentKind::kMin, {{2}}, {}, 0},
+                     {ComponentKind::kMax, {{3}}, {}, 0}};
   return plan;
 }
 

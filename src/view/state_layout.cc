@@ -16,11 +16,11 @@ namespace {
 Cell make_cell(const AggregatePlan& plan, const Component& component) {
   Cell cell;
   cell.component = component.kind;
-  cell.argument = component.argument;
+  cell.argument = component.arguments[0].index;
   if (component.kind == ComponentKind::kCountRows) return cell;
-  MR_CHECK(component.argument < plan.arguments.size(), "component of argument {} of {}",
-           component.argument, plan.arguments.size());
-  cell.type = plan.arguments[component.argument];
+  MR_CHECK(component.arguments[0].index < plan.arguments.size(), "component of argument {} of {}",
+           component.arguments[0].index, plan.arguments.size());
+  cell.type = plan.arguments[component.arguments[0].index];
   const PhysicalType physical = cell.type.physical();
   switch (component.kind) {
     case ComponentKind::kCountRows:
@@ -378,7 +378,7 @@ std::int64_t StateLayout::count_at(const char* state, std::uint32_t component) c
 
 Status StateLayout::check_value(const char* state, const OutputColumn& output) const {
   if (output.kind != OutputKind::kSum && output.kind != OutputKind::kAvg) return {};
-  const Cell& cell = cells_[output.index];
+  const Cell& cell = cells_[output.inputs[0]];
   if (cell.kind != CellKind::kIntegerSum) return {};
   const auto& sum = at<IntegerSum>(state, cell.offset);
   bool fits = sum.overflow == 0;
@@ -394,16 +394,16 @@ Status StateLayout::check_value(const char* state, const OutputColumn& output) c
 
 void StateLayout::push_value(const char* state, const OutputColumn& output, ColumnVector& out,
                              Arena& arena) const {
-  const Cell& cell = cells_[output.index];
+  const Cell& cell = cells_[output.inputs[0]];
   switch (output.kind) {
     case OutputKind::kKey:
       MR_CHECK(false, "a key is no value of a state");
       break;
     case OutputKind::kCount:
-      out.push(count_at(state, output.index));
+      out.push(count_at(state, output.inputs[0]));
       break;
     case OutputKind::kSum:
-      if (count_at(state, output.count_index) == 0) {
+      if (count_at(state, output.inputs[1]) == 0) {
         out.push_null();
       } else if (cell.kind == CellKind::kExactSum) {
         out.push(at<ExactSum>(state, cell.offset).round());
@@ -412,7 +412,7 @@ void StateLayout::push_value(const char* state, const OutputColumn& output, Colu
       }
       break;
     case OutputKind::kAvg: {
-      const std::int64_t count = count_at(state, output.count_index);
+      const std::int64_t count = count_at(state, output.inputs[1]);
       if (count == 0) {
         out.push_null();
       } else if (cell.kind == CellKind::kExactSum) {

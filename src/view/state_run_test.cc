@@ -110,9 +110,9 @@ TEST(StateRun, MergesTwoRunsAsTheTablesMerge) {
     const AggregatePlan plan{.keys = {types[0]},
                              .arguments = {types[1], types[2]},
                              .components = {{},
-                                            {ComponentKind::kSumDouble, 0},
-                                            {ComponentKind::kMin, 0},
-                                            {ComponentKind::kMax, 1}}};
+                                            {ComponentKind::kSumDouble, {{0}}, {}, 0},
+                                            {ComponentKind::kMin, {{0}}, {}, 0},
+                                            {ComponentKind::kMax, {{1}}, {}, 0}}};
     GroupTable both(plan);
     std::vector<std::shared_ptr<const StateRun>> runs;
     for (int part = 0; part < 2; ++part) {
