@@ -18,7 +18,7 @@ namespace json = boost::json;
 
 std::optional<std::size_t> CompiledView::output_of_key(std::size_t key) const {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].kind == OutputKind::kKey && outputs[i].index == key) return i;
+    if (outputs[i].kind == OutputKind::kKey && outputs[i].inputs.front() == key) return i;
   }
   return std::nullopt;
 }
@@ -292,7 +292,8 @@ std::uint32_t Compiler::argument_of(const json::value& canonical_expression) {
 
 std::uint32_t Compiler::component(ComponentKind kind, std::uint32_t argument) {
   auto& components = out_.plan.components;
-  const Component wanted{kind, argument};
+  Component wanted{.kind = kind, .arguments = {}, .filter = {}};
+  if (kind != ComponentKind::kCountRows) wanted.arguments.push_back({.index = argument});
   const auto found = std::ranges::find(components, wanted);
   if (found != components.end()) return static_cast<std::uint32_t>(found - components.begin());
   components.push_back(wanted);
@@ -373,7 +374,7 @@ Result<OutputColumn> Compiler::aggregate(const json::object& call) {
   OutputColumn column;
   if (function == "count_star" || (function == "count" && children.empty())) {
     column.kind = OutputKind::kCount;
-    column.index = component(ComponentKind::kCountRows, 0);
+    column.inputs = {component(ComponentKind::kCountRows, 0)};
     return column;
   }
   if (children.size() != 1) {
@@ -384,16 +385,16 @@ Result<OutputColumn> Compiler::aggregate(const json::object& call) {
   calls_.push_back({function, argument, call});
   if (function == "count") {
     column.kind = OutputKind::kCount;
-    column.index = component(ComponentKind::kCount, argument);
+    column.inputs = {component(ComponentKind::kCount, argument)};
   } else if (function == "sum" || function == "avg") {
     // Whether it is the sum of integers or of doubles is decided when the types are known.
     column.kind = function == "sum" ? OutputKind::kSum : OutputKind::kAvg;
-    column.index = component(ComponentKind::kSumInteger, argument);
-    column.count_index = component(ComponentKind::kCount, argument);
+    column.inputs = {component(ComponentKind::kSumInteger, argument),
+                     component(ComponentKind::kCount, argument)};
   } else {
     column.kind = function == "min" ? OutputKind::kMin : OutputKind::kMax;
-    column.index =
-        component(function == "min" ? ComponentKind::kMin : ComponentKind::kMax, argument);
+    column.inputs = {
+        component(function == "min" ? ComponentKind::kMin : ComponentKind::kMax, argument)};
   }
   return column;
 }
@@ -412,7 +413,8 @@ Status Compiler::collect_outputs(const json::object& node) {
       return refuse(object, kOverAggregates);
     }
     OutputColumn column;
-    MR_TRY(column.index, key_of(item));
+    MR_TRY(const std::uint32_t key, key_of(item));
+    column.inputs = {key};
     out_.outputs.push_back(std::move(column));
   }
   const bool any_aggregate =
@@ -506,7 +508,7 @@ Status Compiler::bind_types() {
            out_.outputs.size(), result.size());
   for (auto& component : out_.plan.components) {
     if (component.kind != ComponentKind::kSumInteger) continue;
-    const auto kind = out_.plan.arguments[component.argument].kind;
+    const auto kind = out_.plan.arguments[component.arguments.front().index].kind;
     if (kind == TypeKind::kDouble || kind == TypeKind::kFloat)
       component.kind = ComponentKind::kSumDouble;
   }
@@ -542,7 +544,9 @@ Result<CompiledView> Compiler::run(const json::object& statement) {
   std::string identity = fmt::format("1\n{}\n{}\n", stream_.id, out_.stage_sql);
   for (const auto& key : out_.plan.keys) identity += key.sql() + "\n";
   for (const auto& component : out_.plan.components) {
-    identity += fmt::format("{} {}\n", static_cast<int>(component.kind), component.argument);
+    identity += fmt::format("{}", static_cast<int>(component.kind));
+    for (const auto& argument : component.arguments) identity += fmt::format(" {}", argument.index);
+    identity += "\n";
   }
   out_.fingerprint = XXH3_64bits(identity.data(), identity.size());
   return std::move(out_);

@@ -77,7 +77,7 @@ class Compile : public testing::Test {
     for (const auto& component : plan.components) {
       out += fmt::format(" {}", kNames[static_cast<int>(component.kind)]);
       if (component.kind != ComponentKind::kCountRows)
-        out += fmt::format("({})", component.argument);
+        out += fmt::format("({})", component.arguments.front().index);
     }
     return out;
   }

@@ -52,7 +52,8 @@ void run(benchmark::State& state, const std::vector<Type>& keys, const Type& arg
   const auto groups = static_cast<std::size_t>(state.range(0));
   const ComponentKind sum =
       argument == kDouble ? ComponentKind::kSumDouble : ComponentKind::kSumInteger;
-  const AggregatePlan plan{.keys = keys, .arguments = {argument}, .components = {{}, {sum, 0}}};
+  const AggregatePlan plan{
+      .keys = keys, .arguments = {argument}, .components = {{}, {sum, {{0}}, {}, 0}}};
   const auto batches = make_batches(plan, groups, text_bytes);
   GroupTable table(plan);
   std::size_t next = 0;

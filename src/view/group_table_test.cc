@@ -70,19 +70,19 @@ std::vector<OutputColumn> all_outputs(const AggregatePlan& plan) {
   std::uint32_t count = 0;
   for (std::uint32_t c = 0; c < plan.components.size(); ++c) {
     const Component& component = plan.components[c];
-    const Type type =
-        component.kind == ComponentKind::kCountRows ? Type{} : plan.arguments[component.arguments[0].index];
+    const Type type = component.kind == ComponentKind::kCountRows
+                          ? Type{}
+                          : plan.arguments[component.arguments[0].index];
     switch (component.kind) {
       case ComponentKind::kCountRows:
       case ComponentKind::kCount:
         count = c;
-        outputs.push_back({.name = "n", .type = kBigInt, .kind = OutputKind::kCount, .inputs = {c}});
+        outputs.push_back(
+            {.name = "n", .type = kBigInt, .kind = OutputKind::kCount, .inputs = {c}});
         break;
       case ComponentKind::kSumDouble:
-        outputs.push_back({.name = "s",
-                           .type = kDouble,
-                           .kind = OutputKind::kSum,
-                           .inputs = {c, count}});
+        outputs.push_back(
+            {.name = "s", .type = kDouble, .kind = OutputKind::kSum, .inputs = {c, count}});
         break;
       case ComponentKind::kSumInteger: {
         Type sum = kHugeInt;
@@ -97,6 +97,8 @@ std::vector<OutputColumn> all_outputs(const AggregatePlan& plan) {
         break;
       case ComponentKind::kMax:
         outputs.push_back({.name = "g", .type = type, .kind = OutputKind::kMax, .inputs = {c}});
+        break;
+      default:
         break;
     }
   }
@@ -340,8 +342,9 @@ TEST(GroupTable, FinalizesInTheOrderOfTheKeys) {
 }
 
 TEST(GroupTable, HasOneGroupWithAnEmptyKeyWhereThePlanHasNone) {
-  const AggregatePlan plan{
-      .keys = {}, .arguments = {kDouble}, .components = {{}, {ComponentKind::kSumDouble, {{0}}, {}, 0}}};
+  const AggregatePlan plan{.keys = {},
+                           .arguments = {kDouble},
+                           .components = {{}, {ComponentKind::kSumDouble, {{0}}, {}, 0}}};
   GroupTable table(plan);
   EXPECT_EQ(table.groups(), 0U);
   ColumnBatch batch(plan.arguments);
@@ -391,11 +394,12 @@ TEST(GroupTable, AveragesAsDuckDbDoesAndGivesNullForNoValue) {
   for (std::uint32_t a = 0; a < arguments.size(); ++a) {
     plan.components.push_back({ComponentKind::kCount, {{a}}, {}, 0});
     plan.components.push_back(
-        {is_float(arguments[a]) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger, {{a}}, {}, 0});
-    outputs.push_back({.name = "a",
-                       .type = kDouble,
-                       .kind = OutputKind::kAvg,
-                       .inputs = {a * 2 + 1, a * 2}});
+        {is_float(arguments[a]) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger,
+         {{a}},
+         {},
+         0});
+    outputs.push_back(
+        {.name = "a", .type = kDouble, .kind = OutputKind::kAvg, .inputs = {a * 2 + 1, a * 2}});
   }
   const std::vector<Type> types(arguments.size(), kDouble);
   ColumnBatch rows(arguments);
@@ -421,10 +425,10 @@ TEST(GroupTable, AveragesAsDuckDbDoesAndGivesNullForNoValue) {
 }
 
 TEST(GroupTable, NamesTheColumnWhoseSumDoesNotFit) {
-  const AggregatePlan plan{
-      .keys = {},
-      .arguments = {kHugeInt},
-      .components = {{ComponentKind::kCount, {{0}}, {}, 0}, {ComponentKind::kSumInteger, {{0}}, {}, 0}}};
+  const AggregatePlan plan{.keys = {},
+                           .arguments = {kHugeInt},
+                           .components = {{ComponentKind::kCount, {{0}}, {}, 0},
+                                          {ComponentKind::kSumInteger, {{0}}, {}, 0}}};
   const std::vector<OutputColumn> outputs = {
       {.name = "total", .type = kHugeInt, .kind = OutputKind::kSum, .inputs = {1, 0}}};
   const std::vector<Type> types = {kHugeInt};
@@ -478,10 +482,10 @@ TEST(GroupTable, ReportsDamagedStatesAndKeysAndStaysAsItWas) {
 }
 
 TEST(GroupTable, TellsTheMemoryOfLongTextsAndWideSums) {
-  const AggregatePlan plan{
-      .keys = {kVarchar},
-      .arguments = {kDouble, kVarchar},
-      .components = {{ComponentKind::kSumDouble, {{0}}, {}, 0}, {ComponentKind::kMax, {{1}}, {}, 0}}};
+  const AggregatePlan plan{.keys = {kVarchar},
+                           .arguments = {kDouble, kVarchar},
+                           .components = {{ComponentKind::kSumDouble, {{0}}, {}, 0},
+                                          {ComponentKind::kMax, {{1}}, {}, 0}}};
   const auto size_with = [&](std::string_view key, double value, std::string_view text) {
     ColumnBatch batch(row_types(plan));
     batch.column(0).push_string(key, batch.arena());

@@ -16,11 +16,11 @@ namespace {
 Cell make_cell(const AggregatePlan& plan, const Component& component) {
   Cell cell;
   cell.component = component.kind;
-  cell.argument = component.arguments[0].index;
   if (component.kind == ComponentKind::kCountRows) return cell;
-  MR_CHECK(component.arguments[0].index < plan.arguments.size(), "component of argument {} of {}",
-           component.arguments[0].index, plan.arguments.size());
-  cell.type = plan.arguments[component.arguments[0].index];
+  cell.argument = component.arguments.front().index;
+  MR_CHECK(cell.argument < plan.arguments.size(), "component of argument {} of {}", cell.argument,
+           plan.arguments.size());
+  cell.type = plan.arguments[cell.argument];
   const PhysicalType physical = cell.type.physical();
   switch (component.kind) {
     case ComponentKind::kCountRows:
@@ -44,6 +44,8 @@ Cell make_cell(const AggregatePlan& plan, const Component& component) {
                   : physical == PhysicalType::kInt128 ? CellKind::kWideExtreme
                                                       : CellKind::kExtreme;
       break;
+    default:
+      MR_CHECK(false, "component kind {} has no cell", static_cast<int>(component.kind));
   }
   return cell;
 }
@@ -436,6 +438,8 @@ void StateLayout::push_value(const char* state, const OutputColumn& output, Colu
         });
       }
       break;
+    default:
+      MR_CHECK(false, "output kind {} has no value", static_cast<int>(output.kind));
   }
 }
 
