@@ -59,9 +59,26 @@ struct State {
   [[nodiscard]] const ViewRecord* find_view(std::string_view name) const {
     const auto key = folded(name);
     for (const auto& [id, view] : views) {
-      if (folded(view.record.name) == key) return &view.record;
+      if (!view.record.replaces && folded(view.record.name) == key) return &view.record;
     }
     return nullptr;
+  }
+  [[nodiscard]] const ViewRecord* replacement_of(ViewId replaced) const {
+    for (const auto& [id, view] : views) {
+      if (view.record.replaces == replaced) return &view.record;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] Status check_replacement(const ViewRecord& record) const {
+    const auto replaced = views.find(*record.replaces);
+    if (replaced == views.end() || replaced->second.record.replaces ||
+        !replaced->second.record.materialized || !record.materialized ||
+        folded(replaced->second.record.name) != folded(record.name) ||
+        replacement_of(*record.replaces) != nullptr) {
+      return fail(ErrorCode::kInternal, error_id::kInternal,
+                  "{} cannot be the replacement of view {}", record.name, *record.replaces);
+    }
+    return {};
   }
   [[nodiscard]] Status check_free(std::string_view name) const {
     if (const auto* stream = find_stream(name)) {
@@ -138,6 +155,11 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
           (record.materialized && !state.streams.contains(record.stream))) {
         return inconsistent(fmt::format("view {} has the id {} and reads stream {}", record.name,
                                         record.id, record.stream));
+      }
+      if (record.replaces) {
+        // A replacement is younger than what it replaces, and comes behind it.
+        if (auto fits = state.check_replacement(record); !fits)
+          return inconsistent(fits.error().message);
       }
       const auto id = record.id;
       state.views.emplace(
@@ -314,7 +336,8 @@ class StoredCatalog final : public Catalog {
     Counters counters;
     {
       const MutexLock lock(mutex_);
-      MR_RETURN_IF_ERROR(state_.check_free(record.name));
+      MR_RETURN_IF_ERROR(record.replaces ? state_.check_replacement(record)
+                                         : state_.check_free(record.name));
       if (record.materialized && !state_.streams.contains(record.stream))
         return no_stream(record.stream);
       counters = state_.counters;
@@ -331,27 +354,66 @@ class StoredCatalog final : public Catalog {
     return record;
   }
 
-  Status drop_view(ViewId id) override {
+  Status redefine_view(const ViewRecord& record) override {
     const MutexLock change(change_);
-    std::vector<RecordChange> changes;
     {
       const MutexLock lock(mutex_);
-      const auto found = state_.views.find(id);
-      if (found == state_.views.end()) return no_view(id);
-      const auto& view = found->second;
-      changes.push_back(remove(RecordKind::kView, id.value, 0));
-      if (view.newest.value != 0) changes.push_back(remove(RecordKind::kViewEnd, id.value, 0));
-      for (const auto& [number, generation] : view.generations) {
-        changes.push_back(remove(RecordKind::kGeneration, id.value, number.value));
-      }
-      for (const auto& [commit, checkpoint] : view.checkpoints) {
-        changes.push_back(remove(RecordKind::kCheckpoint, id.value, commit.value));
-      }
+      const auto found = state_.views.find(record.id);
+      if (found == state_.views.end()) return no_view(record.id);
+      MR_CHECK(!record.materialized && !found->second.record.materialized,
+               "view {} is not a plain one", record.name);
     }
-    MR_RETURN_IF_ERROR(write(changes));
+    MR_RETURN_IF_ERROR(write({put(RecordKind::kView, record.id.value, 0, record_text(record))}));
+    const MutexLock lock(mutex_);
+    state_.views.at(record.id).record = record;
+    return {};
+  }
+
+  Result<std::vector<std::string>> switch_view(ViewId replacement) override {
+    const MutexLock change(change_);
+    Removal removal;
+    ViewRecord record;
+    ViewId replaced;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.views.find(replacement);
+      if (found == state_.views.end()) return no_view(replacement);
+      record = found->second.record;
+      MR_CHECK(record.replaces.has_value(), "view {} replaces nothing", record.name);
+      replaced = *record.replaces;
+      record.replaces.reset();
+      remove_view(replaced, removal);
+    }
+    removal.changes.push_back(put(RecordKind::kView, replacement.value, 0, record_text(record)));
+    MR_RETURN_IF_ERROR(write(removal.changes));
+    const MutexLock lock(mutex_);
+    state_.views.erase(replaced);
+    state_.views.at(replacement).record = std::move(record);
+    return std::vector<std::string>(removal.files.begin(), removal.files.end());
+  }
+
+  Result<std::vector<std::string>> drop_view(ViewId id) override {
+    const MutexLock change(change_);
+    Removal removal;
+    std::optional<ViewId> replacement;
+    {
+      const MutexLock lock(mutex_);
+      if (!state_.views.contains(id)) return no_view(id);
+      if (const auto* next = state_.replacement_of(id)) replacement = next->id;
+      remove_view(id, removal);
+      if (replacement) remove_view(*replacement, removal);
+    }
+    MR_RETURN_IF_ERROR(write(removal.changes));
     const MutexLock lock(mutex_);
     state_.views.erase(id);
-    return {};
+    if (replacement) state_.views.erase(*replacement);
+    return std::vector<std::string>(removal.files.begin(), removal.files.end());
+  }
+
+  [[nodiscard]] std::optional<ViewRecord> replacement_of(ViewId id) const override {
+    const MutexLock lock(mutex_);
+    const auto* found = state_.replacement_of(id);
+    return found != nullptr ? std::optional(*found) : std::nullopt;
   }
 
   [[nodiscard]] std::vector<ViewRecord> views() const override {
@@ -499,6 +561,27 @@ class StoredCatalog final : public Catalog {
   }
 
  private:
+  /// What goes with a view: records, and files that nobody else names.
+  struct Removal {
+    std::vector<RecordChange> changes;
+    std::set<std::string> files;
+  };
+  void remove_view(ViewId id, Removal& removal) const REQUIRES(mutex_) {
+    const auto& view = state_.views.at(id);
+    removal.changes.push_back(remove(RecordKind::kView, id.value, 0));
+    if (view.newest.value != 0)
+      removal.changes.push_back(remove(RecordKind::kViewEnd, id.value, 0));
+    for (const auto& [number, generation] : view.generations) {
+      removal.changes.push_back(remove(RecordKind::kGeneration, id.value, number.value));
+      removal.files.insert(generation.file.name);
+    }
+    for (const auto& [commit, checkpoint] : view.checkpoints) {
+      removal.changes.push_back(remove(RecordKind::kCheckpoint, id.value, commit.value));
+      removal.files.insert(checkpoint.file.name);
+    }
+    removal.files.erase("");
+  }
+
   Status check_generation(const ViewState& view, const Generation& generation) REQUIRES(mutex_) {
     const auto stream = state_.streams.find(view.record.stream);
     const auto commits = stream != state_.streams.end() ? stream->second.commits.size() : 0;

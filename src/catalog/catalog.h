@@ -4,7 +4,8 @@
 // connection behind a mutex). Reads come from memory, writes go through. Errors: kDataLoss
 // (kChecksum) a row does not match its checksum or the lake commits of a stream have a gap;
 //   kAlreadyExists, kNotFound; kUnavailable (kDiskFailed).
-// Invariant: commit n of a stream begins where commit n - 1 ends; ids are never given twice.
+// Invariant: commit n of a stream begins where commit n - 1 ends; ids are never given twice; a view
+// has at most one replacement.
 #pragma once
 
 #include <cstdint>
@@ -51,6 +52,9 @@ struct ViewRecord {
   std::string select;  // the text behind AS
   std::string sql;     // the whole statement
   std::int64_t created_us = 0;
+  /// Set while this is the next definition of that view: built beside it, found by no name. It has
+  /// the same name, and takes its place by switch_view().
+  std::optional<ViewId> replaces = {};
   bool operator==(const ViewRecord&) const = default;
 };
 
@@ -107,10 +111,21 @@ class Catalog {
       std::string_view name) const = 0;
   [[nodiscard]] virtual std::optional<StreamDefinition> stream(StreamId id) const = 0;
 
+  /// With `replaces` it is a replacement of that materialized view, which has none yet.
   virtual Result<ViewRecord> create_view(ViewRecord record) = 0;
-  virtual Status drop_view(ViewId id) = 0;
+  /// Gives the plain view of this id another definition.
+  virtual Status redefine_view(const ViewRecord& record) = 0;
+  /// The replacement takes the place of the view that it replaces, which goes with its generations
+  /// and checkpoints, in one transaction. Gives the names of the files that nobody needs any more.
+  /// Errors: kNotFound where the replacement is not there any more.
+  virtual Result<std::vector<std::string>> switch_view(ViewId replacement) = 0;
+  /// With its replacement. Gives the names of the files that nobody needs any more.
+  virtual Result<std::vector<std::string>> drop_view(ViewId id) = 0;
+  /// Replacements too.
   [[nodiscard]] virtual std::vector<ViewRecord> views() const = 0;
+  /// Never a replacement.
   [[nodiscard]] virtual std::optional<ViewRecord> find_view(std::string_view name) const = 0;
+  [[nodiscard]] virtual std::optional<ViewRecord> replacement_of(ViewId id) const = 0;
 
   /// Errors: kInternal where it does not begin at the end of the last one.
   virtual Status add_lake_commit(const LakeCommit& commit) = 0;

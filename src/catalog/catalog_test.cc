@@ -270,6 +270,54 @@ TEST_F(CatalogTest, RefusesToDropAStreamThatAMaterializedViewReads) {
   EXPECT_EQ(catalog->drop_view(ViewId(99)).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(CatalogTest, AReplacementTakesThePlaceOfItsViewWithEverythingThatIsOfIt) {
+  auto catalog = open();
+  const auto stream = *catalog->create_stream(flights());
+  const auto old = *catalog->create_view(view_of(stream, "v"));
+  ASSERT_TRUE(catalog->add_lake_commit(commit_of(stream.id, 1, Position(), position({3, 4}))));
+  ASSERT_TRUE(catalog->add_generation(generation_of(old.id, 1, 1, position({3, 4})), 2));
+  auto next = view_of(stream, "V");
+  next.replaces = old.id;
+  next.select = "SELECT 1";
+  next = *catalog->create_view(next);
+  EXPECT_EQ(catalog->find_view("v"), old) << "no name finds the next definition";
+  EXPECT_EQ(catalog->replacement_of(old.id), next);
+  EXPECT_FALSE(catalog->create_view(next)) << "a view has at most one";
+  ASSERT_TRUE(catalog->add_generation(generation_of(next.id, 1, 1, position({3, 4})), 2));
+  catalog.reset();
+  catalog = open();
+  EXPECT_EQ(catalog->replacement_of(old.id), next);
+
+  EXPECT_THAT(*catalog->switch_view(next.id), testing::ElementsAre(fmt::format("v{}-g1", old.id)));
+  next.replaces.reset();
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(catalog->find_view("v"), next);
+    EXPECT_THAT(catalog->views(), testing::ElementsAre(next));
+    EXPECT_TRUE(catalog->generations(old.id).empty());
+    EXPECT_EQ(catalog->generations(next.id).size(), 1U);
+    catalog.reset();
+    catalog = open();
+  }
+}
+
+TEST_F(CatalogTest, AReplacementGoesWithItsViewAndTheViewStaysWithoutIt) {
+  auto catalog = open();
+  const auto stream = *catalog->create_stream(flights());
+  const auto old = *catalog->create_view(view_of(stream, "v"));
+  auto next = view_of(stream, "v");
+  next.replaces = old.id;
+  next = *catalog->create_view(next);
+  ASSERT_TRUE(catalog->drop_view(next.id));
+  EXPECT_EQ(catalog->switch_view(next.id).error().code, ErrorCode::kNotFound);
+  EXPECT_THAT(catalog->views(), testing::ElementsAre(old));
+  next = *catalog->create_view(next);
+  ASSERT_TRUE(catalog->drop_view(old.id));
+  EXPECT_TRUE(catalog->views().empty());
+  catalog.reset();
+  catalog = open();
+  EXPECT_TRUE(catalog->views().empty());
+}
+
 TEST_F(CatalogTest, TakesLakeCommitsOnlyWhereTheyTile) {
   const auto catalog = open();
   const auto stream = *catalog->create_stream(flights());

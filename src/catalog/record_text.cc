@@ -145,6 +145,10 @@ ViewRecord read(Reader& reader, std::type_identity<ViewRecord>) {
   out.select = reader.string("select");
   out.sql = reader.string("sql");
   out.created_us = reader.number<std::int64_t>("created_us");
+  // A record without the member is of a time before there were replacements.
+  if (reader.find("replaces") != nullptr) {
+    if (const auto replaces = reader.optional("replaces")) out.replaces = ViewId(*replaces);
+  }
   return out;
 }
 
@@ -215,13 +219,12 @@ std::string record_text(const LakeCommit& commit) {
 }
 
 std::string record_text(const ViewRecord& view) {
-  return json::serialize(json::object{{"id", view.id.value},
-                                      {"name", view.name},
-                                      {"materialized", view.materialized},
-                                      {"stream", view.stream.value},
-                                      {"select", view.select},
-                                      {"sql", view.sql},
-                                      {"created_us", view.created_us}});
+  json::object out{
+      {"id", view.id.value},          {"name", view.name},     {"materialized", view.materialized},
+      {"stream", view.stream.value},  {"select", view.select}, {"sql", view.sql},
+      {"created_us", view.created_us}};
+  if (view.replaces) out["replaces"] = view.replaces->value;
+  return json::serialize(out);
 }
 
 std::string record_text(const Generation& generation) {

@@ -1,5 +1,6 @@
 #include "endpoint/answer_json.h"
 
+#include "endpoint/problem.h"
 #include "model/column_batch.h"
 
 namespace millrace::endpoint {
@@ -38,6 +39,21 @@ void append_coverage(std::string& out, const serving::SourceCoverage& source) {
   out += fmt::format("{{\"generation\":{},\"cut\":{},\"delta_end\":{},\"quarantined\":{}}}",
                      source.coverage.generation, source.coverage.cut.json(),
                      source.coverage.delta_end.json(), source.quarantined);
+}
+
+void append_replacement(std::string& out, const serving::ReplacementProgress& replacement) {
+  out += fmt::format("{{\"state\":\"{}\",\"built\":{:.3f},\"error\":", name(replacement.phase),
+                     replacement.built);
+  if (replacement.trouble) {
+    out += fmt::format("{{\"code\":\"{}\",\"detail\":", replacement.trouble->id);
+    append_json_text(out, replacement.trouble->message);
+    out += '}';
+  } else {
+    out += "null";
+  }
+  out += ",\"sql\":";
+  append_json_text(out, replacement.sql);
+  out += '}';
 }
 
 }  // namespace millrace::endpoint

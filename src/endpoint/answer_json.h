@@ -18,4 +18,7 @@ void append_rows(std::string& out, std::span<const std::shared_ptr<const ColumnB
 /// {"generation":1,"cut":{"0":1},"delta_end":{"0":2},"quarantined":1}
 void append_coverage(std::string& out, const serving::SourceCoverage& source);
 
+/// {"state":"building","built":0.43,"error":null,"sql":"..."}
+void append_replacement(std::string& out, const serving::ReplacementProgress& replacement);
+
 }  // namespace millrace::endpoint

@@ -90,7 +90,7 @@ std::string metrics_text(const Services& services) {
   families.counter("millrace_checkpoints_total", "Checkpoints of deltas written since the start.",
                    number(lake.checkpoints));
 
-  const auto views = services.speed.views();
+  const auto views = services.speed.named_views();
   for (const auto& view : views) {
     families.gauge("millrace_view_groups", "Groups of a view's generation.",
                    number(view->base_groups()), "view", view->record().name);

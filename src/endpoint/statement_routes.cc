@@ -112,6 +112,7 @@ HttpResponse list_views(const Services& services) {
   out = "{\"views\":[";
   bool first = true;
   for (const auto& record : services.catalog.views()) {
+    if (record.replaces) continue;
     out += first ? "{\"name\":" : ",{\"name\":";
     first = false;
     append_json_string(out, record.name);
@@ -131,6 +132,12 @@ HttpResponse list_views(const Services& services) {
           view->delta_events(), view->delta_bytes(),
           stream ? services.speed.stream(stream->id)->rate(runtime::monotonic_us()) : 0.0);
       append_coverage(out, services.statements.source_of(*view, view->coverage()));
+      if (view->phase() == speed::ViewPhase::kBuilding)
+        out += fmt::format(",\"built\":{:.3f}", services.batch.built(record.id));
+      if (const auto next = services.statements.replacement_of(*view)) {
+        out += ",\"replacement\":";
+        append_replacement(out, *next);
+      }
     }
     out += ",\"sql\":";
     append_json_string(out, record.sql);

@@ -52,6 +52,10 @@ HttpResponse read(const serving::StatementRunner& statements, const speed::ViewS
   append_rows(out, std::span(&read->rows, 1));
   out += ",\"coverage\":";
   append_coverage(out, statements.source_of(view, read->coverage));
+  if (const auto next = statements.replacement_of(view)) {
+    out += ",\"replacement\":";
+    append_replacement(out, *next);
+  }
   if (read->truncated) out += ",\"truncated\":true";
   out += '}';
   return response;

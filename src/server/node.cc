@@ -26,7 +26,10 @@ Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder,
 
 Node::~Node() { stop(); }
 
-void Node::stop_queries() { workers_->stop(); }
+void Node::stop_queries() {
+  statements_->stop();
+  workers_->stop();
+}
 
 void Node::stop() {
   if (batch_ != nullptr) batch_->stop();
@@ -124,14 +127,20 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
                             .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
-      *catalog_, *log_, *lake_, *speed_, *speed_database_, *workers_, *batch_,
+      *catalog_, *log_, *lake_, *state_files_, *speed_, *speed_database_, *workers_, *batch_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max});
+
+  batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
+    statements_->finish_replacement(view);
+  });
+  // A replacement that was whole when the program ended takes its place now.
+  const auto views = speed_->views();
+  for (const auto& view : views) statements_->finish_replacement(view);
 
   ingest_->start();
   lake_writer_->start();
   batch_->start();
-  const auto views = speed_->views();
   const bool building = std::ranges::any_of(
       views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
   if (building) batch_->request(false, "build");
@@ -187,7 +196,11 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
     }
   }
   speed_->stream(stream->id)->add_view(view, [](const auto&) {});
-  speed_->add_view(view);
+  if (record.replaces) {
+    speed_->add_replacement(view, *record.replaces);
+  } else {
+    speed_->add_view(view);
+  }
   return {};
 }
 

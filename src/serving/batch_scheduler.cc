@@ -66,6 +66,13 @@ BatchState BatchScheduler::state() const {
   return out;
 }
 
+double BatchScheduler::built(ViewId view) const {
+  const MutexLock lock(mutex_);
+  const auto total = static_cast<double>(progress_.rows_total);
+  if (state_.view_id != view || total == 0) return 0;
+  return std::min(1.0, static_cast<double>(progress_.rows_done) / total);
+}
+
 void BatchScheduler::loop() {
   runtime::lower_thread_priority("batch");
   std::int64_t last_scheduled = runtime::monotonic_us();
@@ -115,6 +122,7 @@ void BatchScheduler::loop() {
     const MutexLock lock(mutex_);
     state_.running = false;
     state_.view.clear();
+    state_.view_id = {};
     ++state_.runs;
     if (summary.error) ++state_.failures;
     state_.drift_rows += summary.drift_rows;
@@ -153,6 +161,7 @@ Status BatchScheduler::run_stream(const std::shared_ptr<speed::StreamState>& str
     if (view->phase() == speed::ViewPhase::kFailed) continue;
     auto status = run_view(stream->definition(), rolled.edge, view, summary);
     if (!status && status.error().code == ErrorCode::kCancelled) return status;
+    if (!status) view->note_run(status.error());
     if (!status && first)
       first = std::unexpected(std::move(status).error().within("view {}", view->record().name));
   }
@@ -168,6 +177,9 @@ Status BatchScheduler::run_view(const StreamDefinition& stream,
   {
     const MutexLock lock(mutex_);
     state_.view = view->record().name;
+    state_.view_id = view->record().id;
+    progress_.rows_done = 0;
+    progress_.rows_total = 0;
     state_.view_started_us = runtime::wall_us();
   }
   const auto before = view->batch_input();
@@ -216,6 +228,7 @@ Status BatchScheduler::run_view(const StreamDefinition& stream,
   }
   view->publish(generation, output.run);
   state_files_.remove(*garbage);
+  if (on_published_) on_published_(view);
   ++summary.generations;
   summary.drift_rows += generation.drift_rows;
   const MutexLock lock(mutex_);

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,6 +49,7 @@ struct BatchState {
   bool running = false;
   BatchRunSummary current;
   std::string view;  // in work
+  ViewId view_id;    // of it; 0 where none is
   std::uint64_t rows_total = 0;
   std::uint64_t rows_done = 0;
   std::int64_t view_started_us = 0;
@@ -63,6 +65,10 @@ class BatchScheduler {
                  batch::StateFiles& state_files, speed::SpeedLayer& speed,
                  ingest::LakeWriter& lake_writer, BatchOptions options);
   ~BatchScheduler();
+  /// Called on the batch thread when a view has a new generation. Before start().
+  void on_published(std::function<void(const std::shared_ptr<speed::ViewState>&)> call) {
+    on_published_ = std::move(call);
+  }
   void start();
   void stop();
 
@@ -70,6 +76,9 @@ class BatchScheduler {
   std::uint64_t request(bool full, std::string reason);
   void cancel();
   [[nodiscard]] BatchState state() const;
+  /// How much of the view's files the run under way has read, from 0 to 1; 0 where it is not its
+  /// turn.
+  [[nodiscard]] double built(ViewId view) const;
 
  private:
   void loop();
@@ -85,6 +94,7 @@ class BatchScheduler {
   speed::SpeedLayer& speed_;
   ingest::LakeWriter& lake_writer_;
   const BatchOptions options_;
+  std::function<void(const std::shared_ptr<speed::ViewState>&)> on_published_;
   batch::BatchProgress progress_;
 
   mutable Mutex mutex_;

@@ -130,8 +130,9 @@ class ServingTest : public testing::Test {
         ingest::LakeWriterOptions{.commit_interval_ms = 3'600'000});
     batch_ = std::make_unique<BatchScheduler>(*database_, *lake_, *catalog_, *states_, *speed_,
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
-    runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *speed_, *database_,
-                                                *workers_, *batch_, StatementOptions{});
+    runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *states_, *speed_,
+                                                *database_, *workers_, *batch_, StatementOptions{});
+    batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();
     batch_->start();
@@ -378,11 +379,9 @@ TEST_F(ServingTest, DescribesAndShowsWhatThereIs) {
   EXPECT_THAT(rows("SHOW STREAMS"), HasSubstr("flights 1 6 3 1 {\"0\":6} CREATE STREAM flights"));
   EXPECT_THAT(rows("SHOW STREAMS"), HasSubstr("flights__quarantine"));
   const auto views = rows("SHOW VIEWS");
-  EXPECT_THAT(
-      views,
-      HasSubstr(
-          "pairs materialized flights live 1 {\"0\":3} {\"0\":6} 3 3 CREATE MATERIALIZED VIEW"));
-  EXPECT_THAT(views, HasSubstr("p view NULL live NULL NULL NULL NULL NULL CREATE VIEW p"));
+  EXPECT_THAT(views, HasSubstr("pairs materialized flights live 1 {\"0\":3} {\"0\":6} 3 3 NULL "
+                               "CREATE MATERIALIZED VIEW"));
+  EXPECT_THAT(views, HasSubstr("p view NULL live NULL NULL NULL NULL NULL NULL CREATE VIEW p"));
 }
 
 TEST_F(ServingTest, SaysWhatAnAnswerCovers) {

@@ -61,6 +61,36 @@ class Rows {
 constexpr Type kText{TypeKind::kVarchar};
 constexpr Type kNumber{TypeKind::kBigInt};
 
+/// SELECTs that wait for a view's first generation hold a thread each: a few may, so that the other
+/// statements find one, and not for ever.
+constexpr unsigned kWaitersMax = 2;
+constexpr std::uint64_t kWaitMsMax = 30'000;
+
+/// Whether a SELECT with these column names wants the hidden columns of streams.
+bool wants_hidden(const sql::AllowedSelect& allowed) {
+  return std::ranges::any_of(allowed.columns, [](const std::string& column) {
+    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) ||
+           same_name(column, kArrivalColumn);
+  });
+}
+
+std::string progress_text(const speed::ViewState& view, double built,
+                          const std::optional<ReplacementProgress>& replacement) {
+  const auto percent = [](double part) { return static_cast<int>(part * 100); };
+  std::string out;
+  if (view.phase() == speed::ViewPhase::kBuilding)
+    out = fmt::format("building {} %", percent(built));
+  if (const auto trouble = view.trouble())
+    out += fmt::format("{}{}", out.empty() ? "" : "; ", trouble->message);
+  if (replacement) {
+    out += fmt::format("{}replacement {}", out.empty() ? "" : "; ", name(replacement->phase));
+    if (replacement->phase == speed::ViewPhase::kBuilding)
+      out += fmt::format(" {} %", percent(replacement->built));
+    if (replacement->trouble) out += fmt::format(": {}", replacement->trouble->message);
+  }
+  return out;
+}
+
 /// Places in a view's SELECT count from the start of the whole statement.
 Error placed_behind(Error error, TextPlace start) {
   if (error.place.line == 0) return error;
@@ -72,12 +102,13 @@ Error placed_behind(Error error, TextPlace start) {
 }  // namespace
 
 StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
-                                 speed::SpeedLayer& speed, sql::Database& speed_database,
-                                 sql::QueryWorkers& workers, BatchScheduler& batch,
-                                 StatementOptions options)
+                                 batch::StateFiles& state_files, speed::SpeedLayer& speed,
+                                 sql::Database& speed_database, sql::QueryWorkers& workers,
+                                 BatchScheduler& batch, StatementOptions options)
     : catalog_(catalog),
       log_(log),
       lake_(lake),
+      state_files_(state_files),
       speed_(speed),
       speed_database_(speed_database),
       workers_(workers),
@@ -148,7 +179,12 @@ Result<StatementResult> StatementRunner::create_materialized_view(
     const sql::CreateView& statement) {
   if (statement.if_not_exists && catalog_.find_view(statement.name))
     return done("CREATE MATERIALIZED VIEW");
-  MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
+  const auto replaced = statement.or_replace ? catalog_.find_view(statement.name) : std::nullopt;
+  if (!replaced) MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
+  if (replaced && !replaced->materialized) {
+    return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists,
+                "{} is a plain view: DROP VIEW it, or use CREATE OR REPLACE VIEW", replaced->name);
+  }
   const auto in_select = [&](Error error) {
     return placed_behind(std::move(error), statement.select_place);
   };
@@ -175,7 +211,7 @@ Result<StatementResult> StatementRunner::create_materialized_view(
            stream->name);
 
   catalog::ViewRecord record;
-  record.name = statement.name;
+  record.name = replaced ? replaced->name : statement.name;
   record.materialized = true;
   record.stream = stream->id;
   record.select = statement.select;
@@ -184,6 +220,13 @@ Result<StatementResult> StatementRunner::create_materialized_view(
   // Made once for its errors, before the catalog knows of it.
   auto trial = make_view_state(speed_database_, record, *stream);
   if (!trial) return std::unexpected(in_select(std::move(trial).error()));
+  if (replaced) {
+    MR_RETURN_IF_ERROR(check_readers(
+        {.name = record.name, .select = {}, .columns = columns_of((*trial)->compiled())}));
+    MR_TRY(const bool there, make_room_for_replacement(**trial));
+    if (there) return done("CREATE MATERIALIZED VIEW");
+    record.replaces = replaced->id;
+  }
   MR_TRY(record, catalog_.create_view(record));
   MR_TRY(const auto view, make_view_state(speed_database_, record, *stream));
   bool building = false;
@@ -199,18 +242,31 @@ Result<StatementResult> StatementRunner::create_materialized_view(
                     edge.end, 0);
     }
   });
-  speed_.add_view(view);
+  if (record.replaces) {
+    speed_.add_replacement(view, *record.replaces);
+    switch_to(view);
+  } else {
+    speed_.add_view(view);
+  }
   if (building) batch_.request(false, "build");
   return done("CREATE MATERIALIZED VIEW");
 }
 
 Result<StatementResult> StatementRunner::create_view(const sql::CreateView& statement) {
   if (statement.if_not_exists && catalog_.find_view(statement.name)) return done("CREATE VIEW");
-  MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
-  // Read once with no rows, so that an unknown column is an error now and not at the first use.
-  auto trial = select(statement.select, 0);
-  if (!trial)
+  const auto replaced = statement.or_replace ? catalog_.find_view(statement.name) : std::nullopt;
+  if (!replaced) MR_RETURN_IF_ERROR(check_name_is_free(statement.name));
+  // Tried without rows, so that an unknown column is an error now and not at the first use.
+  if (auto trial = columns_of_select(statement.select); !trial)
     return std::unexpected(placed_behind(std::move(trial).error(), statement.select_place));
+  for (const auto& pending : pending_redefinitions()) {
+    if (auto trial = columns_of_select(statement.select, {&pending, 1}); !trial) {
+      return std::unexpected(
+          placed_behind(std::move(trial).error(), statement.select_place)
+              .within("with the definition of {} that is being built", pending.name));
+    }
+  }
+  if (replaced) return replace_plain_view(*replaced, statement);
   catalog::ViewRecord record;
   record.name = statement.name;
   record.select = statement.select;
@@ -229,7 +285,8 @@ std::vector<std::string> StatementRunner::readers_of(std::string_view name) cons
                                            [&](std::string_view other) { return resolve(other); });
     if (!allowed) continue;
     if (std::ranges::any_of(allowed->tables,
-                            [&](const auto& table) { return same_name(table, name); })) {
+                            [&](const auto& table) { return same_name(table, name); }) &&
+        std::ranges::find(readers, view.name) == readers.end()) {
       readers.push_back(view.name);
     }
   }
@@ -273,11 +330,18 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
                 "{} is read by {}: drop that first", statement.name, fmt::join(readers, ", "));
   }
   if (view) {
-    MR_RETURN_IF_ERROR(catalog_.drop_view(view->id));
+    const auto replacement = speed_.replacement_of(view->id);
+    MR_TRY(const auto garbage, catalog_.drop_view(view->id));
     if (view->materialized) {
+      if (replacement != nullptr) {
+        if (const auto state = speed_.stream(replacement->record().stream))
+          state->remove_view(replacement->record().id);
+        speed_.remove_view(replacement->record().id);
+      }
       if (const auto state = speed_.stream(view->stream)) state->remove_view(view->id);
       speed_.remove_view(view->id);
     }
+    state_files_.remove(garbage);
     return done(command);
   }
   if (!stream->quarantine) {
@@ -322,14 +386,17 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
              {"delta_end", kText},
              {"groups_in_generation", kNumber},
              {"groups_in_delta", kNumber},
+             {"progress", kText},
              {"sql", kText}});
   for (const auto& record : catalog_.views()) {
+    if (record.replaces) continue;
     const auto view = record.materialized ? speed_.find_view(record.name) : nullptr;
     if (view == nullptr) {
       rows.text(record.name)
           .text("view")
           .null()
           .text("live")
+          .null()
           .null()
           .null()
           .null()
@@ -349,9 +416,11 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
         .text(coverage.cut.json())
         .text(coverage.delta_end.json())
         .number(view->base_groups())
-        .number(view->delta_groups())
-        .text(record.sql)
-        .end();
+        .number(view->delta_groups());
+    const std::string progress =
+        progress_text(*view, batch_.built(record.id), replacement_of(*view));
+    progress.empty() ? rows.null() : rows.text(progress);
+    rows.text(record.sql).end();
   }
   return std::move(rows).result("SHOW VIEWS");
 }
@@ -373,8 +442,7 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
       roles.emplace_back(output.kind == view::OutputKind::kKey ? "key" : "");
     }
   } else if (const auto plain = catalog_.find_view(statement.name)) {
-    MR_TRY(auto read, select(plain->select, 0));
-    columns = std::move(read.columns);
+    MR_TRY(columns, columns_of_select(plain->select));
     roles.resize(columns.size());
   } else {
     return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "there is no stream or view {}",
@@ -403,7 +471,16 @@ SourceCoverage StatementRunner::source_of(const speed::ViewState& view,
 }
 
 Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_columns,
-                                   sql::Query& query, std::vector<SourceCoverage>& sources) {
+                                   Assembly& assembly) {
+  if (assembly.types_only) {
+    assembly.query.relations.push_back({.name = stream.name,
+                                        .columns = stream.columns,
+                                        .hidden_columns = hidden_columns,
+                                        .lake_files = {},
+                                        .tail = {},
+                                        .rows = {}});
+    return {};
+  }
   const auto state = speed_.stream(stream.id);
   if (state == nullptr) {
     return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "stream {} was dropped",
@@ -445,78 +522,127 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
     coverage.cut_commit = lake->last();
     coverage.cut = lake->end;
     coverage.delta_end = snapshot.applied;
-    sources.push_back({stream.name, true, std::move(coverage), quarantined(stream)});
-    query.relations.push_back(std::move(relation));
+    assembly.sources.push_back({stream.name, true, std::move(coverage), quarantined(stream)});
+    assembly.query.relations.push_back(std::move(relation));
     return {};
   }
 }
 
+std::shared_ptr<speed::ViewState> StatementRunner::find_built(const std::string& name,
+                                                              std::int64_t started_us) {
+  auto view = speed_.find_view(name);
+  if (view == nullptr || view->phase() != speed::ViewPhase::kBuilding) return view;
+  if (waiting_.fetch_add(1) < kWaitersMax) {
+    const std::int64_t until_us =
+        started_us + static_cast<std::int64_t>(std::min(options_.deadline_ms, kWaitMsMax)) * 1000;
+    // Asked by name again and again: it may be dropped or replaced meanwhile.
+    while (view != nullptr && view->phase() == speed::ViewPhase::kBuilding && !stopping_ &&
+           runtime::monotonic_us() < until_us) {
+      view->wait_while_building(100);
+      view = speed_.find_view(name);
+    }
+  }
+  waiting_.fetch_sub(1);
+  return view;
+}
+
+Status StatementRunner::add_plain_view(const std::string& name, const std::string& select,
+                                       bool hidden_columns, Assembly& assembly) {
+  MR_TRY(const auto tree, sql::parse_select(select));
+  MR_TRY(const auto allowed, sql::check_select(tree, sql::Use::kAdHoc, [&](std::string_view other) {
+           return resolve(other);
+         }));
+  for (const auto& table : allowed.tables) {
+    MR_RETURN_IF_ERROR(add_relation(table, hidden_columns || wants_hidden(allowed), assembly));
+  }
+  MR_TRY(auto text, sql::select_text(tree));
+  assembly.query.views.push_back({name, std::move(text)});
+  return {};
+}
+
 Status StatementRunner::add_relation(const std::string& name, bool hidden_columns,
-                                     sql::Query& query, std::vector<SourceCoverage>& sources,
-                                     std::vector<std::string>& seen) {
-  if (std::ranges::find(seen, name) != seen.end()) return {};
-  seen.push_back(name);
+                                     Assembly& assembly) {
+  if (std::ranges::find(assembly.seen, name) != assembly.seen.end()) return {};
+  assembly.seen.push_back(name);
+  for (const auto& redefined : assembly.redefined) {
+    if (!same_name(redefined.name, name)) continue;
+    if (redefined.select) return add_plain_view(name, *redefined.select, hidden_columns, assembly);
+    assembly.query.relations.push_back({.name = name,
+                                        .columns = redefined.columns,
+                                        .hidden_columns = false,
+                                        .lake_files = {},
+                                        .tail = {},
+                                        .rows = {}});
+    return {};
+  }
   if (const auto stream = catalog_.find_stream(name))
-    return add_stream(*stream, hidden_columns, query, sources);
-  if (const auto view = speed_.find_view(name)) {
-    MR_TRY(auto read, read_all(*view));
-    sources.push_back(source_of(*view, read.coverage));
-    query.relations.push_back({.name = view->record().name,
-                               .columns = columns_of(view->compiled()),
-                               .hidden_columns = false,
-                               .lake_files = {},
-                               .tail = {},
-                               .rows = {std::move(read.rows)}});
+    return add_stream(*stream, hidden_columns, assembly);
+  const auto view =
+      assembly.types_only ? speed_.find_view(name) : find_built(name, assembly.started_us);
+  if (view != nullptr) {
+    sql::QueryRelation relation{.name = view->record().name,
+                                .columns = columns_of(view->compiled()),
+                                .hidden_columns = false,
+                                .lake_files = {},
+                                .tail = {},
+                                .rows = {}};
+    if (!assembly.types_only) {
+      MR_TRY(auto read, read_all(*view));
+      assembly.sources.push_back(source_of(*view, read.coverage));
+      relation.rows.push_back(std::move(read.rows));
+    }
+    assembly.query.relations.push_back(std::move(relation));
     return {};
   }
   const auto plain = catalog_.find_view(name);
   if (!plain)
     return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "there is no stream or view {}",
                 name);
-  MR_TRY(const auto tree, sql::parse_select(plain->select));
-  MR_TRY(const auto allowed, sql::check_select(tree, sql::Use::kAdHoc, [&](std::string_view other) {
-           return resolve(other);
-         }));
-  const bool hidden = std::ranges::any_of(allowed.columns, [](const std::string& column) {
-    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) ||
-           same_name(column, kArrivalColumn);
-  });
-  for (const auto& table : allowed.tables) {
-    MR_RETURN_IF_ERROR(add_relation(table, hidden_columns || hidden, query, sources, seen));
-  }
-  MR_TRY(auto text, sql::select_text(tree));
-  query.views.push_back({plain->name, std::move(text)});
-  return {};
+  return add_plain_view(plain->name, plain->select, hidden_columns, assembly);
 }
 
-Result<StatementResult> StatementRunner::select(std::string_view text, std::uint64_t rows_max) {
-  const std::int64_t started = runtime::monotonic_us();
+Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
+  assembly.started_us = runtime::monotonic_us();
   MR_TRY(const auto tree, sql::parse_select(text));
   MR_TRY(const auto allowed,
          sql::check_select(
              tree, sql::Use::kAdHoc, [&](std::string_view name) { return resolve(name); }, text));
-  sql::Query query;
-  MR_TRY(query.select, sql::select_text(tree));
-  query.rows_max = rows_max;
-  query.result_bytes_max = options_.result_bytes_max;
-  const bool hidden = std::ranges::any_of(allowed.columns, [](const std::string& column) {
-    return same_name(column, kPartitionColumn) || same_name(column, kOffsetColumn) ||
-           same_name(column, kArrivalColumn);
-  });
+  MR_TRY(assembly.query.select, sql::select_text(tree));
+  assembly.query.result_bytes_max = options_.result_bytes_max;
+  for (const auto& table : allowed.tables) {
+    MR_RETURN_IF_ERROR(add_relation(table, wants_hidden(allowed), assembly));
+  }
+  const auto spent_ms =
+      static_cast<std::uint64_t>((runtime::monotonic_us() - assembly.started_us) / 1000);
+  assembly.query.deadline_ms =
+      options_.deadline_ms > spent_ms ? options_.deadline_ms - spent_ms : 1;
+  return {};
+}
+
+Result<StatementResult> StatementRunner::select(std::string_view text, std::uint64_t rows_max) {
+  Assembly assembly;
+  assembly.query.rows_max = rows_max;
+  MR_RETURN_IF_ERROR(assemble(text, assembly));
+  MR_TRY(auto result, workers_.run(assembly.query));
   StatementResult out;
   out.command = "SELECT";
-  std::vector<std::string> seen;
-  for (const auto& table : allowed.tables) {
-    MR_RETURN_IF_ERROR(add_relation(table, hidden, query, out.sources, seen));
-  }
-  const auto spent_ms = static_cast<std::uint64_t>((runtime::monotonic_us() - started) / 1000);
-  query.deadline_ms = options_.deadline_ms > spent_ms ? options_.deadline_ms - spent_ms : 1;
-  MR_TRY(auto result, workers_.run(query));
   out.columns = std::move(result.columns);
   out.batches = std::move(result.batches);
   out.rows = result.rows;
   out.truncated = result.truncated;
+  out.sources = std::move(assembly.sources);
   return out;
+}
+
+Result<std::vector<Column>> StatementRunner::columns_of_select(
+    std::string_view text, std::span<const Redefinition> redefined) {
+  Assembly assembly;
+  assembly.query.rows_max = 0;
+  assembly.types_only = true;
+  assembly.redefined = redefined;
+  MR_RETURN_IF_ERROR(assemble(text, assembly));
+  MR_TRY(auto result, workers_.run(assembly.query));
+  return std::move(result.columns);
 }
 
 }  // namespace millrace::serving

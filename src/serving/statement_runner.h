@@ -1,17 +1,22 @@
-// Executes any statement: makes and drops streams and views, shows them, and answers SELECTs over
-// both in the worker processes. Every endpoint that takes SQL calls this. Thread: any; statements
-// that change what exists run one after the other. Errors: those of sql/statement.h,
-// sql/allow_list.h, view/compiler.h and sql/query_worker.h, with the place.
+// Executes any statement: makes, replaces and drops streams and views, shows them, and answers
+// SELECTs over both in the worker processes. Every endpoint that takes SQL calls this. Thread: any;
+// statements that change what exists run one after the other, and so does the moment at which a
+// replaced view's next definition takes its place (view_replacement.cc). Errors: those of
+// sql/statement.h, sql/allow_list.h, view/compiler.h and sql/query_worker.h, with the place.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/mutex.h"
 #include "base/result.h"
+#include "batch/state_files.h"
 #include "catalog/catalog.h"
 #include "ingest/ingest.h"
 #include "lake/lake.h"
@@ -48,13 +53,30 @@ struct StatementOptions {
   std::uint64_t result_bytes_max = std::uint64_t{128} << 20;
 };
 
+/// The next definition of a view, on its way.
+struct ReplacementProgress {
+  speed::ViewPhase phase = speed::ViewPhase::kBuilding;
+  double built = 0;  // from 0 to 1
+  std::optional<Error> trouble;
+  std::string sql;
+};
+
 class StatementRunner {
  public:
   StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
-                  speed::SpeedLayer& speed, sql::Database& speed_database,
-                  sql::QueryWorkers& workers, BatchScheduler& batch, StatementOptions options);
+                  batch::StateFiles& state_files, speed::SpeedLayer& speed,
+                  sql::Database& speed_database, sql::QueryWorkers& workers, BatchScheduler& batch,
+                  StatementOptions options);
 
   Result<StatementResult> run(std::string_view sql);
+  /// Those that wait for a view wait no longer.
+  void stop() { stopping_ = true; }
+
+  /// Where the view is a replacement and lives: its name finds it from here on, and what it
+  /// replaces goes. Otherwise nothing.
+  void finish_replacement(const std::shared_ptr<speed::ViewState>& view) EXCLUDES(definitions_);
+  [[nodiscard]] std::optional<ReplacementProgress> replacement_of(
+      const speed::ViewState& view) const;
 
   /// Makes the view of a record live: compiled, prepared, not yet part of a stream. Also used at
   /// the start.
@@ -66,34 +88,79 @@ class StatementRunner {
                                          const speed::Coverage& coverage) const;
 
  private:
+  /// What a name shall mean instead of what the catalog has: how a change is tried out.
+  struct Redefinition {
+    std::string name;
+    std::optional<std::string> select;  // of a plain view
+    std::vector<Column> columns;        // of a materialized one
+  };
+  /// A query and what it reads, on its way to a worker.
+  struct Assembly {
+    sql::Query query;
+    std::vector<SourceCoverage> sources;
+    std::vector<std::string> seen;
+    std::int64_t started_us = 0;
+    /// The relations get no rows: names and types of the answer are all that is wanted.
+    bool types_only = false;
+    std::span<const Redefinition> redefined = {};
+  };
+
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
-  Result<StatementResult> create_view(const sql::CreateView& statement);
-  Result<StatementResult> create_materialized_view(const sql::CreateView& statement);
+  Result<StatementResult> create_view(const sql::CreateView& statement) REQUIRES(definitions_);
+  Result<StatementResult> create_materialized_view(const sql::CreateView& statement)
+      REQUIRES(definitions_);
   Result<StatementResult> drop(const sql::Drop& statement);
   Result<StatementResult> show(const sql::Show& statement);
   Result<StatementResult> describe(const sql::Describe& statement);
   Result<StatementResult> select(std::string_view text, std::uint64_t rows_max);
+  /// The columns that a SELECT would give.
+  Result<std::vector<Column>> columns_of_select(std::string_view text,
+                                                std::span<const Redefinition> redefined = {});
 
   /// The catalog's spelling of a stream's or view's name; empty where there is none.
   [[nodiscard]] std::string resolve(std::string_view name) const;
   /// Fills in what the query reads of a name, and of what that reads if it is a plain view.
-  Status add_relation(const std::string& name, bool hidden_columns, sql::Query& query,
-                      std::vector<SourceCoverage>& sources, std::vector<std::string>& seen);
-  Status add_stream(const StreamDefinition& stream, bool hidden_columns, sql::Query& query,
-                    std::vector<SourceCoverage>& sources);
-  /// Plain views that read `name`.
+  Status assemble(std::string_view text, Assembly& assembly);
+  Status add_relation(const std::string& name, bool hidden_columns, Assembly& assembly);
+  Status add_stream(const StreamDefinition& stream, bool hidden_columns, Assembly& assembly);
+  Status add_plain_view(const std::string& name, const std::string& select, bool hidden_columns,
+                        Assembly& assembly);
+  /// The view of this name; waits while it is being built for the first time, if not too many do.
+  std::shared_ptr<speed::ViewState> find_built(const std::string& name, std::int64_t started_us);
+  /// Views whose SELECT names `name`.
   [[nodiscard]] std::vector<std::string> readers_of(std::string_view name) const;
   Status check_name_is_free(std::string_view name) const;
+
+  // view_replacement.cc
+  /// Plain views that read `name`, or read one that does.
+  [[nodiscard]] std::vector<catalog::ViewRecord> all_readers_of(std::string_view name) const;
+  /// Everything that a SELECT reads, through plain views too.
+  [[nodiscard]] std::vector<std::string> everything_read_by(std::string_view select) const;
+  /// The views that read a redefined name must still mean something.
+  Status check_readers(const Redefinition& change);
+  /// The next definitions of views that are being built, as what their names will mean.
+  [[nodiscard]] std::vector<Redefinition> pending_redefinitions() const;
+  Result<StatementResult> replace_plain_view(catalog::ViewRecord record,
+                                             const sql::CreateView& statement)
+      REQUIRES(definitions_);
+  /// True where `next` is what serves already, or is being built. Otherwise the name has no
+  /// replacement when it returns.
+  Result<bool> make_room_for_replacement(const speed::ViewState& next) REQUIRES(definitions_);
+  Status drop_replacement(const speed::ViewState& replacement) REQUIRES(definitions_);
+  void switch_to(const std::shared_ptr<speed::ViewState>& view) REQUIRES(definitions_);
 
   catalog::Catalog& catalog_;
   log::CommitLog& log_;
   lake::Lake& lake_;
+  batch::StateFiles& state_files_;
   speed::SpeedLayer& speed_;
   sql::Database& speed_database_;
   sql::QueryWorkers& workers_;
   BatchScheduler& batch_;
   const StatementOptions options_;
   Mutex definitions_;  // held by one statement that changes what exists
+  std::atomic<bool> stopping_{false};
+  std::atomic<unsigned> waiting_{0};  // for a view to be built
 };
 
 }  // namespace millrace::serving

@@ -27,9 +27,25 @@ void SpeedLayer::add_view(std::shared_ptr<ViewState> view) {
   views_[view->record().id] = std::move(view);
 }
 
+void SpeedLayer::add_replacement(std::shared_ptr<ViewState> view, ViewId replaced) {
+  const MutexLock lock(mutex_);
+  replacements_[replaced] = view->record().id;
+  views_[view->record().id] = std::move(view);
+}
+
+void SpeedLayer::switch_view(ViewId replaced, ViewId replacement) {
+  const MutexLock lock(mutex_);
+  for (auto& [name, id] : view_names_) {
+    if (id == replaced) id = replacement;
+  }
+  replacements_.erase(replaced);
+  views_.erase(replaced);
+}
+
 void SpeedLayer::remove_view(ViewId view) {
   const MutexLock lock(mutex_);
   views_.erase(view);
+  std::erase_if(replacements_, [&](const auto& entry) { return entry.second == view; });
   std::erase_if(view_names_, [&](const auto& entry) { return entry.second == view; });
 }
 
@@ -51,6 +67,19 @@ std::shared_ptr<ViewState> SpeedLayer::find_view(std::string_view name) const {
   const MutexLock lock(mutex_);
   const auto found = view_names_.find(key);
   return found == view_names_.end() ? nullptr : views_.at(found->second);
+}
+
+std::shared_ptr<ViewState> SpeedLayer::replacement_of(ViewId replaced) const {
+  const MutexLock lock(mutex_);
+  const auto found = replacements_.find(replaced);
+  return found == replacements_.end() ? nullptr : views_.at(found->second);
+}
+
+std::vector<std::shared_ptr<ViewState>> SpeedLayer::named_views() const {
+  const MutexLock lock(mutex_);
+  std::vector<std::shared_ptr<ViewState>> out;
+  for (const auto& [name, id] : view_names_) out.push_back(views_.at(id));
+  return out;
 }
 
 std::vector<std::shared_ptr<StreamState>> SpeedLayer::streams() const {

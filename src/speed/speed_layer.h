@@ -24,14 +24,23 @@ class SpeedLayer {
                                           CommitNumber last_commit, const Position& lake_end);
   void remove_stream(StreamId stream);
   void add_view(std::shared_ptr<ViewState> view);
+  /// The next definition of view `replaced`: it lives, and no name finds it.
+  void add_replacement(std::shared_ptr<ViewState> view, ViewId replaced);
+  /// From here on the name finds `replacement`, and `replaced` is no more: one step for readers.
+  void switch_view(ViewId replaced, ViewId replacement);
   void remove_view(ViewId view);
 
   /// nullptr where there is none.
   [[nodiscard]] std::shared_ptr<StreamState> stream(StreamId id) const;
   [[nodiscard]] std::shared_ptr<StreamState> find_stream(std::string_view name) const;
   [[nodiscard]] std::shared_ptr<ViewState> find_view(std::string_view name) const;
+  /// The next definition of this view, while there is one.
+  [[nodiscard]] std::shared_ptr<ViewState> replacement_of(ViewId replaced) const;
   [[nodiscard]] std::vector<std::shared_ptr<StreamState>> streams() const;
+  /// All that live, replacements too.
   [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
+  /// Those that a name finds.
+  [[nodiscard]] std::vector<std::shared_ptr<ViewState>> named_views() const;
 
   [[nodiscard]] std::uint64_t delta_bytes() const;
   [[nodiscard]] std::uint64_t tail_bytes() const {
@@ -46,6 +55,7 @@ class SpeedLayer {
   std::map<std::string, StreamId, std::less<>> stream_names_ GUARDED_BY(mutex_);
   std::map<ViewId, std::shared_ptr<ViewState>> views_ GUARDED_BY(mutex_);
   std::map<std::string, ViewId, std::less<>> view_names_ GUARDED_BY(mutex_);
+  std::map<ViewId, ViewId> replacements_ GUARDED_BY(mutex_);  // by what they replace
 };
 
 }  // namespace millrace::speed

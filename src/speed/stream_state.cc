@@ -103,6 +103,12 @@ void StreamState::add_view(const std::shared_ptr<ViewState>& view,
   views_.push_back(view);
 }
 
+void StreamState::switch_view(ViewId removed, const std::function<void()>& switch_names) {
+  const MutexLock lock(mutex_);
+  switch_names();
+  std::erase_if(views_, [&](const auto& other) { return other->record().id == removed; });
+}
+
 void StreamState::remove_view(ViewId view) {
   const MutexLock lock(mutex_);
   std::erase_if(views_, [&](const auto& other) { return other->record().id == view; });

@@ -80,6 +80,9 @@ class StreamState {
   /// the position, and whether the stream has no event at all, before the view takes part.
   void add_view(const std::shared_ptr<ViewState>& view,
                 const std::function<void(const EdgePoint&)>& prepare);
+  /// `switch_names` runs between two rounds of apply(), when all views have the same events; then
+  /// `removed` takes part no more. So whoever asks by name never sees fewer events after it.
+  void switch_view(ViewId removed, const std::function<void()>& switch_names);
   void remove_view(ViewId view);
   [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
 

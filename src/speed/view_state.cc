@@ -1,5 +1,7 @@
 #include "speed/view_state.h"
 
+#include "runtime/clock.h"
+
 namespace millrace::speed {
 
 std::string_view name(ViewPhase phase) {
@@ -33,6 +35,7 @@ void ViewState::apply(std::span<const StreamBatch> batches, const Position& end)
     // instead.
     phase_ = ViewPhase::kFailed;
     error_ = std::move(status).error().within("view {}", record_.name);
+    built_.notify_all();
   }
 }
 
@@ -59,6 +62,8 @@ void ViewState::publish(const catalog::Generation& generation,
   frozen_.reset();
   frozen_skipped_ = 0;
   if (phase_ == ViewPhase::kBuilding) phase_ = ViewPhase::kLive;
+  run_error_.reset();
+  built_.notify_all();
 }
 
 void ViewState::restore(const catalog::Generation& generation,
@@ -84,6 +89,27 @@ void ViewState::fail(Error error) {
   const MutexLock lock(mutex_);
   phase_ = ViewPhase::kFailed;
   error_ = std::move(error);
+  built_.notify_all();
+}
+
+void ViewState::note_run(std::optional<Error> error) {
+  const MutexLock lock(mutex_);
+  run_error_ = std::move(error);
+}
+
+std::optional<Error> ViewState::trouble() const {
+  const MutexLock lock(mutex_);
+  return phase_ == ViewPhase::kFailed ? error_ : run_error_;
+}
+
+void ViewState::wait_while_building(std::uint64_t timeout_ms) const {
+  const std::int64_t end = runtime::monotonic_us() + static_cast<std::int64_t>(timeout_ms) * 1000;
+  const MutexLock lock(mutex_);
+  while (phase_ == ViewPhase::kBuilding) {
+    const std::int64_t left_us = end - runtime::monotonic_us();
+    if (left_us <= 0) return;
+    built_.wait_for(mutex_, std::chrono::microseconds(left_us));
+  }
 }
 
 ViewPhase ViewState::phase() const {

@@ -63,6 +63,7 @@ class ViewState {
   ViewState(catalog::ViewRecord record, view::CompiledView compiled,
             std::unique_ptr<view::Evaluator> evaluator);
 
+  /// As it was when the view was made: `replaces` stays when it has taken the other's place.
   [[nodiscard]] const catalog::ViewRecord& record() const { return record_; }
   [[nodiscard]] const view::CompiledView& compiled() const { return compiled_; }
   [[nodiscard]] bool is_native() const { return evaluator_->is_native(); }
@@ -81,8 +82,15 @@ class ViewState {
   /// generation after `last`.
   void start_building(const Position& start, GenerationNumber last = {});
   void fail(Error error);
+  /// What the last batch run of this view said; none where it went well. The view answers as
+  /// before.
+  void note_run(std::optional<Error> error);
 
   [[nodiscard]] ViewPhase phase() const;
+  /// Why the view failed, or why its last batch run did.
+  [[nodiscard]] std::optional<Error> trouble() const;
+  /// Returns when the view is no longer being built, or after `timeout_ms`.
+  void wait_while_building(std::uint64_t timeout_ms) const;
   /// Errors: kUnavailable (kViewBuilding), or why the view failed.
   Result<ViewSnapshot> snapshot() const;
   /// The pair that a batch run starts from: generation and frozen segment. Base is null while
@@ -128,7 +136,9 @@ class ViewState {
 
   mutable Mutex mutex_;
   ViewPhase phase_ GUARDED_BY(mutex_) = ViewPhase::kBuilding;
+  mutable CondVar built_;
   std::optional<Error> error_ GUARDED_BY(mutex_);
+  std::optional<Error> run_error_ GUARDED_BY(mutex_);
   catalog::Generation generation_ GUARDED_BY(mutex_);
   std::shared_ptr<const view::StateRun> base_ GUARDED_BY(mutex_);
   std::shared_ptr<const view::GroupTable> frozen_ GUARDED_BY(mutex_);

@@ -177,18 +177,25 @@ class Parser {
 
   Result<Statement> create() {
     ++at_;
+    bool or_replace = false;
     if (is_word("OR")) {
-      return error(error_id::kUnsupportedStatement, place(),
-                   "CREATE OR REPLACE is not a statement of Millrace: what has been created keeps "
-                   "its definition",
-                   "DROP it and CREATE it again, or CREATE it under another name");
+      const TextPlace where = place();
+      ++at_;
+      if (!take_word("REPLACE")) return expected("REPLACE");
+      or_replace = true;
+      if (is_word("STREAM")) {
+        return error(error_id::kUnsupportedStatement, where,
+                     "CREATE OR REPLACE STREAM is not a statement of Millrace: a stream keeps its "
+                     "events",
+                     "DROP the stream and CREATE it again, or CREATE it under another name");
+      }
     }
     if (take_word("STREAM")) return create_stream();
     if (take_word("MATERIALIZED")) {
       if (!take_word("VIEW")) return expected("VIEW");
-      return create_view(/*materialized=*/true);
+      return create_view(/*materialized=*/true, or_replace);
     }
-    if (take_word("VIEW")) return create_view(/*materialized=*/false);
+    if (take_word("VIEW")) return create_view(/*materialized=*/false, or_replace);
     if (at_end()) return expected("STREAM, MATERIALIZED VIEW or VIEW");
     static constexpr auto kKinds =
         std::to_array<std::string_view>({"STREAM", "MATERIALIZED", "VIEW"});
@@ -393,9 +400,13 @@ class Parser {
               .place = where});
   }
 
-  Result<Statement> create_view(bool materialized) {
+  Result<Statement> create_view(bool materialized, bool or_replace) {
     CreateView view;
     view.materialized = materialized;
+    view.or_replace = or_replace;
+    if (or_replace && is_word("IF")) {
+      return expected("a name", "OR REPLACE and IF NOT EXISTS exclude each other");
+    }
     MR_TRY(view.if_not_exists, if_not_exists());
     MR_TRY(view.name, object_name(/*made=*/true));
     if (is_symbol('(')) {

@@ -24,6 +24,7 @@ struct CreateView {
   TextPlace select_place;  // where it starts in the text that was parsed
   bool materialized = false;
   bool if_not_exists = false;
+  bool or_replace = false;
   std::string sql;  // the statement's text
 };
 enum class ObjectKind { kStream, kMaterializedView, kView };

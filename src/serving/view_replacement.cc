@@ -1,0 +1,166 @@
+// How a view gets another definition without a gap. Of a materialized view the next definition is a
+// view of its own that no name finds: it takes part in its stream from the start, the batch layer
+// builds it from the lake, and when it lives, catalog and names are switched to it. A plain view is
+// replaced in one step. Thread and errors: those of statement_runner.h.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+
+#include "base/ascii_case.h"
+#include "runtime/clock.h"
+#include "serving/statement_runner.h"
+#include "serving/view_reader.h"
+#include "sql/allow_list.h"
+#include "sql/syntax.h"
+
+namespace millrace::serving {
+
+std::vector<std::string> StatementRunner::everything_read_by(std::string_view select) const {
+  std::vector<std::string> out;
+  std::vector<std::string> selects = {std::string(select)};
+  while (!selects.empty()) {
+    const auto tree = sql::parse_select(selects.back());
+    selects.pop_back();
+    if (!tree) continue;
+    const auto allowed = sql::check_select(*tree, sql::Use::kAdHoc,
+                                           [&](std::string_view name) { return resolve(name); });
+    if (!allowed) continue;
+    for (const auto& table : allowed->tables) {
+      if (std::ranges::find(out, table) != out.end()) continue;
+      out.push_back(table);
+      const auto view = catalog_.find_view(table);
+      if (view && !view->materialized) selects.push_back(view->select);
+    }
+  }
+  return out;
+}
+
+std::vector<catalog::ViewRecord> StatementRunner::all_readers_of(std::string_view name) const {
+  std::vector<catalog::ViewRecord> readers;
+  for (auto& view : catalog_.views()) {
+    if (view.materialized || same_name(view.name, name)) continue;
+    const auto read = everything_read_by(view.select);
+    if (std::ranges::any_of(read, [&](const auto& other) { return same_name(other, name); }))
+      readers.push_back(std::move(view));
+  }
+  return readers;
+}
+
+std::vector<StatementRunner::Redefinition> StatementRunner::pending_redefinitions() const {
+  std::vector<Redefinition> out;
+  for (const auto& view : speed_.named_views()) {
+    if (const auto next = speed_.replacement_of(view->record().id)) {
+      out.push_back(
+          {.name = view->record().name, .select = {}, .columns = columns_of(next->compiled())});
+    }
+  }
+  return out;
+}
+
+Status StatementRunner::check_readers(const Redefinition& change) {
+  for (const auto& reader : all_readers_of(change.name)) {
+    auto columns = columns_of_select(reader.select, {&change, 1});
+    if (columns) continue;
+    auto error = std::move(columns).error();
+    error.place = {};  // of the reader's text, which this statement does not have
+    if (error.code != ErrorCode::kInvalidArgument && error.code != ErrorCode::kNotFound)
+      return std::unexpected(std::move(error));
+    return std::unexpected(
+        Error{.code = ErrorCode::kFailedPrecondition,
+              .id = std::string(error_id::kInUse),
+              .message = fmt::format("the view {} reads {} and would not work with it any more: {}",
+                                     reader.name, change.name, error.message),
+              .hint = fmt::format("replace or drop {} first", reader.name),
+              .place = {}});
+  }
+  return {};
+}
+
+Result<StatementResult> StatementRunner::replace_plain_view(catalog::ViewRecord record,
+                                                            const sql::CreateView& statement) {
+  if (record.materialized) {
+    return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists,
+                "{} is a materialized view: DROP MATERIALIZED VIEW it, or use CREATE OR REPLACE "
+                "MATERIALIZED VIEW",
+                record.name);
+  }
+  const auto read = everything_read_by(statement.select);
+  if (std::ranges::any_of(read, [&](const auto& name) { return same_name(name, record.name); })) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kInUse, "{} would read itself: it reads {}",
+                record.name, fmt::join(read, ", "));
+  }
+  MR_RETURN_IF_ERROR(
+      check_readers({.name = record.name, .select = statement.select, .columns = {}}));
+  record.select = statement.select;
+  record.sql = statement.sql;
+  record.created_us = runtime::wall_us();
+  MR_RETURN_IF_ERROR(catalog_.redefine_view(record));
+  StatementResult result;
+  result.command = "CREATE VIEW";
+  return result;
+}
+
+Result<bool> StatementRunner::make_room_for_replacement(const speed::ViewState& next) {
+  const auto serving = speed_.find_view(next.record().name);
+  MR_CHECK(serving != nullptr, "view {} is in the catalog and does not live", next.record().name);
+  const auto is_next = [&](const speed::ViewState& view) {
+    return view.compiled().fingerprint == next.compiled().fingerprint &&
+           view.record().stream == next.record().stream &&
+           view.phase() != speed::ViewPhase::kFailed;
+  };
+  const auto building = speed_.replacement_of(serving->record().id);
+  if (building != nullptr && is_next(*building)) return true;
+  if (building != nullptr) MR_RETURN_IF_ERROR(drop_replacement(*building));
+  return is_next(*serving);
+}
+
+Status StatementRunner::drop_replacement(const speed::ViewState& replacement) {
+  const auto& record = replacement.record();
+  MR_TRY(const auto garbage, catalog_.drop_view(record.id));
+  if (const auto stream = speed_.stream(record.stream)) stream->remove_view(record.id);
+  speed_.remove_view(record.id);
+  state_files_.remove(garbage);
+  return {};
+}
+
+void StatementRunner::switch_to(const std::shared_ptr<speed::ViewState>& view) {
+  const auto& record = view->record();
+  if (!record.replaces || view->phase() != speed::ViewPhase::kLive) return;
+  // It has its place already, or it was dropped.
+  if (speed_.replacement_of(*record.replaces) != view) return;
+  const auto garbage = catalog_.switch_view(record.id);
+  if (!garbage) {
+    // The old definition serves on; the next generation tries again.
+    spdlog::error("view {} is not replaced: {}", record.name, garbage.error().message);
+    view->note_run(garbage.error());
+    return;
+  }
+  const auto replaced = speed_.find_view(record.name);
+  speed_.stream(record.stream)->switch_view(*record.replaces, [&] {
+    speed_.switch_view(*record.replaces, record.id);
+  });
+  if (replaced->record().stream != record.stream) {
+    if (const auto stream = speed_.stream(replaced->record().stream))
+      stream->remove_view(*record.replaces);
+  }
+  state_files_.remove(*garbage);
+  spdlog::info("view {} is replaced", record.name);
+}
+
+void StatementRunner::finish_replacement(const std::shared_ptr<speed::ViewState>& view) {
+  if (!view->record().replaces) return;
+  const MutexLock lock(definitions_);
+  switch_to(view);
+}
+
+std::optional<ReplacementProgress> StatementRunner::replacement_of(
+    const speed::ViewState& view) const {
+  const auto next = speed_.replacement_of(view.record().id);
+  if (next == nullptr) return std::nullopt;
+  return ReplacementProgress{.phase = next->phase(),
+                             .built = batch_.built(next->record().id),
+                             .trouble = next->trouble(),
+                             .sql = next->record().sql};
+}
+
+}  // namespace millrace::serving
