@@ -65,6 +65,11 @@ class Reader {
     if (value != nullptr && value->is_null()) return std::nullopt;
     return number<std::uint32_t>(key);
   }
+  /// A member that records of an earlier version do not have.
+  template <class T>
+  std::optional<T> added(std::string_view key) {
+    return find(key) == nullptr ? std::nullopt : std::optional<T>(number<T>(key));
+  }
   Position position(std::string_view key) {
     Position out;
     const auto& ends = array(key);
@@ -119,6 +124,8 @@ StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
   }
   out.time_column = reader.optional("time_column");
   out.key_column = reader.optional("key_column");
+  out.dedup_column = reader.added<std::uint32_t>("dedup_column");
+  out.dedup_within_us = reader.added<std::int64_t>("dedup_within_us");
   out.partitions = reader.number<std::uint32_t>("partitions");
   if (const auto quarantine = reader.optional("quarantine")) out.quarantine = StreamId(*quarantine);
   out.sql = reader.string("sql");
@@ -197,14 +204,17 @@ std::string record_text(const StreamDefinition& stream) {
   }
   std::optional<std::uint32_t> quarantine;
   if (stream.quarantine) quarantine = stream.quarantine->value;
-  return json::serialize(json::object{{"id", stream.id.value},
-                                      {"name", stream.name},
-                                      {"columns", std::move(columns)},
-                                      {"time_column", index_or_null(stream.time_column)},
-                                      {"key_column", index_or_null(stream.key_column)},
-                                      {"partitions", stream.partitions},
-                                      {"quarantine", index_or_null(quarantine)},
-                                      {"sql", stream.sql}});
+  json::object out{{"id", stream.id.value},
+                   {"name", stream.name},
+                   {"columns", std::move(columns)},
+                   {"time_column", index_or_null(stream.time_column)},
+                   {"key_column", index_or_null(stream.key_column)},
+                   {"partitions", stream.partitions},
+                   {"quarantine", index_or_null(quarantine)},
+                   {"sql", stream.sql}};
+  if (stream.dedup_column) out["dedup_column"] = *stream.dedup_column;
+  if (stream.dedup_within_us) out["dedup_within_us"] = *stream.dedup_within_us;
+  return json::serialize(out);
 }
 
 std::string record_text(const LakeCommit& commit) {

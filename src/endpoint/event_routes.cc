@@ -10,9 +10,11 @@ namespace {
 HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
   if (!reply) return problem(reply.error());
   HttpResponse response;
-  response.status = reply->accepted == 0 && !reply->rejected.empty() ? 422 : 200;
+  const bool any_good = reply->accepted + reply->duplicates != 0;
+  response.status = !any_good && !reply->rejected.empty() ? 422 : 200;
   std::string& out = response.body;
-  out = fmt::format("{{\"accepted\":{},\"rejected\":[", reply->accepted);
+  out = fmt::format("{{\"accepted\":{},\"duplicates\":{},\"rejected\":[", reply->accepted,
+                    reply->duplicates);
   for (std::size_t i = 0; i < reply->rejected.size(); ++i) {
     const auto& record = reply->rejected[i];
     out += fmt::format("{}{{\"line\":{},\"code\":\"{}\",\"reason\":", i == 0 ? "" : ",",

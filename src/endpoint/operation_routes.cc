@@ -47,6 +47,9 @@ std::string metrics_text(const Services& services) {
                    number(ingest.accepted));
   families.counter("millrace_ingest_rejected_total", "Records that went to a quarantine stream.",
                    number(ingest.rejected));
+  families.counter("millrace_ingest_duplicates_total",
+                   "Records that their stream had already, by its dedup column.",
+                   number(ingest.duplicates));
   families.counter("millrace_ingest_bytes_total", "Bytes of request bodies with events.",
                    number(ingest.bytes));
   families.counter("millrace_ingest_busy_total",

@@ -16,6 +16,9 @@ struct Ingest::Request {
   std::int64_t arrival_us = 0;
   IngestReply reply;
   Done done;
+  /// Of a stream with a dedup column.
+  std::shared_ptr<DuplicateFilter> filter;
+  std::shared_ptr<DuplicateFilter::Claim> claim;
 };
 
 namespace {
@@ -26,10 +29,24 @@ std::uint64_t bytes_of(const std::vector<log::LogGroup>& groups) {
   }
   return sum;
 }
+
+/// The named rows of what was decoded.
+format::Decoded only(const format::Decoded& decoded, std::span<const std::uint32_t> rows) {
+  format::Decoded out;
+  std::vector<Type> types;
+  for (const auto& view : decoded.columns->views()) types.push_back(view.type);
+  out.columns = std::make_shared<ColumnBatch>(types);
+  const auto views = decoded.columns->views();
+  out.columns->append_rows({views, decoded.columns->rows()}, rows);
+  for (const auto row : rows) out.values.push_back(decoded.values[row]);
+  return out;
+}
+
 }  // namespace
 
-Ingest::Ingest(log::CommitLog& log, speed::SpeedLayer& speed, IngestOptions options)
-    : log_(log), speed_(speed), options_(options) {}
+Ingest::Ingest(log::CommitLog& log, speed::SpeedLayer& speed, DuplicateFilters& filters,
+               IngestOptions options)
+    : log_(log), speed_(speed), filters_(filters), options_(options) {}
 
 Ingest::~Ingest() { stop(); }
 
@@ -60,9 +77,10 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   const std::int64_t arrival_us = runtime::wall_us() / 1000 * 1000;
   auto decoded = decoder->decode(body, framing, definition);
 
+  counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   auto request = std::make_shared<Request>();
   request->arrival_us = arrival_us;
-  request->reply.accepted = decoded.values.size();
+  request->filter = filters_.of(definition);
   log::LogGroup group;
   const auto add = [&](StreamId id, PartitionRecords records) {
     request->columns.push_back(records.columns);
@@ -73,8 +91,6 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
                              .base_offset = {},
                              .place = {}});
   };
-  for (auto& records : encode_records(definition, decoded, arrival_us))
-    add(definition.id, std::move(records));
   if (!decoded.rejected.empty() && definition.quarantine) {
     request->quarantine = speed_.stream(*definition.quarantine);
     if (request->quarantine != nullptr) {
@@ -85,17 +101,32 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
     record.raw.clear();
     request->reply.rejected.push_back(std::move(record));
   }
-  if (group.entries.empty()) {
-    done(std::move(request->reply));
-    return;
-  }
-  counters_.accepted.fetch_add(request->reply.accepted, std::memory_order_relaxed);
-  counters_.rejected.fetch_add(request->reply.rejected.size(), std::memory_order_relaxed);
-  counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
-  request->stream = std::move(stream);
+  const auto add_records = [&](const format::Decoded& records) {
+    request->reply.accepted = records.values.size();
+    for (auto& part : encode_records(definition, records, arrival_us))
+      add(definition.id, std::move(part));
+  };
   request->done = std::move(done);
-  group.context = request;
-  auto appended = log_.append(std::move(group));
+  request->stream = stream;
+  Status appended;
+  if (request->filter == nullptr || decoded.values.empty()) {
+    add_records(decoded);
+    if (group.entries.empty()) {
+      request->done(std::move(request->reply));
+      return;
+    }
+    appended = append(request, std::move(group));
+  } else {
+    appended = request->filter->pass(
+        definition, *decoded.columns, arrival_us,
+        [&](const DuplicateFilter::Passed& passed) -> Status {
+          request->claim = passed.claim;
+          request->reply.duplicates = passed.duplicates;
+          add_records(passed.duplicates == 0 ? decoded : only(decoded, passed.rows));
+          // A group without records, too: its answer waits for what it repeats.
+          return append(request, std::move(group));
+        });
+  }
   if (!appended) {
     if (appended.error().code == ErrorCode::kResourceExhausted)
       counters_.busy.fetch_add(1, std::memory_order_relaxed);
@@ -103,12 +134,30 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   }
 }
 
+Status Ingest::append(std::shared_ptr<Request> request, log::LogGroup group) {
+  // Counted before the log has it: afterwards the request belongs to other threads.
+  const IngestReply& reply = request->reply;
+  const std::uint64_t accepted = reply.accepted;
+  const std::uint64_t rejected = reply.rejected.size();
+  const std::uint64_t duplicates = reply.duplicates;
+  group.context = std::move(request);
+  MR_RETURN_IF_ERROR(log_.append(std::move(group)));
+  counters_.accepted.fetch_add(accepted, std::memory_order_relaxed);
+  counters_.rejected.fetch_add(rejected, std::memory_order_relaxed);
+  counters_.duplicates.fetch_add(duplicates, std::memory_order_relaxed);
+  return {};
+}
+
 void Ingest::on_commit(std::vector<log::LogGroup> groups, const Status& status) {
-  if (!status) {
-    for (auto& group : groups)
-      static_cast<Request*>(group.context.get())->done(std::unexpected(status.error()));
-    return;
+  for (auto& group : groups) {
+    auto& request = *static_cast<Request*>(group.context.get());
+    if (request.claim != nullptr) request.filter->settle(*request.claim, status.has_value());
+    if (!status) {
+      if (request.claim != nullptr) request.claim->waits_for.clear();
+      request.done(std::unexpected(status.error()));
+    }
   }
+  if (!status) return;
   const std::uint64_t bytes = bytes_of(groups);
   const MutexLock lock(mutex_);
   while (queue_bytes_ > options_.apply_queue_bytes_max) changed_.wait(mutex_);
@@ -158,6 +207,16 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
   for (auto& [stream, entries] : rounds) stream->apply(std::move(entries));
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
+    const bool stored = request.claim == nullptr || request.claim->repeats_are_stored();
+    // A chain of requests that repeat each other must not hold them all.
+    if (request.claim != nullptr) request.claim->waits_for.clear();
+    if (!stored) {
+      // Its own records are stored; sent again they are repeats.
+      request.done(fail(ErrorCode::kUnavailable, error_id::kDiskFailed,
+                        "a record of this request repeats one that could not be stored; send the "
+                        "request again"));
+      continue;
+    }
     request.done(std::move(request.reply));
   }
 }

@@ -21,6 +21,7 @@
 #include "base/padded_bytes.h"
 #include "base/result.h"
 #include "format/json_decoder.h"
+#include "ingest/duplicate_filter.h"
 #include "log/commit_log.h"
 #include "speed/speed_layer.h"
 
@@ -28,6 +29,8 @@ namespace millrace::ingest {
 
 struct IngestReply {
   std::uint64_t accepted = 0;
+  /// Records that the stream has already, by its dedup column.
+  std::uint64_t duplicates = 0;
   std::vector<format::RejectedRecord> rejected;
   /// The end offset behind this request's records, for each partition that got some.
   std::vector<std::pair<PartitionId, Offset>> position;
@@ -41,6 +44,7 @@ struct IngestOptions {
 struct IngestCounters {
   std::atomic<std::uint64_t> accepted{0};
   std::atomic<std::uint64_t> rejected{0};
+  std::atomic<std::uint64_t> duplicates{0};
   std::atomic<std::uint64_t> bytes{0};
   std::atomic<std::uint64_t> busy{0};
 };
@@ -51,7 +55,8 @@ class Ingest {
   /// refused).
   using Done = std::function<void(Result<IngestReply>)>;
 
-  Ingest(log::CommitLog& log, speed::SpeedLayer& speed, IngestOptions options);
+  Ingest(log::CommitLog& log, speed::SpeedLayer& speed, DuplicateFilters& filters,
+         IngestOptions options);
   ~Ingest();
 
   /// Starts the log's and the apply thread.
@@ -65,12 +70,14 @@ class Ingest {
 
  private:
   struct Request;
+  Status append(std::shared_ptr<Request> request, log::LogGroup group);
   void on_commit(std::vector<log::LogGroup> groups, const Status& status);
   void apply_loop();
   void apply(std::vector<log::LogGroup>& groups);
 
   log::CommitLog& log_;
   speed::SpeedLayer& speed_;
+  DuplicateFilters& filters_;
   const IngestOptions options_;
   IngestCounters counters_;
 

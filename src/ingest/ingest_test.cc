@@ -202,7 +202,8 @@ class IngestTest : public testing::Test {
     stream_ = speed_->add_stream(events(partitions), CommitNumber(0), Position(partitions));
     speed_->add_stream(quarantine(), CommitNumber(0), Position(1));
     add_view();
-    Replay replay(*speed_, 2);
+    filters_ = std::make_unique<DuplicateFilters>(*speed_);
+    Replay replay(*speed_, *filters_, 2);
     auto log =
         log::CommitLog::open(files, options(folder_), first,
                              [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
@@ -210,7 +211,7 @@ class IngestTest : public testing::Test {
     log_ = std::move(*log);
     const auto replayed = replay.finish();
     ASSERT_TRUE(replayed) << replayed.error().text();
-    ingest_ = std::make_unique<Ingest>(*log_, *speed_, IngestOptions{});
+    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_, IngestOptions{});
   }
   void add_view() {
     constexpr const char* kSelect = "SELECT k, count(*) AS c, sum(n) AS s FROM events GROUP BY k";
@@ -255,6 +256,7 @@ class IngestTest : public testing::Test {
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::shared_ptr<speed::StreamState> stream_;
   std::shared_ptr<speed::ViewState> view_;
+  std::unique_ptr<DuplicateFilters> filters_;
   std::unique_ptr<log::CommitLog> log_;
   std::unique_ptr<Ingest> ingest_;
 };

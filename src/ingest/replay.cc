@@ -43,6 +43,9 @@ Status Replay::decode_round() {
   }
   const std::int64_t now = runtime::monotonic_us();
   Rounds rounds;
+  const auto remember = [&](const StreamDefinition& stream, const StreamBatch& batch) {
+    if (const auto filter = filters_.of(stream)) filter->remember(stream, batch);
+  };
   for (std::size_t i = 0; i < gathered_.size(); ++i) {
     const auto& batch = gathered_[i].batch;
     if (!decoded[i]) return std::unexpected(std::move(decoded[i]).error());
@@ -55,6 +58,7 @@ Status Replay::decode_round() {
                                            .place = batch.place,
                                            .rows = batch.record_count,
                                            .applied_us = now});
+    remember(gathered_[i].stream->definition(), rounds[gathered_[i].stream].back().batch);
   }
   if (applying_.valid()) applying_.get();
   applying_ = std::async(std::launch::async, [rounds = std::move(rounds)]() mutable {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "ingest/duplicate_filter.h"
 #include "log/commit_log.h"
 #include "speed/speed_layer.h"
 
@@ -19,7 +20,8 @@ namespace millrace::ingest {
 
 class Replay {
  public:
-  Replay(speed::SpeedLayer& speed, std::uint32_t threads) : speed_(speed), threads_(threads) {}
+  Replay(speed::SpeedLayer& speed, DuplicateFilters& filters, std::uint32_t threads)
+      : speed_(speed), filters_(filters), threads_(threads) {}
 
   /// Takes a batch as the log's recovery visits it. Those of dropped streams are passed over.
   Status add(const log::RecoveredBatch& batch);
@@ -37,6 +39,7 @@ class Replay {
   Status decode_round();
 
   speed::SpeedLayer& speed_;
+  DuplicateFilters& filters_;
   const std::uint32_t threads_;
   std::future<void> applying_;
   std::vector<Gathered> gathered_;

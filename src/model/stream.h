@@ -37,6 +37,10 @@ struct StreamDefinition {
   std::vector<Column> columns;
   std::optional<std::uint32_t> time_column;
   std::optional<std::uint32_t> key_column;
+  /// A record whose value of this column a stored record has already is a repeat.
+  std::optional<std::uint32_t> dedup_column;
+  /// How long a value is remembered; none: for ever.
+  std::optional<std::int64_t> dedup_within_us;
   std::uint32_t partitions = 1;
   /// The stream that keeps the records of this one that could not be decoded; none for a quarantine
   /// stream.

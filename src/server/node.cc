@@ -88,7 +88,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   }
   const std::int64_t states_done = runtime::monotonic_us();
 
-  ingest::Replay replay(*speed_, cores);
+  filters_ = std::make_unique<ingest::DuplicateFilters>(*speed_);
+  for (const auto& stream : catalog_->streams())
+    MR_RETURN_IF_ERROR(filters_->restore(*lake_database_, *lake_, stream));
+  ingest::Replay replay(*speed_, *filters_, cores);
   auto log = log::CommitLog::open(
       files,
       {.folder = folder / "log",
@@ -114,7 +117,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                    .memory_bytes_max = config.sql_memory_bytes_max,
                                    .threads = cores}));
   ingest_ = std::make_unique<ingest::Ingest>(
-      *log_, *speed_,
+      *log_, *speed_, *filters_,
       ingest::IngestOptions{
           .limits = {
               .depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),

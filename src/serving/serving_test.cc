@@ -124,7 +124,8 @@ class ServingTest : public testing::Test {
                                              .threads = 1});
     ASSERT_TRUE(workers) << workers.error().text();
     workers_ = std::move(*workers);
-    ingest_ = std::make_unique<ingest::Ingest>(*log_, *speed_, ingest::IngestOptions{});
+    filters_ = std::make_unique<ingest::DuplicateFilters>(*speed_);
+    ingest_ = std::make_unique<ingest::Ingest>(*log_, *speed_, *filters_, ingest::IngestOptions{});
     writer_ = std::make_unique<ingest::LakeWriter>(
         *log_, *speed_, *lake_, *catalog_, *states_,
         ingest::LakeWriterOptions{.commit_interval_ms = 3'600'000});
@@ -220,6 +221,7 @@ class ServingTest : public testing::Test {
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::unique_ptr<log::CommitLog> log_;
   std::unique_ptr<sql::QueryWorkers> workers_;
+  std::unique_ptr<ingest::DuplicateFilters> filters_;
   std::unique_ptr<ingest::Ingest> ingest_;
   std::unique_ptr<ingest::LakeWriter> writer_;
   std::unique_ptr<BatchScheduler> batch_;

@@ -436,6 +436,10 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
       auto& role = roles[*stream->key_column];
       role += role.empty() ? "key" : ", key";
     }
+    if (stream->dedup_column) {
+      auto& role = roles[*stream->dedup_column];
+      role += role.empty() ? "dedup" : ", dedup";
+    }
   } else if (const auto view = speed_.find_view(statement.name)) {
     columns = columns_of(view->compiled());
     for (const auto& output : view->compiled().outputs) {

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/ascii_case.h"
+#include "sql/duration.h"
 #include "sql/suggestion.h"
 #include "sql/tokens.h"
 
@@ -21,7 +22,10 @@ constexpr std::string_view kStatements =
 constexpr auto kFirstWords = std::to_array<std::string_view>(
     {"CREATE", "DROP", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES", "TABLE"});
 
-constexpr auto kStreamOptions = std::to_array<std::string_view>({"time", "key", "partitions"});
+constexpr auto kStreamOptions =
+    std::to_array<std::string_view>({"time", "key", "partitions", "dedup", "dedup_within"});
+constexpr std::string_view kStreamOptionsShown =
+    "time = column, key = column, partitions = n, dedup = column, dedup_within = '7 days'";
 
 std::string upper(std::string_view text) {
   std::string out(text);
@@ -313,20 +317,20 @@ class Parser {
   Status stream_options(StreamDefinition& stream) {
     MR_RETURN_IF_ERROR(expect_symbol('('));
     std::set<std::string> seen;
+    TextPlace within_place;
     do {
       if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier)) {
-        return expected("an option (time, key, partitions)");
+        return expected(fmt::format("an option ({})", kStreamOptionsShown));
       }
       const TextPlace where = place();
       const std::string option = lower_name(unquoted(here()));
       if (std::ranges::find(kStreamOptions, option) == kStreamOptions.end()) {
         const std::string_view meant = closest(option, kStreamOptions);
-        return error(
-            error_id::kBadOption, where,
-            fmt::format("'{}' is not an option of a stream", shortened(option)),
-            meant.empty()
-                ? "the options are time = column, key = column, partitions = n"
-                : fmt::format("did you mean {}? The options are time, key, partitions", meant));
+        return error(error_id::kBadOption, where,
+                     fmt::format("'{}' is not an option of a stream", shortened(option)),
+                     meant.empty() ? fmt::format("the options are {}", kStreamOptionsShown)
+                                   : fmt::format("did you mean {}? The options are {}", meant,
+                                                 kStreamOptionsShown));
       }
       if (!seen.insert(option).second) {
         return error(error_id::kBadOption, where,
@@ -338,13 +342,55 @@ class Parser {
         MR_TRY(stream.partitions, partitions());
       } else if (option == "key") {
         MR_TRY(stream.key_column, column_option(stream, option));
+      } else if (option == "dedup") {
+        const TextPlace value_place = place();
+        MR_TRY(stream.dedup_column, column_option(stream, option));
+        MR_RETURN_IF_ERROR(check_dedup_type(stream.columns[*stream.dedup_column], value_place));
+      } else if (option == "dedup_within") {
+        within_place = where;
+        MR_TRY(stream.dedup_within_us, duration());
       } else {
         const TextPlace value_place = place();
         MR_TRY(stream.time_column, column_option(stream, option));
         MR_RETURN_IF_ERROR(check_time_type(stream.columns[*stream.time_column], value_place));
       }
     } while (take_symbol(','));
-    return expect_symbol(')');
+    MR_RETURN_IF_ERROR(expect_symbol(')'));
+    if (!stream.dedup_within_us) return {};
+    if (!stream.dedup_column) {
+      return error(error_id::kBadOption, within_place,
+                   "dedup_within says how long the values of the dedup column are remembered, and "
+                   "there is none",
+                   "name it: dedup = column");
+    }
+    if (stream.time_column && stream.columns[*stream.time_column].type.kind == TypeKind::kBigInt) {
+      return error(error_id::kBadOption, within_place,
+                   fmt::format("dedup_within counts in event time, and the time column '{}' is a "
+                               "BIGINT, whose unit is not known",
+                               stream.columns[*stream.time_column].name),
+                   "make it a TIMESTAMP");
+    }
+    return {};
+  }
+
+  Result<std::int64_t> duration() {
+    if (!here_kind(TokenKind::kString)) return expected("a length of time, as '7 days',");
+    auto parsed = parse_duration(unquoted(here()));
+    if (!parsed) return std::unexpected(std::move(parsed).error().at(place()));
+    ++at_;
+    return parsed;
+  }
+
+  static Status check_dedup_type(const Column& column, TextPlace where) {
+    if (column.type.kind != TypeKind::kJson) return {};
+    return std::unexpected(
+        Error{.code = ErrorCode::kInvalidArgument,
+              .id = std::string(error_id::kBadOption),
+              .message = fmt::format("option dedup: column '{}' is {}, and one JSON value can be "
+                                     "written in many ways",
+                                     column.name, column.type.sql()),
+              .hint = "use a column with an id of the event: VARCHAR, UUID or BIGINT",
+              .place = where});
   }
 
   Result<std::uint32_t> partitions() {

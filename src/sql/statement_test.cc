@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include "sql/duration.h"
+
 namespace millrace::sql {
 namespace {
 
@@ -54,6 +56,31 @@ TEST(CreateStreamStatement, NeedsNoOptions) {
   EXPECT_EQ(statement.definition.partitions, 1u);
   EXPECT_EQ(statement.definition.time_column, std::nullopt);
   EXPECT_EQ(statement.definition.key_column, std::nullopt);
+}
+
+TEST(CreateStreamStatement, TakesADedupColumnAndItsInterval) {
+  auto stream =
+      parsed<CreateStream>("CREATE STREAM e (id UUID, at TIMESTAMP) WITH (dedup = ID)").definition;
+  EXPECT_EQ(stream.dedup_column, 0u);
+  EXPECT_EQ(stream.dedup_within_us, std::nullopt);
+  stream = parsed<CreateStream>(
+               "CREATE STREAM e (id UUID, at TIMESTAMP) "
+               "WITH (dedup_within = '1 day 12 hours', time = at, dedup = id)")
+               .definition;
+  EXPECT_EQ(stream.dedup_within_us, std::int64_t{36} * 3'600'000'000);
+}
+
+TEST(Duration, TakesNumbersWithUnitsAndRefusesWhatHasNoLength) {
+  EXPECT_EQ(parse_duration("7 days").value(), std::int64_t{7} * 86'400'000'000);
+  EXPECT_EQ(parse_duration(" 2Weeks 1 ms ").value(), std::int64_t{14} * 86'400'000'000 + 1000);
+  EXPECT_EQ(parse_duration("90s").value(), 90'000'000);
+  for (const auto* bad : {"", "7", "days", "1 month", "2 years", "-1 day", "0 days", "1 dayss",
+                          "99999999999999 weeks", "1.5 days"}) {
+    const auto parsed = parse_duration(bad);
+    ASSERT_FALSE(parsed) << bad;
+    EXPECT_EQ(parsed.error().id, error_id::kBadOption);
+    EXPECT_THAT(parsed.error().hint, HasSubstr("'7 days'"));
+  }
 }
 
 struct BadText {
@@ -150,6 +177,27 @@ INSTANTIATE_TEST_SUITE_P(
             "CREATE STREAM a (b INT) WITH (partitions = 2.5)", kOption, {1, 44}, "1 to 1024", ""},
         BadText{
             "CREATE STREAM a (b INT) WITH (partitions = '2')", kOption, {1, 44}, "1 to 1024", ""},
+        BadText{"CREATE STREAM a (b INT) WITH (dedup_within = '7 days')",
+                kOption,
+                {1, 31},
+                "there is none",
+                "dedup = column"},
+        BadText{"CREATE STREAM a (b INT) WITH (dedup = b, dedup_within = 7)",
+                kSyntax,
+                {1, 57},
+                "length of time",
+                ""},
+        BadText{"CREATE STREAM a (b INT) WITH (dedup = b, dedup_within = '1 month')",
+                kOption,
+                {1, 57},
+                "'1 month'",
+                "'7 days'"},
+        BadText{"CREATE STREAM a (b JSON) WITH (dedup = b)", kOption, {1, 40}, "JSON", "UUID"},
+        BadText{"CREATE STREAM a (b BIGINT) WITH (dedup = b, time = b, dedup_within = '1 day')",
+                kOption,
+                {1, 55},
+                "BIGINT",
+                "TIMESTAMP"},
         BadText{"CREATE STREAM a (b INT) WITH ()", kSyntax, {1, 31}, "an option", ""},
         BadText{"CREATE VIEW v", kSyntax, {1, 14}, "AS", ""},
         BadText{"CREATE VIEW v (a) AS SELECT 1", kSyntax, {1, 15}, "AS", "name the columns"},
