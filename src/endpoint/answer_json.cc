@@ -10,9 +10,9 @@ void append_columns(std::string& out, std::span<const Column> columns) {
   for (std::size_t i = 0; i < columns.size(); ++i) {
     out += i == 0 ? "{\"name\":" : ",{\"name\":";
     append_json_string(out, columns[i].name);
-    out += ",\"type\":\"";
-    out += columns[i].type.sql();
-    out += "\"}";
+    out += ",\"type\":";
+    append_json_string(out, columns[i].type.sql());
+    out += '}';
   }
   out += ']';
 }

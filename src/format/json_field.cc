@@ -168,6 +168,14 @@ class FieldWriter {
     return days ? push(*days) : wrong();
   }
 
+  bool time() {
+    if (!is_string(token_)) return wrong();
+    const auto text = string_text(token_, scratch_);
+    if (!text) return bad_escape();
+    const auto micros = parse_time(*text);
+    return micros ? push(*micros) : wrong();
+  }
+
   bool uuid() {
     if (!is_string(token_)) return wrong();
     const auto text = string_text(token_, scratch_);
@@ -297,7 +305,15 @@ bool put_field(std::string_view token, ColumnVector& column, Arena& arena, std::
       return writer.uuid();
     case TypeKind::kJson:
       return writer.json();
+    case TypeKind::kTime:
+      return writer.time();
+    case TypeKind::kInterval:
+    case TypeKind::kList:
+    case TypeKind::kStruct:
+    case TypeKind::kMap:
+      break;  // no stream has such a column
   }
+  fault = wrong_type(token, column.type());
   return false;
 }
 

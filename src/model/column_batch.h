@@ -169,12 +169,13 @@ class ColumnBatch {
 };
 
 /// A value as text in the way of SQL output (NULL gives nullopt): for tables, JSON, tests. Doubles
-/// in the shortest form that reads back to the same bits; BLOB as \xAB bytes where not printable.
+/// in the shortest form that reads back to the same bits; BLOB as \xAB bytes where not printable;
+/// nested values as model/nested_value.h says.
 [[nodiscard]] std::optional<std::string> value_text(const ColumnView& column, std::size_t row);
 
 /// Appends a value as JSON: integers that fit 2^53 and doubles as numbers, larger ones and decimals
 /// as strings, NaN and infinities as the strings "NaN", "Infinity", "-Infinity", JSON as it is,
-/// NULL as null.
+/// LIST, STRUCT and MAP as arrays and objects, NULL as null.
 void append_json(std::string& out, const ColumnView& column, std::size_t row);
 void append_json_string(std::string& out, std::string_view text);
 

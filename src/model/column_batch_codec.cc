@@ -4,13 +4,15 @@
 #include <cstdint>
 
 #include "base/bytes.h"
+#include "model/nested_value.h"
+#include "model/type_codec.h"
 
 namespace millrace {
 namespace {
 
 constexpr std::uint32_t kMagic = 0x3142524d;  // "MRB1"
 constexpr std::size_t kAlignment = 16;
-constexpr std::size_t kHeaderBytes = 16;
+constexpr std::size_t kHeaderBytes = 24;
 constexpr std::size_t kColumnHeaderBytes = 16;
 /// More than any batch has; keeps all sums of sizes within 64 bits.
 constexpr std::uint64_t kRowsMax = std::uint64_t{1} << 32;
@@ -78,24 +80,20 @@ struct ColumnHeader {
   std::uint64_t heap_bytes = 0;
 };
 
-Result<ColumnHeader> read_column_header(ByteReader& reader) {
-  ColumnHeader header;
-  const auto kind = reader.get<std::uint8_t>();
-  header.type.width = reader.get<std::uint8_t>();
-  header.type.scale = reader.get<std::uint8_t>();
-  header.has_validity = reader.get<std::uint8_t>() != 0;
-  (void)reader.get<std::uint32_t>();
-  header.heap_bytes = reader.get<std::uint64_t>();
-  if (kind > static_cast<std::uint8_t>(TypeKind::kJson)) return broken("has a column of no type");
-  header.type.kind = static_cast<TypeKind>(kind);
-  const bool decimal = header.type.kind == TypeKind::kDecimal;
-  if (decimal
-          ? header.type.width < 1 || header.type.width > 38 || header.type.scale > header.type.width
-          : header.type.width != 0 || header.type.scale != 0) {
-    return broken("has a column of no type");
+Result<std::vector<ColumnHeader>> read_column_headers(std::string_view types,
+                                                      std::string_view heads, std::size_t columns) {
+  std::vector<ColumnHeader> out(columns);
+  ByteReader type_reader(types);
+  ByteReader head_reader(heads);
+  for (ColumnHeader& header : out) {
+    header.type = read_type(type_reader);
+    header.has_validity = head_reader.get<std::uint64_t>() != 0;
+    header.heap_bytes = head_reader.get<std::uint64_t>();
+    if (!type_reader.ok()) return broken("has a column of no type");
+    if (!header.type.is_string() && header.heap_bytes != 0) return broken("has bytes of no string");
   }
-  if (!header.type.is_string() && header.heap_bytes != 0) return broken("has bytes of no string");
-  return header;
+  if (!type_reader.at_end()) return broken("has a column of no type");
+  return out;
 }
 
 Result<std::vector<StringRef>> read_strings(std::string_view sizes, std::string_view heap,
@@ -118,20 +116,29 @@ bool are_bools(std::string_view values) {
   return std::ranges::all_of(values, [](char value) { return value == 0 || value == 1; });
 }
 
+bool are_nested_values(const ColumnView& column, std::span<const StringRef> values) {
+  for (std::size_t row = 0; row < values.size(); ++row) {
+    if (column.valid(row) && !is_nested_value(column.type, values[row].view())) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 void encode_column_batch(const BatchView& batch, std::string& out) {
+  std::string types;
+  for (const ColumnView& column : batch.columns) append_type(types, column.type);
   pad(out);
   ByteWriter writer(out);
   writer.put<std::uint32_t>(kMagic);
   writer.put<std::uint32_t>(static_cast<std::uint32_t>(batch.columns.size()));
   writer.put<std::uint64_t>(batch.rows);
+  writer.put<std::uint64_t>(types.size());
+  pad(out);
+  writer.put_bytes(types);
+  pad(out);
   for (const ColumnView& column : batch.columns) {
-    writer.put<std::uint8_t>(static_cast<std::uint8_t>(column.type.kind));
-    writer.put<std::uint8_t>(column.type.width);
-    writer.put<std::uint8_t>(column.type.scale);
-    writer.put<std::uint8_t>(column.validity != nullptr ? 1 : 0);
-    writer.put<std::uint32_t>(0);
+    writer.put<std::uint64_t>(column.validity != nullptr ? 1 : 0);
     writer.put<std::uint64_t>(heap_bytes(column, batch.rows));
   }
   for (const ColumnView& column : batch.columns) {
@@ -160,14 +167,15 @@ Result<EncodedBatch> EncodedBatch::read(std::string_view bytes) {
   if (reader.get<std::uint32_t>() != kMagic) return broken("does not start as one");
   const auto columns = reader.get<std::uint32_t>();
   const auto rows = reader.get<std::uint64_t>();
+  const auto type_bytes = reader.get<std::uint64_t>();
   if (columns > kBatchColumnsMax || rows > kRowsMax) return broken("is too large");
+  MR_TRY(const std::string_view types, parts.take(type_bytes));
   MR_TRY(const std::string_view heads, parts.take(std::uint64_t{columns} * kColumnHeaderBytes));
-  ByteReader head_reader(heads);
+  MR_TRY(const auto headers, read_column_headers(types, heads, columns));
 
   EncodedBatch batch;
   batch.rows_ = rows;
-  for (std::uint32_t i = 0; i < columns; ++i) {
-    MR_TRY(const ColumnHeader header, read_column_header(head_reader));
+  for (const ColumnHeader& header : headers) {
     ColumnView view{.type = header.type, .data = nullptr, .validity = nullptr};
     if (header.has_validity) {
       MR_TRY(const std::string_view words, parts.take(words_for(rows) * 8));
@@ -177,6 +185,9 @@ Result<EncodedBatch> EncodedBatch::read(std::string_view bytes) {
       MR_TRY(const std::string_view sizes, parts.take(rows * sizeof(std::uint32_t)));
       MR_TRY(const std::string_view heap, parts.take(header.heap_bytes));
       MR_TRY(auto strings, read_strings(sizes, heap, rows));
+      if (header.type.is_nested() && !are_nested_values(view, strings)) {
+        return broken("has a value of another type than its column");
+      }
       batch.strings_.push_back(std::move(strings));
       view.data = batch.strings_.back().data();
     } else {

@@ -3,8 +3,9 @@
 // the columns in place; only strings need a reference each. Not a format for disk: both sides are
 // the same build. Thread: any, values only. Errors: kDataLoss where the bytes are not such a batch;
 // every bound is checked, the bytes may come from a process that was taken over. Layout: "MRB1"
-// columns:u32 rows:u64, then per column kind width scale has_validity:u8 0:u32 heap_bytes:u64, then
-// per column [validity: u64 words] values (strings: u32 sizes) [heap: the bytes of the strings].
+// columns:u32 rows:u64 type_bytes:u64, then the types of the columns (model/type_codec.h), then per
+// column has_validity:u64 heap_bytes:u64, then per column [validity: u64 words] values (strings and
+// nested values: u32 sizes) [heap: the bytes of the strings].
 #pragma once
 
 #include <cstddef>
@@ -21,7 +22,7 @@ namespace millrace {
 /// value.
 void encode_column_batch(const BatchView& batch, std::string& out);
 
-/// A batch whose columns lie in bytes that the caller keeps. The types are not looked at.
+/// A batch whose columns lie in bytes that the caller keeps.
 class EncodedBatch {
  public:
   /// Reads the batch at the start of the bytes, which begin at an address that 16 divides.

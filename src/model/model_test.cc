@@ -17,7 +17,7 @@ TEST(Type, ReadsEverySpellingAndWritesOne) {
   EXPECT_EQ(Type::parse("timestamp  with time zone")->sql(), "TIMESTAMP WITH TIME ZONE");
   EXPECT_EQ(Type::parse("varchar(20)")->sql(), "VARCHAR");
   for (const auto* text :
-       {"decimal(39,0)", "decimal(3,4)", "decimal(3", "int[]", "", "struct(a int)"}) {
+       {"decimal(39,0)", "decimal(3,4)", "decimal(3", "int(", "", "hugeint(3)"}) {
     EXPECT_FALSE(Type::parse(text)) << text;
   }
 }

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "model/column_batch.h"
+#include "model/nested_value.h"
 
 namespace millrace {
 
@@ -66,6 +67,35 @@ std::optional<std::int64_t> take_date(std::string_view& text) {
   return days;
 }
 
+/// "hh:mm[:ss[.ffffff]]" off the front, as microseconds.
+std::optional<std::int64_t> take_time(std::string_view& text, unsigned hour_max) {
+  std::int64_t micros = 0;
+  const auto hour = take_digits(text, 2);
+  if (!hour || *hour > hour_max || !take(text, ':')) return std::nullopt;
+  const auto minute = take_digits(text, 2);
+  if (!minute || *minute > 59) return std::nullopt;
+  micros = (static_cast<std::int64_t>(*hour) * 60 + *minute) * 60'000'000;
+  if (take(text, ':')) {
+    const auto second = take_digits(text, 2);
+    if (!second || *second > 59) return std::nullopt;
+    micros += static_cast<std::int64_t>(*second) * 1'000'000;
+    if (take(text, '.')) {
+      std::int64_t unit = 100'000;
+      std::size_t digits = 0;
+      while (!text.empty() && text.front() >= '0' && text.front() <= '9') {
+        const int digit = text.front() - '0';
+        if (unit == 0 && digit != 0) return std::nullopt;
+        micros += digit * unit;
+        unit /= 10;
+        text.remove_prefix(1);
+        ++digits;
+      }
+      if (digits == 0) return std::nullopt;
+    }
+  }
+  return micros;
+}
+
 /// "Z", "+hh", "+hhmm", "+hh:mm": minutes east of UTC.
 std::optional<std::int64_t> take_zone(std::string_view& text) {
   if (take(text, 'Z') || take(text, 'z')) return 0;
@@ -120,34 +150,20 @@ std::optional<std::int64_t> parse_timestamp(std::string_view text) {
   std::int64_t micros = *days * kMicrosPerDay;
   if (text.empty()) return micros;
   if (!take(text, 'T') && !take(text, 't') && !take(text, ' ')) return std::nullopt;
-  const auto hour = take_digits(text, 2);
-  if (!hour || *hour > 23 || !take(text, ':')) return std::nullopt;
-  const auto minute = take_digits(text, 2);
-  if (!minute || *minute > 59) return std::nullopt;
-  micros += (static_cast<std::int64_t>(*hour) * 60 + *minute) * 60'000'000;
-  if (take(text, ':')) {
-    const auto second = take_digits(text, 2);
-    if (!second || *second > 59) return std::nullopt;
-    micros += static_cast<std::int64_t>(*second) * 1'000'000;
-    if (take(text, '.')) {
-      std::int64_t unit = 100'000;
-      std::size_t digits = 0;
-      while (!text.empty() && text.front() >= '0' && text.front() <= '9') {
-        const int digit = text.front() - '0';
-        if (unit == 0 && digit != 0) return std::nullopt;
-        micros += digit * unit;
-        unit /= 10;
-        text.remove_prefix(1);
-        ++digits;
-      }
-      if (digits == 0) return std::nullopt;
-    }
-  }
+  const auto time = take_time(text, 23);
+  if (!time) return std::nullopt;
+  micros += *time;
   if (text.empty()) return micros;
   if (text.front() == ' ') text.remove_prefix(1);
   const auto zone = take_zone(text);
   if (!zone || !text.empty()) return std::nullopt;
   return micros - *zone * 60'000'000;
+}
+
+std::optional<std::int64_t> parse_time(std::string_view text) {
+  const auto micros = take_time(text, 24);
+  if (!micros || !text.empty() || *micros > kMicrosPerDay) return std::nullopt;
+  return micros;
 }
 
 std::optional<Int128> parse_uuid(std::string_view text) {
@@ -245,15 +261,39 @@ std::string timestamp_text(std::int64_t micros, bool with_zone) {
     rest += kMicrosPerDay;
     --days;
   }
-  const std::int64_t seconds = rest / 1'000'000;
-  const std::int64_t fraction = rest % 1'000'000;
-  std::string out = fmt::format("{} {:02}:{:02}:{:02}", date_text(static_cast<std::int32_t>(days)),
-                                seconds / 3600, seconds / 60 % 60, seconds % 60);
+  std::string out = date_text(static_cast<std::int32_t>(days)) + " " + time_text(rest);
+  if (with_zone) out += "+00";
+  return out;
+}
+
+std::string time_text(std::int64_t micros) {
+  const std::uint64_t length =
+      micros < 0 ? -static_cast<std::uint64_t>(micros) : static_cast<std::uint64_t>(micros);
+  const std::uint64_t seconds = length / 1'000'000;
+  const std::uint64_t fraction = length % 1'000'000;
+  std::string out = fmt::format("{}{:02}:{:02}:{:02}", micros < 0 ? "-" : "", seconds / 3600,
+                                seconds / 60 % 60, seconds % 60);
   if (fraction != 0) {
     out += fmt::format(".{:06}", fraction);
     while (out.back() == '0') out.pop_back();
   }
-  if (with_zone) out += "+00";
+  return out;
+}
+
+std::string interval_text(const Interval& interval) {
+  std::string out;
+  const auto add = [&out](std::int32_t count, std::string_view unit) {
+    if (count == 0) return;
+    out += fmt::format("{}{} {}{}", out.empty() ? "" : " ", count, unit,
+                       count == 1 || count == -1 ? "" : "s");
+  };
+  add(interval.months / 12, "year");
+  add(interval.months % 12, "month");
+  add(interval.days, "day");
+  if (interval.micros != 0 || out.empty()) {
+    if (!out.empty()) out.push_back(' ');
+    out += time_text(interval.micros);
+  }
   return out;
 }
 
@@ -341,6 +381,17 @@ std::optional<std::string> value_text(const ColumnView& column, std::size_t row)
       return date_text(column.as<std::int32_t>()[row]);
     case TypeKind::kUuid:
       return uuid_text(column.as<Int128>()[row]);
+    case TypeKind::kInterval:
+      return interval_text(column.as<Interval>()[row]);
+    case TypeKind::kTime:
+      return time_text(column.as<std::int64_t>()[row]);
+    case TypeKind::kList:
+    case TypeKind::kStruct:
+    case TypeKind::kMap: {
+      std::string out;
+      append_nested_text(out, column.type, column.as<StringRef>()[row].view());
+      return out;
+    }
     case TypeKind::kTinyInt:
     case TypeKind::kSmallInt:
     case TypeKind::kInteger:
@@ -430,7 +481,14 @@ void append_json(std::string& out, const ColumnView& column, std::size_t row) {
     case TypeKind::kTimestampTz:
     case TypeKind::kDate:
     case TypeKind::kUuid:
+    case TypeKind::kInterval:
+    case TypeKind::kTime:
       append_json_string(out, *value_text(column, row));
+      return;
+    case TypeKind::kList:
+    case TypeKind::kStruct:
+    case TypeKind::kMap:
+      append_nested_json(out, column.type, column.as<StringRef>()[row].view());
       return;
   }
 }

@@ -28,6 +28,9 @@ inline constexpr std::int64_t kMicrosPerDay = 86'400'000'000;
 /// between. An offset is taken off, so the result is UTC. More than 6 digits of a second are
 /// refused unless they are 0.
 [[nodiscard]] std::optional<std::int64_t> parse_timestamp(std::string_view text);
+/// "00:00[:00[.123456]]" up to "24:00:00", as parse_timestamp() reads it behind the date; no
+/// offset.
+[[nodiscard]] std::optional<std::int64_t> parse_time(std::string_view text);
 /// 36 characters with dashes, or 32 without, upper or lower case; the value has its top bit
 /// flipped.
 [[nodiscard]] std::optional<Int128> parse_uuid(std::string_view text);
@@ -41,6 +44,10 @@ inline constexpr std::int64_t kMicrosPerDay = 86'400'000'000;
 [[nodiscard]] std::string date_text(std::int32_t days);
 /// "2001-01-01 00:00:00[.123456]", with "+00" behind it for a TIMESTAMP WITH TIME ZONE.
 [[nodiscard]] std::string timestamp_text(std::int64_t micros, bool with_zone);
+/// "00:00:00[.123456]".
+[[nodiscard]] std::string time_text(std::int64_t micros);
+/// "1 year 2 months 3 days 04:05:06[.789]" with what is not 0, "00:00:00" where all is.
+[[nodiscard]] std::string interval_text(const Interval& interval);
 [[nodiscard]] std::string uuid_text(Int128 value);
 /// The shortest text that reads back to the same bits: "0.1", "1e+300", "nan", "inf", "-inf",
 /// "3.0".

@@ -109,6 +109,13 @@ bool push(std::string_view text, ColumnVector& column, Arena& arena) {
       return push_optional<std::int32_t>(parse_date(text), column);
     case TypeKind::kUuid:
       return push_optional<Int128>(parse_uuid(text), column);
+    case TypeKind::kTime:
+      return push_optional<std::int64_t>(parse_time(text), column);
+    case TypeKind::kInterval:
+    case TypeKind::kList:
+    case TypeKind::kStruct:
+    case TypeKind::kMap:
+      return false;  // no key has such a type
   }
   return false;
 }

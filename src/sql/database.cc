@@ -9,6 +9,7 @@
 
 #include "sql/duckdb_handles.h"
 #include "sql/lake_select.h"
+#include "sql/nested_vector.h"
 #include "sql/sink_statement.h"
 
 namespace millrace::sql {
@@ -68,22 +69,23 @@ Result<std::vector<Column>> columns_of(duckdb_prepared_statement statement, bool
     if (!known) *has_foreign = true;
     const char* name = duckdb_prepared_statement_column_name(statement, i);
     columns.push_back({name == nullptr ? std::string() : std::string(name),
-                       known.value_or(Type{TypeKind::kVarchar})});
+                       known ? *known : nearest_type(type.get())});
     duckdb_free(const_cast<char*>(name));
   }
   return columns;
 }
 
-/// A SELECT around `sql` that gives columns of foreign types as text.
+/// A SELECT around `sql` that casts columns of foreign types to the nearest that we have.
 Result<std::string> with_casts(duckdb_prepared_statement statement, std::string_view sql) {
   std::string items;
   std::string names;
   const idx_t count = duckdb_prepared_statement_column_count(statement);
   for (idx_t i = 0; i < count; ++i) {
     const LogicalType type(duckdb_prepared_statement_column_logical_type(statement, i));
-    const bool known = from_duckdb(type.get()).has_value();
     if (i != 0) items += ", ";
-    items += known ? fmt::format("c{}", i) : fmt::format("CAST(c{} AS VARCHAR)", i);
+    items += from_duckdb(type.get())
+                 ? fmt::format("c{}", i)
+                 : fmt::format("CAST(c{} AS {})", i, nearest_type(type.get()).sql());
     names += fmt::format("{}c{}", i == 0 ? "" : ", ", i);
   }
   return fmt::format("SELECT {} FROM ({}) AS t({})", items, subquery_text(sql), names);
@@ -198,15 +200,6 @@ Status run_statement(Connection::Handle& connection, duckdb_prepared_statement s
   return std::unexpected(duckdb_error(nullptr));
 }
 
-void view_chunk(duckdb_data_chunk chunk, std::span<const Type> types,
-                std::vector<ColumnView>& views) {
-  views.clear();
-  for (idx_t i = 0; i < types.size(); ++i) {
-    duckdb_vector vector = duckdb_data_chunk_get_vector(chunk, i);
-    views.push_back({types[i], duckdb_vector_get_data(vector), duckdb_vector_get_validity(vector)});
-  }
-}
-
 Database::Database(std::unique_ptr<Handle> handle) : handle_(std::move(handle)) {}
 Database::~Database() = default;
 
@@ -267,12 +260,14 @@ Result<std::vector<Column>> Connection::query(std::string_view sql, const ChunkV
     columns[i].type = *known;
     types.push_back(*known);
   }
-  std::vector<ColumnView> views;
+  ChunkColumns shown;
   while (const Chunk chunk = rows.fetch()) {
     const idx_t size = duckdb_data_chunk_get_size(chunk.get());
     if (size == 0) break;
-    view_chunk(chunk.get(), types, views);
-    MR_RETURN_IF_ERROR(visit(BatchView{views, size}));
+    shown.clear();
+    for (idx_t i = 0; i < types.size(); ++i)
+      shown.add(types[i], duckdb_data_chunk_get_vector(chunk.get(), i), size);
+    MR_RETURN_IF_ERROR(visit(BatchView{shown.columns(), size}));
   }
   MR_RETURN_IF_ERROR(rows.status());
   return columns;

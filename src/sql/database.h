@@ -53,8 +53,8 @@ class Connection {
   ~Connection();
   /// Runs statements that give no rows, or whose rows nobody wants.
   Status execute(std::string_view sql);
-  /// Runs one statement and streams its rows. Columns of types that model::Type lacks come as
-  /// VARCHAR.
+  /// Runs one statement and streams its rows. Columns of types that model::Type lacks come as the
+  /// nearest it has: arrays of fixed size as LIST, all others as VARCHAR.
   Result<std::vector<Column>> query(std::string_view sql, const ChunkVisitor& visit);
   /// Names and types that a SELECT would give, without running it.
   Result<std::vector<Column>> describe(std::string_view sql);

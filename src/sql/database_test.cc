@@ -87,22 +87,21 @@ TEST(Database, GivesRowsOfEveryTypeOfTheModel) {
 
 TEST(Database, GivesTypesThatTheModelLacksAsText) {
   auto connection = open_connection();
-  auto table = read_table(*connection,
-                          "SELECT [1, 2] AS list, INTERVAL 1 DAY AS i, 7 AS n, {'a': 1} AS s, "
-                          "TIME '01:02:03' AS t, 'x' AS list; -- a comment");
+  const std::string items =
+      "SELECT 'a'::ENUM('a', 'b') AS e, 1::UHUGEINT AS u, 7 AS n, '101'::BIT AS b, TIMETZ "
+      "'01:02:03+01' AS t, 'x' AS e";
+  auto table = read_table(*connection, items + "; -- a comment");
   ASSERT_FALSE(table.has_value() && table->rows.empty());
-  table = read_table(*connection,
-                     "SELECT [1, 2] AS list, INTERVAL 1 DAY AS i, 7 AS n, {'a': 1} AS s, "
-                     "TIME '01:02:03' AS t, 'x' AS list ORDER BY n -- a comment");
+  table = read_table(*connection, items + " ORDER BY n -- a comment");
   ASSERT_TRUE(table) << table.error().text();
-  const std::vector<std::optional<std::string>> expected = {"[1, 2]",   "1 day",    "7",
-                                                            "{'a': 1}", "01:02:03", "x"};
+  const std::vector<std::optional<std::string>> expected = {"a",   "1",           "7",
+                                                            "101", "01:02:03+01", "x"};
   EXPECT_EQ(table->rows.at(0), expected);
-  EXPECT_EQ(table->columns[0], (Column{"list", Type{TypeKind::kVarchar}}));
+  EXPECT_EQ(table->columns[0], (Column{"e", Type{TypeKind::kVarchar}}));
   EXPECT_EQ(table->columns[2], (Column{"n", Type{TypeKind::kInteger}}));
-  auto described = connection->describe("SELECT [1] AS list, NULL AS nothing");
+  auto described = connection->describe("SELECT 'a'::ENUM('a', 'b') AS e, NULL AS nothing");
   ASSERT_TRUE(described) << described.error().text();
-  EXPECT_EQ(described->at(0), (Column{"list", Type{TypeKind::kVarchar}}));
+  EXPECT_EQ(described->at(0), (Column{"e", Type{TypeKind::kVarchar}}));
 }
 
 TEST(Database, KeepsTheOrderOfRowsOverManyChunks) {

@@ -75,8 +75,4 @@ Status run_statement(Connection::Handle& connection, duckdb_prepared_statement s
 Status run_statement(Connection::Handle& connection, duckdb_prepared_statement statement,
                      QueryRows& rows, const std::function<bool()>& stop);
 
-/// Looks at the columns of a chunk; `types` are those of its columns.
-void view_chunk(duckdb_data_chunk chunk, std::span<const Type> types,
-                std::vector<ColumnView>& views);
-
 }  // namespace millrace::sql

@@ -1,8 +1,10 @@
 #include "sql/duckdb_types.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "base/check.h"
 #include "model/column_batch.h"
@@ -19,6 +21,10 @@ static_assert(StringRef::kInlineBytes == sizeof(duckdb_string_t{}.value.inlined.
 // 128 bits: the low half first, as little endian has it.
 static_assert(std::endian::native == std::endian::little);
 static_assert(sizeof(Int128) == sizeof(duckdb_hugeint) && offsetof(duckdb_hugeint, lower) == 0);
+static_assert(sizeof(Interval) == sizeof(duckdb_interval) &&
+              offsetof(Interval, days) == offsetof(duckdb_interval, days) &&
+              offsetof(Interval, micros) == offsetof(duckdb_interval, micros));
+static_assert(sizeof(duckdb_time) == 8);
 static_assert(sizeof(bool) == 1 && sizeof(duckdb_date) == 4 && sizeof(duckdb_timestamp) == 8);
 
 namespace {
@@ -66,21 +72,35 @@ duckdb_type id_of(TypeKind kind) {
       return DUCKDB_TYPE_DATE;
     case TypeKind::kUuid:
       return DUCKDB_TYPE_UUID;
+    case TypeKind::kInterval:
+      return DUCKDB_TYPE_INTERVAL;
+    case TypeKind::kTime:
+      return DUCKDB_TYPE_TIME;
+    case TypeKind::kList:
+      return DUCKDB_TYPE_LIST;
+    case TypeKind::kStruct:
+      return DUCKDB_TYPE_STRUCT;
+    case TypeKind::kMap:
+      return DUCKDB_TYPE_MAP;
   }
   check_failed(__FILE__, __LINE__, "id_of", "a type kind out of range");
 }
 
-}  // namespace
-
-LogicalType to_duckdb(Type type) {
-  if (type.kind == TypeKind::kDecimal)
-    return LogicalType(duckdb_create_decimal_type(type.width, type.scale));
-  LogicalType made(duckdb_create_logical_type(id_of(type.kind)));
-  if (type.kind == TypeKind::kJson) duckdb_logical_type_set_alias(made.get(), kJsonAlias);
-  return made;
+LogicalType nested_to_duckdb(const Type& type) {
+  std::vector<LogicalType> owned;
+  std::vector<duckdb_logical_type> types;
+  std::vector<const char*> names;
+  for (const Type::Field& field : type.fields()) {
+    owned.push_back(to_duckdb(field.type));
+    types.push_back(owned.back().get());
+    names.push_back(field.name.c_str());
+  }
+  if (type.kind == TypeKind::kList) return LogicalType(duckdb_create_list_type(types[0]));
+  if (type.kind == TypeKind::kMap) return LogicalType(duckdb_create_map_type(types[0], types[1]));
+  return LogicalType(duckdb_create_struct_type(types.data(), names.data(), types.size()));
 }
 
-std::optional<Type> from_duckdb(duckdb_logical_type type) {
+std::optional<Type> plain_from_duckdb(duckdb_logical_type type) {
   switch (duckdb_get_type_id(type)) {
     case DUCKDB_TYPE_BOOLEAN:
       return Type{TypeKind::kBoolean};
@@ -124,9 +144,92 @@ std::optional<Type> from_duckdb(duckdb_logical_type type) {
       return Type{TypeKind::kDate};
     case DUCKDB_TYPE_UUID:
       return Type{TypeKind::kUuid};
+    case DUCKDB_TYPE_INTERVAL:
+      return Type{TypeKind::kInterval};
+    case DUCKDB_TYPE_TIME:
+      return Type{TypeKind::kTime};
     default:
       return std::nullopt;
   }
+}
+
+/// What to make of a type that is not nested, or is unknown.
+using LeafType = std::optional<Type> (*)(duckdb_logical_type type, std::size_t depth);
+
+/// nullopt where `leaf` gives it for a type inside.
+std::optional<Type> converted(duckdb_logical_type type, LeafType leaf, std::size_t depth) {
+  if (depth > kTypeDepthMax) return leaf(type, depth);
+  const auto inside = [&](duckdb_logical_type child) {
+    const LogicalType owned(child);
+    return converted(owned.get(), leaf, depth + 1);
+  };
+  switch (duckdb_get_type_id(type)) {
+    case DUCKDB_TYPE_LIST: {
+      auto element = inside(duckdb_list_type_child_type(type));
+      return element ? std::optional(Type::list(std::move(*element))) : std::nullopt;
+    }
+    case DUCKDB_TYPE_MAP: {
+      auto key = inside(duckdb_map_type_key_type(type));
+      auto value = inside(duckdb_map_type_value_type(type));
+      return key && value ? std::optional(Type::map(std::move(*key), std::move(*value)))
+                          : std::nullopt;
+    }
+    case DUCKDB_TYPE_STRUCT: {
+      std::vector<Type::Field> fields;
+      const idx_t count = duckdb_struct_type_child_count(type);
+      for (idx_t i = 0; i < count; ++i) {
+        auto field = inside(duckdb_struct_type_child_type(type, i));
+        if (!field) return std::nullopt;
+        char* name = duckdb_struct_type_child_name(type, i);
+        fields.push_back({.name = name == nullptr ? "" : name, .type = std::move(*field)});
+        duckdb_free(name);
+      }
+      if (fields.empty()) return leaf(type, depth);
+      return Type::structure(std::move(fields));
+    }
+    default:
+      return leaf(type, depth);
+  }
+}
+
+std::optional<Type> known_leaf(duckdb_logical_type type, std::size_t depth) {
+  // The NULLs of [] and {'a': NULL}: DuckDB keeps them as INTEGER.
+  if (depth != 0 && duckdb_get_type_id(type) == DUCKDB_TYPE_SQLNULL)
+    return Type{TypeKind::kInteger};
+  return plain_from_duckdb(type);
+}
+
+std::optional<Type> nearest_leaf(duckdb_logical_type type, std::size_t depth) {
+  if (duckdb_get_type_id(type) == DUCKDB_TYPE_ARRAY && depth < kTypeDepthMax) {
+    const LogicalType element(duckdb_array_type_child_type(type));
+    return Type::list(*converted(element.get(), nearest_leaf, depth + 1));
+  }
+  return known_leaf(type, depth).value_or(Type{TypeKind::kVarchar});
+}
+
+/// SQL has no way to write the type of row(1, 2).
+bool has_a_name(const Type& type) {
+  return std::ranges::all_of(type.fields(), [&](const Type::Field& field) {
+    return (type.kind != TypeKind::kStruct || !field.name.empty()) && has_a_name(field.type);
+  });
+}
+
+}  // namespace
+
+LogicalType to_duckdb(const Type& type) {
+  if (type.kind == TypeKind::kDecimal)
+    return LogicalType(duckdb_create_decimal_type(type.width, type.scale));
+  if (type.is_nested()) return nested_to_duckdb(type);
+  LogicalType made(duckdb_create_logical_type(id_of(type.kind)));
+  if (type.kind == TypeKind::kJson) duckdb_logical_type_set_alias(made.get(), kJsonAlias);
+  return made;
+}
+
+std::optional<Type> from_duckdb(duckdb_logical_type type) { return converted(type, known_leaf, 0); }
+
+Type nearest_type(duckdb_logical_type type) {
+  Type nearest = *converted(type, nearest_leaf, 0);
+  return has_a_name(nearest) ? nearest : Type{TypeKind::kVarchar};
 }
 
 }  // namespace millrace::sql

@@ -172,24 +172,28 @@ std::vector<pid_t> children(pid_t of) {
 
 TEST_F(QueryWorkersTest, GiveTypesAndValuesAsTheyAre) {
   start();
-  const auto result =
-      run("SELECT 1 AS a, 'x' AS b, NULL::DOUBLE AS c, 1.50::DECIMAL(9,2) AS d, true AS e, DATE "
-          "'2001-02-03' AS f, "
-          "TIMESTAMPTZ '2001-02-03 04:05:06+00' AS g, [1, 2] AS h, INTERVAL 1 DAY AS i, "
-          "uuid '00000000-0000-0000-0000-000000000001' AS j, '\\x01'::BLOB AS k, "
-          "170141183460469231731687303715884105727::HUGEINT AS l");
+  const auto result = run(
+      "SELECT 1 AS a, 'x' AS b, NULL::DOUBLE AS c, 1.50::DECIMAL(9,2) AS d, true AS e, DATE "
+      "'2001-02-03' AS f, "
+      "TIMESTAMPTZ '2001-02-03 04:05:06+00' AS g, [1, NULL] AS h, INTERVAL 1 DAY AS i, "
+      "uuid '00000000-0000-0000-0000-000000000001' AS j, '\\x01'::BLOB AS k, "
+      "170141183460469231731687303715884105727::HUGEINT AS l, {'a b': map(['k'], [[1.5]])} AS m, "
+      "TIME '01:02:03' AS n, [1]::INTEGER[1] AS o");
   ASSERT_TRUE(result) << result.error().text();
   std::vector<std::string> columns;
   for (const Column& column : result->columns)
     columns.push_back(column.name + " " + column.type.sql());
   EXPECT_THAT(columns, ElementsAre("a INTEGER", "b VARCHAR", "c DOUBLE", "d DECIMAL(9,2)",
-                                   "e BOOLEAN", "f DATE", "g TIMESTAMP WITH TIME ZONE", "h VARCHAR",
-                                   "i VARCHAR", "j UUID", "k BLOB", "l HUGEINT"));
+                                   "e BOOLEAN", "f DATE", "g TIMESTAMP WITH TIME ZONE",
+                                   "h INTEGER[]", "i INTERVAL", "j UUID", "k BLOB", "l HUGEINT",
+                                   "m STRUCT(\"a b\" MAP(VARCHAR, DECIMAL(2,1)[]))", "n TIME",
+                                   "o INTEGER[]"));
   EXPECT_THAT(
       rows_of(*result),
       ElementsAre(
-          "1|x|NULL|1.50|true|2001-02-03|2001-02-03 04:05:06+00|[1, 2]|1 day|"
-          "00000000-0000-0000-0000-000000000001|\\x01|170141183460469231731687303715884105727"));
+          "1|x|NULL|1.50|true|2001-02-03|2001-02-03 04:05:06+00|[1, NULL]|1 day|"
+          "00000000-0000-0000-0000-000000000001|\\x01|170141183460469231731687303715884105727|"
+          "{'a b': {k=[1.5]}}|01:02:03|[1]"));
   EXPECT_EQ(result->rows, 1u);
   EXPECT_FALSE(result->truncated);
 }

@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "sql/duckdb_types.h"
+#include "sql/nested_vector.h"
 
 namespace millrace::sql {
 
@@ -100,6 +101,10 @@ void source_init(duckdb_init_info info) {
 
 void copy_rows(duckdb_vector out, std::size_t out_row, const ColumnView& column, std::size_t row,
                std::size_t count) {
+  if (column.type.is_nested()) {
+    write_nested(out, out_row, column, row, count);
+    return;
+  }
   const std::size_t width = size_bytes(column.type.physical());
   std::memcpy(static_cast<std::byte*>(duckdb_vector_get_data(out)) + out_row * width,
               static_cast<const std::byte*>(column.data) + row * width, count * width);
@@ -220,14 +225,11 @@ void sink_rows(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector
     const RowReceiver& receiver =
         *shared_of<RowReceiver>(duckdb_scalar_function_get_bind_data(info));
     const std::size_t rows = duckdb_data_chunk_get_size(input);
-    thread_local std::vector<ColumnView> views;
-    views.clear();
-    for (std::size_t i = 0; i < receiver.types.size(); ++i) {
-      duckdb_vector vector = duckdb_data_chunk_get_vector(input, i + 1);
-      views.push_back(
-          {receiver.types[i], duckdb_vector_get_data(vector), duckdb_vector_get_validity(vector)});
-    }
-    if (auto status = receiver.receive(BatchView{views, rows}); !status) {
+    thread_local ChunkColumns shown;
+    shown.clear();
+    for (std::size_t i = 0; i < receiver.types.size(); ++i)
+      shown.add(receiver.types[i], duckdb_data_chunk_get_vector(input, i + 1), rows);
+    if (auto status = receiver.receive(BatchView{shown.columns(), rows}); !status) {
       duckdb_scalar_function_set_error(info, status.error().message.c_str());
       return;
     }

@@ -278,6 +278,14 @@ class Parser {
           std::move(parsed).error().within("column '{}'", column.name).at(where));
     }
     column.type = *parsed;
+    if (column.type.is_nested() || column.type.kind == TypeKind::kInterval) {
+      return error(error_id::kBadType, where,
+                   fmt::format("column '{}': a stream has no column of type {}", column.name,
+                               column.type.sql()),
+                   column.type.is_nested()
+                       ? "use JSON, which keeps the value as it came, and take it apart in the view"
+                       : "use VARCHAR, and CAST(column AS INTERVAL) in the view");
+    }
     return column;
   }
 

@@ -143,7 +143,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"CREATE STREAM a (_offset INT)", kName, {1, 18}, "hidden", ""},
         BadText{"CREATE STREAM a (b INT, B INT)", kName, {1, 25}, "twice", "without case"},
         BadText{"CREATE STREAM a (b INTT)", kType, {1, 20}, "column 'b'", "the types are"},
-        BadText{"CREATE STREAM a (b INT[])", kType, {1, 20}, "INT [ ]", "the types are"},
+        BadText{"CREATE STREAM a (b INT[])", kType, {1, 20}, "no column of type INTEGER[]", "JSON"},
+        BadText{
+            "CREATE STREAM a (b STRUCT(c INT, d MAP(TEXT, INT)))",
+            kType,
+            {1, 20},
+            "column 'b': a stream has no column of type STRUCT(c INTEGER, d MAP(VARCHAR, INTEGER))",
+            "use JSON"},
+        BadText{"CREATE STREAM a (b INTERVAL)", kType, {1, 20}, "INTERVAL", "VARCHAR"},
         BadText{"CREATE STREAM a (b INT NOT NULL)", kSyntax, {1, 24}, "NOT NULL", "WHERE"},
         BadText{
             "CREATE STREAM a (b INT PRIMARY KEY)", kSyntax, {1, 24}, "PRIMARY KEY", "WITH (key"},

@@ -1,17 +1,17 @@
 #include "sql/worker_message.h"
 
 #include "base/bytes.h"
+#include "model/type_codec.h"
 
 namespace millrace::sql {
 namespace {
 
-void put_columns(ByteWriter& writer, const std::vector<Column>& columns) {
+void put_columns(std::string& out, const std::vector<Column>& columns) {
+  ByteWriter writer(out);
   writer.put_varint(columns.size());
   for (const Column& column : columns) {
     writer.put_string(column.name);
-    writer.put<std::uint8_t>(static_cast<std::uint8_t>(column.type.kind));
-    writer.put<std::uint8_t>(column.type.width);
-    writer.put<std::uint8_t>(column.type.scale);
+    append_type(out, column.type);
   }
 }
 
@@ -27,12 +27,7 @@ std::vector<Column> get_columns(ByteReader& reader) {
   std::vector<Column> columns(get_count(reader));
   for (Column& column : columns) {
     column.name = reader.get_string();
-    const auto kind = reader.get<std::uint8_t>();
-    column.type = {.kind = kind <= static_cast<std::uint8_t>(TypeKind::kJson)
-                               ? static_cast<TypeKind>(kind)
-                               : TypeKind::kVarchar,
-                   .width = reader.get<std::uint8_t>(),
-                   .scale = reader.get<std::uint8_t>()};
+    column.type = read_type(reader);
   }
   return columns;
 }
@@ -74,7 +69,7 @@ std::string encode(const WorkerQuery& query) {
   writer.put_varint(query.relations.size());
   for (const WorkerRelation& relation : query.relations) {
     writer.put_string(relation.name);
-    put_columns(writer, relation.columns);
+    put_columns(out, relation.columns);
     writer.put<std::uint8_t>(relation.hidden_columns ? 1 : 0);
     writer.put_varint(relation.lake_files.size());
     for (const std::string& file : relation.lake_files) writer.put_string(file);
@@ -127,7 +122,7 @@ Result<WorkerQuery> decode_query(std::string_view bytes) {
 std::string encode(const WorkerDone& done) {
   std::string out;
   ByteWriter writer(out);
-  put_columns(writer, done.columns);
+  put_columns(out, done.columns);
   writer.put(done.rows);
   writer.put<std::uint8_t>(done.truncated ? 1 : 0);
   return out;

@@ -486,7 +486,8 @@ Status Compiler::bind_types() {
            items, stage.size());
   for (std::size_t i = 0; i < items; ++i) {
     auto type = Type::parse(stage[i].second);
-    if (!type) {
+    // Two INTERVALs of other bits may be equal, and so may two nested values.
+    if (!type || type->is_nested() || type->kind == TypeKind::kInterval) {
       const auto& node = (i < keys_.size() ? keys_[i] : arguments_[i - keys_.size()]).as_object();
       return refuse(node, fmt::format("a {} of type {}, which has no state; cast it to VARCHAR",
                                       i < keys_.size() ? "group key" : "value", stage[i].second));
