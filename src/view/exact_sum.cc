@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <span>
@@ -12,7 +13,8 @@
 namespace millrace::view {
 
 /// All chunks that a sum of doubles can have, for a group whose values span more than a window.
-struct ExactSum::Full {
+template <std::uint32_t kWindowLimbs>
+struct WindowedSum<kWindowLimbs>::Full {
   std::array<std::int64_t, kChunks + 2> limbs = {};
   std::uint64_t flags = 0;
   std::uint32_t additions = 0;
@@ -30,53 +32,65 @@ struct ExactSum::Full {
   }
 };
 
-/// A value as sign and magnitude: chunks [low, end), of which the first and the last are not zero.
-/// This is the canonical form: it depends on the value alone.
-struct ExactSum::Digits {
-  std::array<std::uint32_t, kChunks + 4> chunks = {};
-  std::uint32_t low = 0;
-  std::uint32_t end = 0;
-  bool negative = false;
+namespace {
 
-  /// `limbs` weigh 2^(32 * first) and up.
-  void set(std::span<const std::int64_t> limbs, std::uint32_t first) {
-    // Arithmetic in 128 bits, so that a limb near its bound and a carry cannot overflow.
-    const auto fill = [&](bool negate) {
-      Int128 carry = 0;
-      for (std::uint32_t i = 0; i < limbs.size() + 2; ++i) {
-        Int128 sum = carry;
-        if (i < limbs.size())
-          sum += negate ? -static_cast<Int128>(limbs[i]) : static_cast<Int128>(limbs[i]);
-        const auto digit = static_cast<std::uint32_t>(sum & 0xffffffff);
-        carry = sum >> 32;
-        if (first + i < chunks.size()) chunks[first + i] = digit;
-      }
-      return carry < 0;
-    };
-    negative = fill(false);
-    if (negative) fill(true);
-    end = std::min<std::uint32_t>(first + static_cast<std::uint32_t>(limbs.size()) + 2,
-                                  static_cast<std::uint32_t>(chunks.size()));
-    low = first;
-    while (end > low && chunks[end - 1] == 0) --end;
-    while (low < end && chunks[low] == 0) ++low;
-    if (low == end) low = end = 0;
+/// The digits of limbs that weigh 2^(32 * first) and up.
+ExactDigits make_digits(std::span<const std::int64_t> limbs, std::uint32_t first) {
+  ExactDigits out;
+  // Arithmetic in 128 bits, so that a limb near its bound and a carry cannot overflow.
+  const auto fill = [&](bool negate) {
+    Int128 carry = 0;
+    for (std::uint32_t i = 0; i < limbs.size() + 2; ++i) {
+      Int128 sum = carry;
+      if (i < limbs.size())
+        sum += negate ? -static_cast<Int128>(limbs[i]) : static_cast<Int128>(limbs[i]);
+      const auto digit = static_cast<std::uint32_t>(sum & 0xffffffff);
+      carry = sum >> 32;
+      if (first + i < out.chunks.size()) out.chunks[first + i] = digit;
+    }
+    return carry < 0;
+  };
+  out.negative = fill(false);
+  if (out.negative) fill(true);
+  out.end = std::min<std::uint32_t>(first + static_cast<std::uint32_t>(limbs.size()) + 2,
+                                    static_cast<std::uint32_t>(out.chunks.size()));
+  out.low = first;
+  while (out.end > out.low && out.chunks[out.end - 1] == 0) --out.end;
+  while (out.low < out.end && out.chunks[out.low] == 0) ++out.low;
+  if (out.low == out.end) out.low = out.end = 0;
+  return out;
+}
+
+/// a * b as high and low; low is 0 where high is no finite number.
+struct Product {
+  Product(double a, double b) : high(a * b) {
+    if (std::isfinite(high)) low = std::fma(a, b, -high);
   }
-  [[nodiscard]] bool zero() const { return low == end; }
+  double high;
+  double low = 0;
 };
 
-ExactSum::Full* ExactSum::full() const {
+}  // namespace
+
+template <std::uint32_t kWindowLimbs>
+typename WindowedSum<kWindowLimbs>::Full* WindowedSum<kWindowLimbs>::full() const {
   return reinterpret_cast<Full*>(static_cast<std::uintptr_t>(rest_ & ~kFull));
 }
 
-void ExactSum::drop_full() { delete full(); }
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::drop_full() {
+  delete full();
+}
 
-ExactSum::ExactSum(ExactSum&& other) noexcept : rest_(std::exchange(other.rest_, 0)) {
+template <std::uint32_t kWindowLimbs>
+WindowedSum<kWindowLimbs>::WindowedSum(WindowedSum&& other) noexcept
+    : rest_(std::exchange(other.rest_, 0)) {
   std::memcpy(limbs_, other.limbs_, sizeof(limbs_));
   std::memset(other.limbs_, 0, sizeof(limbs_));
 }
 
-ExactSum& ExactSum::operator=(ExactSum&& other) noexcept {
+template <std::uint32_t kWindowLimbs>
+WindowedSum<kWindowLimbs>& WindowedSum<kWindowLimbs>::operator=(WindowedSum&& other) noexcept {
   if (this != &other) {
     if (is_full()) drop_full();
     rest_ = std::exchange(other.rest_, 0);
@@ -86,21 +100,30 @@ ExactSum& ExactSum::operator=(ExactSum&& other) noexcept {
   return *this;
 }
 
-ExactSum::ExactSum(const ExactSum& other) : rest_(other.rest_) {
+template <std::uint32_t kWindowLimbs>
+WindowedSum<kWindowLimbs>::WindowedSum(const WindowedSum& other) : rest_(other.rest_) {
   std::memcpy(limbs_, other.limbs_, sizeof(limbs_));
   if (other.is_full()) rest_ = reinterpret_cast<std::uintptr_t>(new Full(*other.full())) | kFull;
 }
 
-ExactSum& ExactSum::operator=(const ExactSum& other) {
-  if (this != &other) *this = ExactSum(other);
+template <std::uint32_t kWindowLimbs>
+WindowedSum<kWindowLimbs>& WindowedSum<kWindowLimbs>::operator=(const WindowedSum& other) {
+  if (this != &other) *this = WindowedSum(other);
   return *this;
 }
 
-std::size_t ExactSum::heap_bytes() const { return is_full() ? sizeof(Full) : 0; }
+template <std::uint32_t kWindowLimbs>
+std::size_t WindowedSum<kWindowLimbs>::heap_bytes() const {
+  return is_full() ? sizeof(Full) : 0;
+}
 
-std::uint64_t ExactSum::flags() const { return (is_full() ? full()->flags : rest_) & kFlags; }
+template <std::uint32_t kWindowLimbs>
+std::uint64_t WindowedSum<kWindowLimbs>::flags() const {
+  return (is_full() ? full()->flags : rest_) & kFlags;
+}
 
-void ExactSum::set_flag(std::uint64_t flag) {
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::set_flag(std::uint64_t flag) {
   if (is_full()) {
     full()->flags |= flag;
   } else {
@@ -108,11 +131,13 @@ void ExactSum::set_flag(std::uint64_t flag) {
   }
 }
 
-void ExactSum::set_window(std::uint32_t base, std::uint32_t additions) {
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::set_window(std::uint32_t base, std::uint32_t additions) {
   rest_ = (rest_ & kFlags) | (static_cast<std::uint64_t>(base) << 32) | additions;
 }
 
-void ExactSum::become_full() {
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::become_full() {
   auto* const all = new Full;
   all->flags = flags();
   // A limb beyond 32 bits stays as it is: the same weight, the same bound.
@@ -122,18 +147,14 @@ void ExactSum::become_full() {
   rest_ = reinterpret_cast<std::uintptr_t>(all) | kFull;
 }
 
-ExactSum::Digits ExactSum::digits() const {
-  Digits out;
-  if (is_full()) {
-    out.set(full()->limbs, 0);
-  } else {
-    out.set(limbs_, base());
-  }
-  return out;
+template <std::uint32_t kWindowLimbs>
+ExactDigits WindowedSum<kWindowLimbs>::digits() const {
+  return is_full() ? make_digits(full()->limbs, 0) : make_digits(limbs_, base());
 }
 
-bool ExactSum::make_room(std::uint32_t low, std::uint32_t high) {
-  const Digits own = digits();
+template <std::uint32_t kWindowLimbs>
+bool WindowedSum<kWindowLimbs>::make_room(std::uint32_t low, std::uint32_t high) {
+  const ExactDigits own = digits();
   if (!own.zero()) {
     low = std::min(low, own.low);
     high = std::max(high, own.end - 1);
@@ -155,7 +176,8 @@ bool ExactSum::make_room(std::uint32_t low, std::uint32_t high) {
   return true;
 }
 
-std::size_t ExactSum::add_slowly(double value) {
+template <std::uint32_t kWindowLimbs>
+std::size_t WindowedSum<kWindowLimbs>::add_slowly(double value) {
   const auto bits = std::bit_cast<std::uint64_t>(value);
   const std::uint32_t exponent = static_cast<std::uint32_t>(bits >> 52) & 0x7ff;
   const std::uint64_t fraction = bits & 0x000fffffffffffff;
@@ -170,7 +192,7 @@ std::size_t ExactSum::add_slowly(double value) {
   const std::uint32_t chunk = place >> 5;
   std::size_t taken = 0;
   if (!is_full()) {
-    const bool inside = chunk >= base() && chunk - base() <= 2;
+    const bool inside = chunk >= base() && chunk - base() <= kWindowLimbs - 3;
     if ((inside && additions() < kAdditionsMax) || make_room(chunk, chunk + 2)) {
       add_to_limbs(chunk - base(), mantissa, place & 31, sign_mask);
       ++rest_;
@@ -191,7 +213,8 @@ std::size_t ExactSum::add_slowly(double value) {
   return taken;
 }
 
-void ExactSum::add_digits(const Digits& other) {
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::add_digits(const ExactDigits& other) {
   if (other.zero()) return;
   if (!is_full()) {
     const bool inside = other.low >= base() && other.end <= base() + kWindowLimbs;
@@ -212,7 +235,8 @@ void ExactSum::add_digits(const Digits& other) {
   all.count_addition();
 }
 
-void ExactSum::merge(const ExactSum& other) {
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::merge(const WindowedSum& other) {
   set_flag(other.flags());
   if (!is_full() && !other.is_full() && base() == other.base() &&
       additions() + other.additions() + 1 < kAdditionsMax) {
@@ -223,7 +247,8 @@ void ExactSum::merge(const ExactSum& other) {
   add_digits(other.digits());
 }
 
-double ExactSum::round() const {
+template <std::uint32_t kWindowLimbs>
+double WindowedSum<kWindowLimbs>::round() const {
   const std::uint64_t special = flags();
   if ((special & kNan) != 0 ||
       (special & (kPlusInfinity | kMinusInfinity)) == (kPlusInfinity | kMinusInfinity)) {
@@ -233,7 +258,11 @@ double ExactSum::round() const {
     return (special & kPlusInfinity) != 0 ? std::numeric_limits<double>::infinity()
                                           : -std::numeric_limits<double>::infinity();
   }
-  const Digits value = digits();
+  return digits().round();
+}
+
+double ExactDigits::round() const {
+  const ExactDigits& value = *this;
   if (value.zero()) return 0.0;
   const std::uint32_t top = value.end - 1;
   const auto width = static_cast<std::uint32_t>(std::bit_width(value.chunks[top]));
@@ -263,8 +292,9 @@ double ExactSum::round() const {
   return std::bit_cast<double>(sign | magnitude);
 }
 
-void ExactSum::encode(std::string& out) const {
-  const Digits value = digits();
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::encode(std::string& out) const {
+  const ExactDigits value = digits();
   ByteWriter writer(out);
   const bool negative = value.negative && !value.zero();
   writer.put(static_cast<std::uint8_t>((flags() >> 40) << 1 | (negative ? 1 : 0)));
@@ -273,13 +303,14 @@ void ExactSum::encode(std::string& out) const {
   for (std::uint32_t i = value.low; i < value.end; ++i) writer.put(value.chunks[i]);
 }
 
-void ExactSum::merge_encoded(ByteReader& in) {
+template <std::uint32_t kWindowLimbs>
+void WindowedSum<kWindowLimbs>::merge_encoded(ByteReader& in) {
   const auto head = in.get<std::uint8_t>();
   const auto first = in.get<std::uint8_t>();
   const auto count = in.get<std::uint8_t>();
   bool good = in.ok() && head < 16 && first + count <= static_cast<int>(kChunks);
   if (good && count == 0) good = first == 0 && (head & 1) == 0;
-  Digits value;
+  ExactDigits value;
   if (good) {
     value.low = first;
     value.end = static_cast<std::uint32_t>(first) + count;
@@ -295,5 +326,38 @@ void ExactSum::merge_encoded(ByteReader& in) {
   set_flag(static_cast<std::uint64_t>(head >> 1) << 40);
   add_digits(value);
 }
+
+template <std::uint32_t kWindowLimbs>
+std::size_t WindowedSum<kWindowLimbs>::add_terms(std::span<const double> terms) {
+  std::size_t taken = 0;
+  for (const double term : terms) {
+    if (term == 0) continue;
+    taken += add_tracked(term);
+    // The terms behind an infinite one are nonsense of its rounding.
+    if (!std::isfinite(term)) break;
+  }
+  return taken;
+}
+
+template <std::uint32_t kWindowLimbs>
+std::size_t WindowedSum<kWindowLimbs>::add_cube(double x) {
+  const Product square(x, x);
+  const Product high(square.high, x);
+  const Product low(square.low, x);
+  return add_terms(std::array{high.high, high.low, low.high, low.low});
+}
+
+template <std::uint32_t kWindowLimbs>
+std::size_t WindowedSum<kWindowLimbs>::add_fourth_power(double x) {
+  const Product square(x, x);
+  const Product high(square.high, square.high);
+  const Product middle(square.high, 2 * square.low);
+  const Product low(square.low, square.low);
+  return add_terms(std::array{high.high, high.low, middle.high, middle.low, low.high, low.low});
+}
+
+template class WindowedSum<5>;
+template class WindowedSum<9>;
+template class WindowedSum<13>;
 
 }  // namespace millrace::view

@@ -9,18 +9,14 @@
 #include <utility>
 
 #include "base/check.h"
-#include "view/exact_sum.h"
 #include "view/key_codec.h"
 #include "view/ordered_bits.h"
+#include "view/row_adder.h"
 #include "view/state_layout.h"
+#include "view/state_values.h"
 
 namespace millrace::view {
 namespace {
-
-/// Rows are looked up and added in pieces of this many, so that keys, hashes and row addresses stay
-/// in the cache. A multiple of 64: a piece begins at a word of a validity bitmap.
-constexpr std::size_t kPieceRows = 1024;
-static_assert(kPieceRows % 64 == 0);
 
 /// An encoded key in two words: its length and its first 12 bytes (zeros behind a shorter one), or
 /// its length, its first 4 bytes and the address of all. Equal words are equal keys where the key
@@ -144,22 +140,23 @@ void make_fixed_keys(const ColumnView& column, std::size_t begin, std::size_t en
   }
 }
 
-template <class Add>
-void for_each_valid(const ColumnView& column, std::size_t begin, std::size_t rows, Add&& add) {
-  if (column.validity == nullptr) {
-    for (std::size_t i = 0; i < rows; ++i) add(i);
-    return;
+/// Appends the finalized row of one state; `key_columns` is scratch.
+Status push_state_row(const AggregatePlan& plan, const StateLayout& layout, std::string_view key,
+                      const char* state, std::span<const OutputColumn> outputs,
+                      std::vector<std::string_view>& key_columns, ColumnBatch& out) {
+  // All is checked before the first value is pushed, so that no row stays half.
+  for (const OutputColumn& output : outputs) {
+    if (output.kind != OutputKind::kKey) MR_RETURN_IF_ERROR(check_value(layout, state, output));
   }
-  for (std::size_t i = 0; i < rows; i += 64) {
-    std::uint64_t word = column.validity[(begin + i) / 64];
-    const std::size_t count = std::min<std::size_t>(64, rows - i);
-    if (count < 64) word &= (std::uint64_t{1} << count) - 1;
-    if (word == ~std::uint64_t{0}) {
-      for (std::size_t k = 0; k < 64; ++k) add(i + k);
-      continue;
+  MR_RETURN_IF_ERROR(split_key(key, plan.keys, key_columns));
+  for (std::size_t c = 0; c < outputs.size(); ++c) {
+    if (outputs[c].kind == OutputKind::kKey) {
+      push_key_column(key_columns[outputs[c].inputs[0]], out.column(c), out.arena());
+    } else {
+      push_value(layout, state, outputs[c], out.column(c), out.arena());
     }
-    for (; word != 0; word &= word - 1) add(i + static_cast<std::size_t>(std::countr_zero(word)));
   }
+  return {};
 }
 
 }  // namespace
@@ -386,90 +383,6 @@ struct GroupTable::Impl {
     }
   }
 
-  void add_rows(const BatchView& batch, std::size_t begin, std::size_t rows, char* const* states) {
-    for (const Cell& cell : layout.cells()) {
-      const std::uint32_t offset = cell.offset;
-      if (cell.component == ComponentKind::kCountRows) {
-        for (std::size_t i = 0; i < rows; ++i) ++StateLayout::at<std::uint64_t>(states[i], offset);
-        continue;
-      }
-      const ColumnView& column = batch.columns[plan.keys.size() + cell.argument];
-      const PhysicalType physical = column.type.physical();
-      switch (cell.kind) {
-        case CellKind::kCount:
-          for_each_valid(column, begin, rows, [&](std::size_t i) {
-            ++StateLayout::at<std::uint64_t>(states[i], offset);
-          });
-          break;
-        case CellKind::kIntegerSum:
-          visit_fixed(physical, [&](auto example) {
-            using T = decltype(example);
-            if constexpr (!std::is_floating_point_v<T>) {
-              for_each_valid(column, begin, rows, [&](std::size_t i) {
-                StateLayout::at<IntegerSum>(states[i], offset)
-                    .add(static_cast<Int128>(load_value<T>(column.data, begin + i)));
-              });
-            }
-          });
-          break;
-        case CellKind::kExactSum:
-          if (physical == PhysicalType::kFloat) {
-            add_doubles<float>(column, begin, rows, states, offset);
-          } else {
-            add_doubles<double>(column, begin, rows, states, offset);
-          }
-          break;
-        case CellKind::kExtreme:
-        case CellKind::kWideExtreme: {
-          const bool least = cell.component == ComponentKind::kMin;
-          visit_fixed(physical, [&](auto example) {
-            using T = decltype(example);
-            for_each_valid(column, begin, rows, [&](std::size_t i) {
-              char* const state = states[i];
-              state[cell.flag] = 1;
-              const auto ordered = to_ordered(load_value<T>(column.data, begin + i));
-              if constexpr (sizeof(T) == 16) {
-                auto& best = StateLayout::at<WideExtreme>(state, offset);
-                best.set(std::max<UInt128>(best.bits(), least ? ~ordered : ordered));
-              } else {
-                auto& best = StateLayout::at<std::uint64_t>(state, offset);
-                const std::uint64_t bits = ordered;
-                best = std::max(best, least ? ~bits : bits);
-              }
-            });
-          });
-          break;
-        }
-        case CellKind::kTextExtreme: {
-          const auto* const column_texts = column.as<StringRef>();
-          const bool least = cell.component == ComponentKind::kMin;
-          for_each_valid(column, begin, rows, [&](std::size_t i) {
-            char* const state = states[i];
-            auto& best = StateLayout::at<TextExtreme>(state, offset);
-            const std::string_view text = column_texts[begin + i].view();
-            if (state[cell.flag] == 0 || (least ? text < best.view() : text > best.view())) {
-              texts.assign(best, text);
-              state[cell.flag] = 1;
-            }
-          });
-          break;
-        }
-      }
-    }
-  }
-
-  template <class T>
-  void add_doubles(const ColumnView& column, std::size_t begin, std::size_t rows,
-                   char* const* states, std::uint32_t offset) {
-    std::size_t taken = 0;
-    const T* const values = column.as<T>() + begin;
-    for_each_valid(column, begin, rows, [&](std::size_t i) {
-      taken +=
-          StateLayout::at<ExactSum>(states[i], offset).add_tracked(static_cast<double>(values[i]));
-    });
-    heap_bytes += taken;
-  }
-
   void update(const BatchView& batch) {
     const std::size_t key_count = plan.keys.size();
     MR_CHECK(batch.columns.size() == key_count + plan.arguments.size(),
@@ -502,7 +415,8 @@ struct GroupTable::Impl {
         }
         find_states(keys.data(), rows, states.data());
       }
-      add_rows(batch, begin, rows, states.data());
+      heap_bytes +=
+          adder.add(layout, batch.columns.subspan(key_count), begin, rows, states.data(), texts);
     }
   }
 
@@ -530,19 +444,7 @@ struct GroupTable::Impl {
 
   Status push_row(std::uint32_t group, std::span<const OutputColumn> outputs,
                   std::vector<std::string_view>& key_columns, ColumnBatch& out) const {
-    const char* const state = row(group);
-    for (const OutputColumn& output : outputs) {
-      if (output.kind != OutputKind::kKey) MR_RETURN_IF_ERROR(layout.check_value(state, output));
-    }
-    MR_RETURN_IF_ERROR(split_key(key(group).view(), plan.keys, key_columns));
-    for (std::size_t c = 0; c < outputs.size(); ++c) {
-      if (outputs[c].kind == OutputKind::kKey) {
-        push_key_column(key_columns[outputs[c].inputs[0]], out.column(c), out.arena());
-      } else {
-        layout.push_value(state, outputs[c], out.column(c), out.arena());
-      }
-    }
-    return {};
+    return push_state_row(plan, layout, key(group).view(), row(group), outputs, key_columns, out);
   }
 
   AggregatePlan plan;
@@ -552,9 +454,10 @@ struct GroupTable::Impl {
   std::vector<std::unique_ptr<char[]>> chunks;
   std::size_t row_capacity = 0;
   std::size_t groups = 0;
-  std::size_t heap_bytes = 0;  // of exact sums
+  std::size_t heap_bytes = 0;  // of cells that own memory
   Arena key_arena;
   TextKeeper texts;
+  RowAdder adder;
 };
 
 GroupTable::GroupTable(const AggregatePlan& plan) : impl_(std::make_unique<Impl>(plan)) {}
@@ -641,6 +544,43 @@ Result<bool> GroupTable::finalize_one(std::string_view key, std::span<const Outp
   std::vector<std::string_view> key_columns;
   MR_RETURN_IF_ERROR(impl_->push_row(*group, outputs, key_columns, out));
   return true;
+}
+
+struct GroupFold::Impl {
+  explicit Impl(const AggregatePlan& for_plan)
+      : plan(for_plan), layout(for_plan, 0), sum(layout), decoded(layout) {}
+
+  AggregatePlan plan;
+  StateLayout layout;
+  TextKeeper texts;
+  SingleState sum;
+  SingleState decoded;
+};
+
+GroupFold::GroupFold(const AggregatePlan& plan) : impl_(std::make_unique<Impl>(plan)) {}
+GroupFold::GroupFold(GroupFold&& other) noexcept = default;
+GroupFold& GroupFold::operator=(GroupFold&& other) noexcept = default;
+GroupFold::~GroupFold() = default;
+
+Status GroupFold::add(std::string_view state) {
+  impl_->decoded.reset();
+  if (!impl_->layout.decode(state, impl_->decoded.get())) return no_state(state.size());
+  impl_->layout.merge(impl_->sum.get(), impl_->decoded.get(), impl_->texts);
+  return {};
+}
+
+void GroupFold::encode(std::string& out) { impl_->layout.encode(impl_->sum.get(), out); }
+
+Status GroupFold::finalize(std::string_view key, std::span<const OutputColumn> outputs,
+                           ColumnBatch& out) {
+  std::vector<std::string_view> key_columns;
+  return push_state_row(impl_->plan, impl_->layout, key, impl_->sum.get(), outputs, key_columns,
+                        out);
+}
+
+void GroupFold::clear() {
+  impl_->sum.reset();
+  impl_->texts = {};
 }
 
 Status merge_states(const AggregatePlan& plan, std::string_view a, std::string_view b,

@@ -57,6 +57,30 @@ class GroupTable {
   std::unique_ptr<Impl> impl_;
 };
 
+/// The states of any groups folded into one by merge, and that one's row: of a session of several
+/// groups, or, before anything is added, of no row at all (a view without GROUP BY has one row then
+/// too). Thread: one at a time. Errors: kDataLoss for bytes that are no state; then it stays as it
+/// was.
+class GroupFold {
+ public:
+  explicit GroupFold(const AggregatePlan& plan);
+  GroupFold(GroupFold&& other) noexcept;
+  GroupFold& operator=(GroupFold&& other) noexcept;
+  ~GroupFold();
+
+  Status add(std::string_view state);
+  /// Appends the encoded state.
+  void encode(std::string& out);
+  /// Appends the row to `out`, as GroupTable::finalize() does. `key` is an encoded key of the plan,
+  /// empty where it has none.
+  Status finalize(std::string_view key, std::span<const OutputColumn> outputs, ColumnBatch& out);
+  void clear();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
 /// merge(a, b) of two encoded states of a plan, appended to `out`. Errors: kDataLoss.
 Status merge_states(const AggregatePlan& plan, std::string_view a, std::string_view b,
                     std::string& out);

@@ -14,6 +14,7 @@
 #include "view/big_integer.h"
 #include "view/key_codec.h"
 #include "view/random_batch.h"
+#include "view/random_plan.h"
 #include "view/state_run.h"
 
 namespace millrace::view {
@@ -26,42 +27,8 @@ constexpr Type kDouble{.kind = TypeKind::kDouble};
 constexpr Type kVarchar{.kind = TypeKind::kVarchar};
 constexpr Type kHugeInt{.kind = TypeKind::kHugeInt};
 
-bool is_float(const Type& type) {
-  return type.kind == TypeKind::kFloat || type.kind == TypeKind::kDouble;
-}
-
-bool can_be_summed(const Type& type) {
-  return type.kind == TypeKind::kBoolean || type.is_integer() || is_float(type) ||
-         type.kind == TypeKind::kDecimal;
-}
-
-/// Keys and arguments of any types; of each argument all the components that it can have.
-AggregatePlan random_plan(Random& random) {
-  AggregatePlan plan;
-  plan.keys.resize(below(random, 4));
-  for (Type& type : plan.keys) type = random_type(random);
-  plan.arguments.resize(below(random, 4));
-  if (below(random, 2) == 0) plan.components.push_back({});
-  for (std::uint32_t a = 0; a < plan.arguments.size(); ++a) {
-    const Type type = plan.arguments[a] = random_type(random);
-    plan.components.push_back({ComponentKind::kCount, {{a}}, {}, 0});
-    if (can_be_summed(type)) {
-      plan.components.push_back(
-          {is_float(type) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger, {{a}}, {}, 0});
-    }
-    plan.components.push_back({ComponentKind::kMin, {{a}}, {}, 0});
-    plan.components.push_back({ComponentKind::kMax, {{a}}, {}, 0});
-  }
-  return plan;
-}
-
-std::vector<Type> row_types(const AggregatePlan& plan) {
-  std::vector<Type> types = plan.keys;
-  types.insert(types.end(), plan.arguments.begin(), plan.arguments.end());
-  return types;
-}
-
-/// Every key, then every component by itself. Sums of DECIMAL are DECIMAL(38,s).
+/// Every key, then every component by itself that is one value: those that keep many have their own
+/// tests (state_values_test.cc). Sums of DECIMAL are DECIMAL(38,s).
 std::vector<OutputColumn> all_outputs(const AggregatePlan& plan) {
   std::vector<OutputColumn> outputs;
   for (std::uint32_t k = 0; k < plan.keys.size(); ++k) {
@@ -97,6 +64,11 @@ std::vector<OutputColumn> all_outputs(const AggregatePlan& plan) {
         break;
       case ComponentKind::kMax:
         outputs.push_back({.name = "g", .type = type, .kind = OutputKind::kMax, .inputs = {c}});
+        break;
+      case ComponentKind::kBitAnd:
+      case ComponentKind::kBitOr:
+      case ComponentKind::kBitXor:
+        outputs.push_back({.name = "b", .type = type, .kind = OutputKind::kBits, .inputs = {c}});
         break;
       default:
         break;
@@ -138,13 +110,23 @@ std::map<std::string, std::vector<Text>> plain_rows(const AggregatePlan& plan,
     for (std::size_t k = 0; k < plan.keys.size(); ++k)
       texts.push_back(value_text(key_values.column(k).view(), 0));
     for (const Component& component : plan.components) {
+      if (component.kind >= ComponentKind::kSumPower) continue;
+      std::vector<std::size_t> passed;
+      for (const std::size_t row : rows) {
+        if (!component.filter) {
+          passed.push_back(row);
+          continue;
+        }
+        const ColumnView& filter = columns[plan.keys.size() + *component.filter];
+        if (filter.valid(row) && filter.as<bool>()[row]) passed.push_back(row);
+      }
       if (component.kind == ComponentKind::kCountRows) {
-        texts.push_back(std::to_string(rows.size()));
+        texts.push_back(std::to_string(passed.size()));
         continue;
       }
       const ColumnView& column = columns[plan.keys.size() + component.arguments[0].index];
       std::vector<std::size_t> valid;
-      for (const std::size_t row : rows) {
+      for (const std::size_t row : passed) {
         if (column.valid(row)) valid.push_back(row);
       }
       if (component.kind == ComponentKind::kCount) {
@@ -159,6 +141,22 @@ std::map<std::string, std::vector<Text>> plain_rows(const AggregatePlan& plan,
         ColumnBatch value(std::span(&column.type, 1));
         EXPECT_TRUE(decode_key(component.kind == ComponentKind::kMin ? *least : *greatest,
                                {&column.type, 1}, value));
+        texts.push_back(value_text(value.column(0).view(), 0));
+      } else if (component.kind >= ComponentKind::kBitAnd) {
+        ColumnBatch value(std::span(&column.type, 1));
+        visit_fixed(column.type.physical(), [&](auto example) {
+          using T = decltype(example);
+          if constexpr (!std::is_floating_point_v<T>) {
+            auto bits = load_value<T>(column.data, valid.front());
+            for (const std::size_t row : std::span(valid).subspan(1)) {
+              const auto other = load_value<T>(column.data, row);
+              bits = static_cast<T>(component.kind == ComponentKind::kBitAnd  ? bits & other
+                                    : component.kind == ComponentKind::kBitOr ? bits | other
+                                                                              : bits ^ other);
+            }
+            value.column(0).push(bits);
+          }
+        });
         texts.push_back(value_text(value.column(0).view(), 0));
       } else if (component.kind == ComponentKind::kSumDouble) {
         PlainExactSum sum;

@@ -230,6 +230,36 @@ Status split_key(std::string_view key, std::span<const Type> types,
   return {};
 }
 
+std::size_t key_column_size(std::string_view key, const Type& type) {
+  if (key.empty()) return 0;
+  if (key.front() == kNullMark) return 1;
+  if (key.front() != kValueMark) return 0;
+  if (type.is_string()) {
+    const std::size_t end = text_end(key.substr(1));
+    return end == std::string_view::npos ? 0 : 1 + end;
+  }
+  const std::size_t size = 1 + fixed_width(type);
+  if (key.size() < size) return 0;
+  const bool canonical = visit_fixed(type.physical(), [&](auto example) {
+    using T = decltype(example);
+    return is_canonical<T>(load_big_endian<OrderedBits<T>>(key.data() + 1));
+  });
+  return canonical ? size : 0;
+}
+
+void append_key_text(std::string& out, std::string_view encoded) {
+  encoded.remove_suffix(2);
+  if (encoded.find('\0') == std::string_view::npos) {
+    out.append(encoded);
+    return;
+  }
+  out.reserve(out.size() + encoded.size());
+  for (std::size_t i = 0; i < encoded.size(); ++i) {
+    out.push_back(encoded[i]);
+    if (encoded[i] == 0) ++i;  // the follower of a zero
+  }
+}
+
 void push_key_column(std::string_view encoded, ColumnVector& out, Arena& arena) {
   if (encoded.front() == kNullMark) {
     out.push_null();
@@ -243,17 +273,12 @@ void push_key_column(std::string_view encoded, ColumnVector& out, Arena& arena) 
     });
     return;
   }
-  encoded.remove_suffix(2);
-  if (encoded.find('\0') == std::string_view::npos) {
-    out.push_string(encoded, arena);
+  if (encoded.find('\0') == encoded.size() - 2) {
+    out.push_string(encoded.substr(0, encoded.size() - 2), arena);
     return;
   }
   std::string text;
-  text.reserve(encoded.size());
-  for (std::size_t i = 0; i < encoded.size(); ++i) {
-    text.push_back(encoded[i]);
-    if (encoded[i] == 0) ++i;  // the follower of a zero
-  }
+  append_key_text(text, encoded);
   out.push_string(text, arena);
 }
 

@@ -41,6 +41,11 @@ inline constexpr std::size_t kKeySlackBytes = 16;
 /// these types.
 Status split_key(std::string_view key, std::span<const Type> types,
                  std::vector<std::string_view>& columns);
+/// The bytes of the column at the front of `key`; 0 where there is no column of this type in
+/// canonical form.
+[[nodiscard]] std::size_t key_column_size(std::string_view key, const Type& type);
+/// Appends the text of an encoded string: what stands behind the mark, with its end.
+void append_key_text(std::string& out, std::string_view encoded);
 /// Appends one encoded column, as split_key() gives it, to a column of its type.
 void push_key_column(std::string_view encoded, ColumnVector& out, Arena& arena);
 

@@ -27,7 +27,15 @@ AggregatePlan make_plan() {
                      {ComponentKind::kSumInteger, {{1}}, {}, 0},
                      {ComponentKind::kMax, {{1}}, {}, 0},
                      {ComponentKind::kMin, {{2}}, {}, 0},
-                     {ComponentKind::kMax, {{3}}, {}, 0}};
+                     {ComponentKind::kMax, {{3}}, {}, 0},
+                     {ComponentKind::kBitAnd, {{1}}, 3, 0},
+                     {ComponentKind::kSumPower, {{0}}, {}, 4},
+                     {ComponentKind::kRows, {{2, true, true}, {0}}, {}, 1},
+                     {ComponentKind::kRows, {{0, true, false}, {2, false, true}}, 3, 3},
+                     {ComponentKind::kValues, {{2}, {0}}, {}, 0},
+                     {ComponentKind::kDistinct, {{2}}, {}, 0},
+                     {ComponentKind::kHyperLogLog, {{2}}, {}, 0},
+                     {ComponentKind::kBuckets, {{0}}, {}, 0}};
   return plan;
 }
 

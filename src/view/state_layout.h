@@ -1,21 +1,28 @@
 // How the partial state of one group lies in memory and as bytes (docs/internals/state_format.md,
 // version 1): the one place that knows each component's cell. GroupTable keeps such states behind a
 // key; merge_states() and merge_runs() need no table. A state is `stride()` bytes, 8-aligned, begun
-// by make() and ended by drop(). It may be moved by copying its bytes. Thread: immutable; any.
-// Errors: decode() is false on bytes that are no state.
+// by make() and ended by drop(). It may be moved by copying its bytes. What goes into the cells is
+// row_adder.h, what comes out state_values.h. Thread: immutable; any. Errors: decode() is false on
+// bytes that are no state.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "base/result.h"
 #include "model/column_batch.h"
 #include "view/aggregate_plan.h"
+#include "view/composite.h"
 #include "view/exact_sum.h"
+#include "view/hyper_log_log.h"
+#include "view/shared_cell.h"
+#include "view/value_bag.h"
 
 namespace millrace::view {
 
@@ -46,8 +53,8 @@ struct IntegerSum {
   }
 };
 
-/// min and max of strings. The bytes belong to the owner of the state, or to nobody while a state
-/// is decoded.
+/// min and max of strings, and the smallest composite. The bytes belong to the owner of the state,
+/// or to nobody while a state is decoded.
 struct TextExtreme {
   const char* data;
   std::uint32_t size;
@@ -56,8 +63,9 @@ struct TextExtreme {
 };
 
 /// min and max of all else: the ordered bits of a max, the inverted ones of a min, so that both are
-/// "the larger unsigned wins" and zero loses against everything.
-struct WideExtreme {
+/// "the larger unsigned wins" and zero loses against everything. bit_and, bit_or and bit_xor: the
+/// bits in two's complement, those of a bit_and inverted, so that it is an "or" as well.
+struct WideBits {
   std::uint64_t low;
   std::uint64_t high;
   [[nodiscard]] UInt128 bits() const { return (static_cast<UInt128>(high) << 64) | low; }
@@ -71,19 +79,62 @@ enum class CellKind : std::uint8_t {
   kCount,
   kIntegerSum,
   kExactSum,
+  kProductSum,
+  kPowerSum,
   kExtreme,
   kWideExtreme,
-  kTextExtreme
+  kTextExtreme,
+  kBits,
+  kBag,
+  kSketch,
 };
 
 struct Cell {
   CellKind kind = CellKind::kCount;
   ComponentKind component = ComponentKind::kCountRows;
-  Type type;                   // of the argument
-  std::uint32_t argument = 0;  // index into AggregatePlan::arguments
+  Type type;                          // of the first argument
+  std::uint32_t argument = 0;         // index into AggregatePlan::arguments
+  std::uint32_t second_argument = 0;  // of kSumProduct; else as `argument`
+  std::optional<std::uint32_t> filter;
+  std::uint32_t power = 0;  // of kSumPower
   std::uint32_t offset = 0;
-  std::uint32_t flag = 0;  // min and max: offset of the byte that is 1 once there is a value
+  std::uint32_t flag = 0;  // of those is_flagged(): offset of the byte that is 1 once a row went in
+  std::vector<CompositeColumn> columns;  // of kRows, kValues, kDistinct, kHyperLogLog
+  BagRules rules;                        // of kBag
+  [[nodiscard]] bool is_flagged() const {
+    return kind >= CellKind::kExtreme && kind <= CellKind::kBits;
+  }
+  /// For these the smallest wins.
+  [[nodiscard]] bool is_least() const { return component != ComponentKind::kMax; }
 };
+
+using BagCell = SharedCell<ValueBag>;
+using SketchCell = SharedCell<HyperLogLog>;
+
+/// Calls `visit` with std::type_identity of the type of a cell that owns memory; not at all for the
+/// others.
+template <class Visit>
+void visit_owner(CellKind kind, Visit&& visit) {
+  switch (kind) {
+    case CellKind::kExactSum:
+      return visit(std::type_identity<ExactSum>());
+    case CellKind::kProductSum:
+      return visit(std::type_identity<ExactProductSum>());
+    case CellKind::kPowerSum:
+      return visit(std::type_identity<ExactPowerSum>());
+    case CellKind::kBag:
+      return visit(std::type_identity<BagCell>());
+    case CellKind::kSketch:
+      return visit(std::type_identity<SketchCell>());
+    case CellKind::kCount:
+    case CellKind::kIntegerSum:
+    case CellKind::kExtreme:
+    case CellKind::kWideExtreme:
+    case CellKind::kTextExtreme:
+    case CellKind::kBits:
+      return;
+  }
+}
 
 /// The memory of texts that a TextExtreme keeps.
 class TextKeeper {
@@ -108,10 +159,11 @@ class StateLayout {
   /// Makes an empty state; the head is left alone.
   void make(char* state) const;
   void drop(char* state) const;
-  [[nodiscard]] bool needs_drop() const { return exact_sums_; }
+  [[nodiscard]] bool needs_drop() const { return owners_; }
   /// Makes `to` a copy of `from`, its texts in `texts`.
   void copy(char* to, const char* from, TextKeeper& texts) const;
-  /// Adds `from`, a state of the same layout. Returns how many more bytes lie on the heap.
+  /// Adds `from`, a state of the same layout. Returns how many more bytes lie on the heap, which
+  /// wraps where it is less.
   std::size_t merge(char* into, const char* from, TextKeeper& texts) const;
   [[nodiscard]] std::size_t heap_bytes(const char* state) const;
 
@@ -119,11 +171,11 @@ class StateLayout {
   /// Into an empty state. Texts point into `bytes`. After false the state must still be dropped.
   [[nodiscard]] bool decode(std::string_view bytes, char* state) const;
 
-  /// Whether a state can give the rows of these columns; then push_value() cannot fail.
-  Status check_value(const char* state, const OutputColumn& output) const;
-  /// Appends the finalized value of any output that is not a key.
-  void push_value(const char* state, const OutputColumn& output, ColumnVector& out,
-                  Arena& arena) const;
+  [[nodiscard]] std::int64_t count_at(const char* state, std::uint32_t component) const {
+    return static_cast<std::int64_t>(at<std::uint64_t>(state, cells_[component].offset));
+  }
+  /// The ordered bits (ordered_bits.h) of the value of a min or max of fixed width.
+  static UInt128 ordered_value(const Cell& cell, const char* state);
 
   template <class T>
   static T& at(char* state, std::uint32_t offset) {
@@ -135,12 +187,12 @@ class StateLayout {
   }
 
  private:
-  [[nodiscard]] std::int64_t count_at(const char* state, std::uint32_t component) const;
+  void merge_cell(const Cell& cell, char* into, const char* from, TextKeeper& texts) const;
 
   std::vector<Cell> cells_;
   std::size_t head_bytes_;
   std::size_t stride_ = 0;
-  bool exact_sums_ = false;
+  bool owners_ = false;
   bool texts_ = false;
 };
 
