@@ -78,7 +78,7 @@ class BatchTest : public testing::Test {
   view::CompiledView compile(std::string_view select) {
     const auto tree = sql::parse_select(select);
     EXPECT_TRUE(tree) << tree.error().text();
-    auto view = view::compile_view(*database_, select, *tree, stream_);
+    auto view = view::compile_view(*database_, select, *tree, std::span(&stream_, 1));
     EXPECT_TRUE(view) << view.error().text();
     return std::move(*view);
   }
@@ -94,7 +94,7 @@ class BatchTest : public testing::Test {
   /// What the speed layer makes of all events.
   view::GroupTable evaluated(const view::CompiledView& view, std::uint64_t& skipped) {
     view::GroupTable groups(view.plan);
-    auto evaluator = view::Evaluator::make(*database_, view, stream_);
+    auto evaluator = view::Evaluator::make(*database_, view, 0, stream_);
     EXPECT_TRUE(evaluator) << evaluator.error().text();
     const auto ran = (*evaluator)->run(history_, groups, skipped);
     EXPECT_TRUE(ran) << ran.error().text();

@@ -219,12 +219,15 @@ class IngestTest : public testing::Test {
     record.id = ViewId(1);
     record.name = "v";
     record.stream = StreamId(1);
-    auto compiled =
-        view::compile_view(*database_, kSelect, *sql::parse_select(kSelect), stream_->definition());
+    auto compiled = view::compile_view(*database_, kSelect, *sql::parse_select(kSelect),
+                                       std::span(&stream_->definition(), 1));
     ASSERT_TRUE(compiled) << compiled.error().text();
-    auto evaluator = view::Evaluator::make(*database_, *compiled, stream_->definition());
+    auto evaluator = view::Evaluator::make(*database_, *compiled, 0, stream_->definition());
     ASSERT_TRUE(evaluator);
-    view_ = std::make_shared<speed::ViewState>(record, std::move(*compiled), std::move(*evaluator));
+    auto finalizer = view::Finalizer::make(*database_, *compiled);
+    EXPECT_TRUE(finalizer) << finalizer.error().text();
+    view_ = std::make_shared<speed::ViewState>(record, std::move(*compiled), std::move(*evaluator),
+                                               std::move(*finalizer));
     stream_->add_view(view_, [&](const speed::StreamState::EdgePoint& edge) {
       catalog::Generation empty;
       empty.view = ViewId(1);
@@ -235,11 +238,9 @@ class IngestTest : public testing::Test {
   std::string view_rows() {
     view::GroupTable merged(view_->compiled().plan);
     EXPECT_TRUE(view_->collect("", merged));
-    std::vector<Type> types;
-    for (const auto& output : view_->compiled().outputs) types.push_back(output.type);
-    ColumnBatch rows(types);
-    EXPECT_TRUE(merged.finalize(view_->compiled().outputs, true, rows));
-    return text_of(rows);
+    const auto rows = view_->finalize(merged, false);
+    EXPECT_TRUE(rows) << rows.error().text();
+    return text_of(**rows);
   }
   void submit(std::string_view lines, Ingest::Done done) {
     ingest_->submit(stream_, PaddedBytes::copy_of(lines), format::JsonFraming::kLines, "test",

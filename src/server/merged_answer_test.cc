@@ -171,7 +171,7 @@ class MergedAnswer : public NodeTest {
     }
     // In another order than they came, which no bit may show.
     std::shuffle(all.begin(), all.end(), shuffle_);
-    auto evaluator = view::Evaluator::make(**database, view->compiled(), stream->definition());
+    auto evaluator = view::Evaluator::make(**database, view->compiled(), 0, stream->definition());
     EXPECT_TRUE(evaluator) << evaluator.error().text();
     std::vector<view::GroupTable> parts(3, view::GroupTable(view->compiled().plan));
     std::uint64_t skipped = 0;
@@ -182,12 +182,9 @@ class MergedAnswer : public NodeTest {
     }
     parts[2].merge(parts[0]);
     parts[2].merge(parts[1]);
-    std::vector<Type> types;
-    for (const auto& output : view->compiled().outputs) types.push_back(output.type);
-    ColumnBatch rows(types);
-    const auto finalized = parts[2].finalize(view->compiled().outputs, true, rows);
-    EXPECT_TRUE(finalized) << finalized.error().text();
-    return text_of(rows);
+    const auto rows = view->finalize(parts[2], true);
+    EXPECT_TRUE(rows) << rows.error().text();
+    return text_of(**rows);
   }
 
   void check_all(const std::set<std::string>& views, const std::string& when) {

@@ -170,9 +170,11 @@ Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& 
 Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
     sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream) {
   MR_TRY(const auto tree, sql::parse_select(record.select));
-  MR_TRY(auto compiled, view::compile_view(database, record.select, tree, stream));
-  MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, stream));
-  return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluator));
+  MR_TRY(auto compiled, view::compile_view(database, record.select, tree, std::span(&stream, 1)));
+  MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, 0, stream));
+  MR_TRY(auto finalizer, view::Finalizer::make(database, compiled));
+  return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluator),
+                                            std::move(finalizer));
 }
 
 Result<StatementResult> StatementRunner::create_materialized_view(
@@ -443,7 +445,7 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
   } else if (const auto view = speed_.find_view(statement.name)) {
     columns = columns_of(view->compiled());
     for (const auto& output : view->compiled().outputs) {
-      roles.emplace_back(output.kind == view::OutputKind::kKey ? "key" : "");
+      roles.emplace_back(output.key ? "key" : "");
     }
   } else if (const auto plain = catalog_.find_view(statement.name)) {
     MR_TRY(columns, columns_of_select(plain->select));

@@ -16,28 +16,6 @@ std::vector<Type> types_of(const view::CompiledView& view) {
   return types;
 }
 
-/// SQL answers an aggregate without GROUP BY with one row also where there is no event.
-void push_empty_row(const view::CompiledView& view, ColumnBatch& rows) {
-  for (std::size_t i = 0; i < view.outputs.size(); ++i) {
-    if (view.outputs[i].kind == view::OutputKind::kCount) {
-      rows.column(i).push<std::int64_t>(0);
-    } else {
-      rows.column(i).push_null();
-    }
-  }
-}
-
-Result<std::shared_ptr<ColumnBatch>> finalize_all(const speed::ViewState& view,
-                                                  const view::GroupTable& groups) {
-  const auto& compiled = view.compiled();
-  auto rows = std::make_shared<ColumnBatch>(types_of(compiled));
-  auto status = groups.finalize(compiled.outputs, true, *rows);
-  if (!status)
-    return std::unexpected(std::move(status).error().within("view {}", view.record().name));
-  if (compiled.plan.keys.empty() && groups.groups() == 0) push_empty_row(compiled, *rows);
-  return rows;
-}
-
 /// A condition on one column: its value as the key codec writes it, so that equality is equality of
 /// bytes for every type.
 struct BoundCondition {
@@ -129,7 +107,7 @@ Result<ViewRows> read_all(const speed::ViewState& view) {
     const auto entry = snapshot.base->entry(i);
     MR_RETURN_IF_ERROR(merged.merge_state(entry.key, entry.state));
   }
-  MR_TRY(auto rows, finalize_all(view, merged));
+  MR_TRY(auto rows, view.finalize(merged, true));
   return ViewRows{std::move(rows), snapshot.coverage, false};
 }
 
@@ -149,7 +127,9 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
   // are the key.
   std::string prefix;
   std::size_t covered = 0;
-  for (; covered < compiled.plan.keys.size(); ++covered) {
+  // The start of a session is no group's key before the sessions are folded.
+  const std::size_t keys = compiled.plan.keys.size() - (compiled.session_gap_us ? 1 : 0);
+  for (; covered < keys; ++covered) {
     const auto output = compiled.output_of_key(covered);
     const auto found = std::ranges::find_if(
         conditions, [&](const auto& c) { return output && c.output == *output; });
@@ -169,7 +149,7 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
   } else if (covered > 0) {
     view::GroupTable groups(compiled.plan);
     MR_TRY(out.coverage, view.collect(prefix, groups));
-    MR_TRY(all, finalize_all(view, groups));
+    MR_TRY(all, view.finalize(groups, false));
   } else {
     MR_TRY(auto whole, read_all(view));
     out.coverage = std::move(whole.coverage);

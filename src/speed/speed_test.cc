@@ -94,11 +94,14 @@ class SpeedTest : public testing::Test {
     record.stream = StreamId(1);
     const auto tree = sql::parse_select(select);
     EXPECT_TRUE(tree);
-    auto compiled = view::compile_view(*database_, select, *tree, events());
+    auto compiled = view::compile_view(*database_, select, *tree, std::array{events()});
     EXPECT_TRUE(compiled) << compiled.error().text();
-    auto evaluator = view::Evaluator::make(*database_, *compiled, events());
+    auto evaluator = view::Evaluator::make(*database_, *compiled, 0, events());
     EXPECT_TRUE(evaluator) << evaluator.error().text();
-    return std::make_shared<ViewState>(record, std::move(*compiled), std::move(*evaluator));
+    auto finalizer = view::Finalizer::make(*database_, *compiled);
+    EXPECT_TRUE(finalizer) << finalizer.error().text();
+    return std::make_shared<ViewState>(record, std::move(*compiled), std::move(*evaluator),
+                                       std::move(*finalizer));
   }
   /// A view that is live and empty, part of the stream.
   static std::shared_ptr<ViewState> live_view(StreamState& stream, std::uint32_t id = 1,
@@ -126,11 +129,9 @@ class SpeedTest : public testing::Test {
     view::GroupTable merged(view.compiled().plan);
     const auto covered = view.collect("", merged);
     EXPECT_TRUE(covered) << covered.error().text();
-    std::vector<Type> types;
-    for (const auto& output : view.compiled().outputs) types.push_back(output.type);
-    ColumnBatch rows(types);
-    EXPECT_TRUE(merged.finalize(view.compiled().outputs, true, rows));
-    return text_of(rows);
+    const auto rows = view.finalize(merged, false);
+    EXPECT_TRUE(rows) << rows.error().text();
+    return text_of(**rows);
   }
   static void publish(ViewState& view, std::uint64_t number, CommitNumber commit,
                       const Position& cut, std::shared_ptr<const view::StateRun> base,
@@ -244,7 +245,7 @@ TEST_F(SpeedTest, AnswersThatAViewIsBuildingUntilItsFirstGeneration) {
   const auto base = make_view(2, kSelect);  // the history before the view, computed elsewhere
   const StreamBatch old[] = {entry(0, 0, "a", 5).batch};
   std::uint64_t skipped = 0;
-  auto evaluator = view::Evaluator::make(*database_, view->compiled(), events());
+  auto evaluator = view::Evaluator::make(*database_, view->compiled(), 0, events());
   ASSERT_TRUE((*evaluator)->run(old, history, skipped));
   publish(*view, 5, rolled.edge.commit, rolled.edge.end, run_of(*view, {&history}));
   EXPECT_EQ(view->phase(), ViewPhase::kLive);
@@ -465,11 +466,10 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
             ASSERT_TRUE(
                 merged.merge_state(snapshot->base->entry(i).key, snapshot->base->entry(i).state));
           }
-          ColumnBatch rows(
-              std::vector<Type>{{TypeKind::kVarchar}, {TypeKind::kBigInt}, {TypeKind::kHugeInt}});
-          ASSERT_TRUE(merged.finalize(view->compiled().outputs, true, rows));
+          const auto rows = view->finalize(merged, false);
+          ASSERT_TRUE(rows) << rows.error().text();
           const auto rounds = snapshot->coverage.delta_end.end(PartitionId(1)).value;
-          ASSERT_EQ(text_of(rows),
+          ASSERT_EQ(text_of(**rows),
                     rounds == 0 ? "" : fmt::format("a {0} {0} ; b {0} {0} ; ", rounds));
           const auto tail = stream->snapshot();
           std::uint64_t waiting = 0;

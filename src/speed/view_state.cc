@@ -17,10 +17,12 @@ std::string_view name(ViewPhase phase) {
 }
 
 ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
-                     std::unique_ptr<view::Evaluator> evaluator)
+                     std::unique_ptr<view::Evaluator> evaluator,
+                     std::unique_ptr<view::Finalizer> finalizer)
     : record_(std::move(record)),
       compiled_(std::move(compiled)),
       evaluator_(std::move(evaluator)),
+      finalizer_(std::move(finalizer)),
       active_(compiled_.plan) {
   generation_.view = record_.id;
 }
@@ -154,10 +156,7 @@ ViewState::BatchInput ViewState::batch_input() const {
 }
 
 Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) const {
-  std::vector<Type> types;
-  for (const auto& output : compiled_.outputs) types.push_back(output.type);
   Lookup out;
-  out.rows = std::make_shared<ColumnBatch>(types);
   view::GroupTable merged(compiled_.plan);
   std::string state;
   {
@@ -173,11 +172,25 @@ Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) c
       if (active_.find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
     }
   }
-  for (const auto& key : keys) {
-    auto found = merged.finalize_one(key, compiled_.outputs, *out.rows);
-    if (!found) return std::unexpected(std::move(found).error().within("view {}", record_.name));
-  }
+  auto rows = [&] {
+    if (compiled_.final_sql.empty()) return finalizer_->rows_of(merged, keys);
+    const MutexLock lock(final_mutex_);
+    return finalizer_->rows_of(merged, keys);
+  }();
+  if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
+  out.rows = std::move(*rows);
   return out;
+}
+
+Result<std::shared_ptr<ColumnBatch>> ViewState::finalize(const view::GroupTable& merged,
+                                                         bool whole) const {
+  auto rows = [&] {
+    if (compiled_.final_sql.empty()) return finalizer_->rows(merged, whole);
+    const MutexLock lock(final_mutex_);
+    return finalizer_->rows(merged, whole);
+  }();
+  if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
+  return rows;
 }
 
 Result<Coverage> ViewState::collect(std::string_view prefix, view::GroupTable& merged) const {

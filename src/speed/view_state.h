@@ -22,6 +22,7 @@
 #include "model/stream.h"
 #include "view/compiler.h"
 #include "view/evaluator.h"
+#include "view/finalizer.h"
 #include "view/group_table.h"
 #include "view/state_run.h"
 
@@ -61,7 +62,7 @@ struct CheckpointDraft {
 class ViewState {
  public:
   ViewState(catalog::ViewRecord record, view::CompiledView compiled,
-            std::unique_ptr<view::Evaluator> evaluator);
+            std::unique_ptr<view::Evaluator> evaluator, std::unique_ptr<view::Finalizer> finalizer);
 
   /// As it was when the view was made: `replaces` stays when it has taken the other's place.
   [[nodiscard]] const catalog::ViewRecord& record() const { return record_; }
@@ -108,8 +109,12 @@ class ViewState {
         rows;  // the view's columns, one row per key that exists, in the keys' order
     Coverage coverage;
   };
-  /// The merged rows of some encoded keys. Microseconds each; no SQL.
+  /// The merged rows of some encoded keys. Microseconds each; no SQL but for a final stage that has
+  /// some. Not of a view over sessions.
   Result<Lookup> lookup(std::span<const std::string> keys) const;
+
+  /// The view's rows of merged states; see view::Finalizer::rows().
+  Result<std::shared_ptr<ColumnBatch>> finalize(const view::GroupTable& merged, bool whole) const;
 
   /// Adds the merged states of all groups whose encoded key begins with `prefix` to `merged`. The
   /// lock is held for one walk over the delta's keys: for a whole view take snapshot().
@@ -133,6 +138,10 @@ class ViewState {
   const catalog::ViewRecord record_;
   const view::CompiledView compiled_;
   const std::unique_ptr<view::Evaluator> evaluator_;
+
+  // A final stage of SQL runs one answer at a time.
+  mutable Mutex final_mutex_;
+  const std::unique_ptr<view::Finalizer> finalizer_;
 
   mutable Mutex mutex_;
   ViewPhase phase_ GUARDED_BY(mutex_) = ViewPhase::kBuilding;

@@ -114,7 +114,10 @@ constexpr auto kGroups = std::to_array<Group>({
      "kurtosis kurtosis_pop sem entropy median mode mad quantile quantile_cont quantile_disc list "
      "array_agg string_agg group_concat listagg histogram histogram_exact bitstring_agg fsum "
      "kahan_sum "
-     "sumkahan favg sum_no_overflow weighted_avg wavg json_group_array json_group_object"},
+     "sumkahan favg sum_no_overflow weighted_avg wavg json_group_array json_group_object "
+     "approx_count_distinct approx_quantile approx_top_k grouping grouping_id"},
+    // ours: windows and aggregates that the compiler of views knows
+    {Use::kView, "hop session top_k map_agg"},
 
     // --- for SELECTs in the worker process only ---
     // the time of the query, and chance
@@ -128,7 +131,7 @@ constexpr auto kGroups = std::to_array<Group>({
      "array_resize bitstring unnest regexp_split_to_table equi_width_bins error"},
     // what may change with a release of the engine, or is an estimate
     {Use::kAdHoc,
-     "hash approx_count_distinct approx_quantile approx_top_k reservoir_quantile "
+     "hash reservoir_quantile "
      "list_approx_count_distinct "
      "json_group_structure histogram_values create_sort_key enum_code enum_first enum_last "
      "enum_range "

@@ -87,25 +87,25 @@ enum class OutputKind : std::uint8_t {
   kKurtosis,     // [n, s1, s2, s3, s4]; of a sample, as DuckDB has it
   kKurtosisPop,  // [n, s1, s2, s3, s4]
   // Of pairs (y, x); sums over the rows where both are there.
-  kCovarPop,       // [n, sx, sy, sxy]
-  kCovarSamp,      // [n, sx, sy, sxy]
-  kCorr,           // [n, sx, sy, sxy, sxx, syy], as all that follow
-  kRegrSlope,      // of y over x
+  kCovarPop,   // [n, sx, sy, sxy]
+  kCovarSamp,  // [n, sx, sy, sxy]
+  kCorr,       // [n, sx, sy, sxy, sxx, syy], as all that follow
+  kRegrSlope,  // of y over x
   kRegrIntercept,
   kRegrR2,
   kRegrSxx,
   kRegrSyy,
   kRegrSxy,
-  kRowValue,      // [rows]: column `column` of the smallest composite
-  kRowList,       // [rows]: LIST of column `column`, in the order of the composites
-  kRowMap,        // [rows]: MAP of column 0 to column `column`; the last composite of a key counts
-  kValueList,     // [values or distinct]: LIST in ascending order, each as often as it came
-  kValueCounts,   // [values]: MAP of value to UBIGINT
-  kDistinctCount, // [distinct]
-  kTopCount,      // [values of x]: LIST of STRUCT(value, count UBIGINT), the `limit` most frequent;
-                  // ties: the smaller value first
-  kTopSum,        // [values of (x, w)]: LIST of STRUCT(value, sum) by descending sum of w
-  kApproxCount,   // [HyperLogLog]
+  kRowValue,       // [rows]: column `column` of the smallest composite
+  kRowList,        // [rows]: LIST of column `column`, in the order of the composites
+  kRowMap,         // [rows]: MAP of column 0 to column `column`; the last composite of a key counts
+  kValueList,      // [values or distinct]: LIST in ascending order, each as often as it came
+  kValueCounts,    // [values]: MAP of value to UBIGINT
+  kDistinctCount,  // [distinct]
+  kTopCount,     // [values of x]: LIST of STRUCT(value, count UBIGINT), the `limit` most frequent;
+                 // ties: the smaller value first
+  kTopSum,       // [values of (x, w)]: LIST of STRUCT(value, sum) by descending sum of w
+  kApproxCount,  // [HyperLogLog]
   kApproxQuantile,  // [buckets]: one value, or a LIST where the type is one; `quantiles`
 };
 

@@ -1,8 +1,8 @@
 #include "view/compiler.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
+#include <set>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -10,7 +10,9 @@
 #include "base/ascii_case.h"
 #include "model/value_text.h"
 #include "sql/syntax.h"
-#include "view/tree_fields.h"
+#include "view/aggregate_calls.h"
+#include "view/key_codec.h"
+#include "view/select_tree.h"
 
 namespace millrace::view {
 
@@ -18,68 +20,61 @@ namespace json = boost::json;
 
 std::optional<std::size_t> CompiledView::output_of_key(std::size_t key) const {
   for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (outputs[i].kind == OutputKind::kKey && outputs[i].inputs.front() == key) return i;
+    if (outputs[i].key == key) return i;
+  }
+  return std::nullopt;
+}
+
+std::optional<std::size_t> CompiledView::find_output(std::string_view name) const {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    if (same_name(outputs[i].name, name)) return i;
   }
   return std::nullopt;
 }
 
 namespace {
 
-const json::array* array_of(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  return value != nullptr ? value->if_array() : nullptr;
-}
+/// An alias may name an alias; one that names itself ends here.
+constexpr int kAliasDepthMax = 8;
+constexpr std::size_t kGroupingSetsMax = 256;
+constexpr std::size_t kBranchesMax = 16;
 
-bool is_set(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  if (value == nullptr || value->is_null()) return false;
-  if (value->is_bool()) return value->get_bool();
-  if (value->is_array()) return !value->get_array().empty();
-  return true;
-}
+/// The names under which a subquery hands the place of its rows on.
+constexpr std::string_view kInnerTime = "_event_time";
+constexpr std::string_view kInnerPartition = "_event_partition";
+constexpr std::string_view kInnerOffset = "_event_offset";
 
-std::optional<std::uint64_t> location_of(const json::value& tree, std::uint64_t end) {
-  std::optional<std::uint64_t> first;
-  const auto take = [&](std::optional<std::uint64_t> offset) {
-    if (offset && *offset <= end && (!first || *offset < *first)) first = offset;
-  };
-  if (const auto* object = tree.if_object()) {
-    if (const auto* location = object->if_contains("query_location")) {
-      if (location->is_uint64()) take(location->get_uint64());
-      if (location->is_int64()) take(static_cast<std::uint64_t>(location->get_int64()));
-    }
-    if (first) return first;
-    // A node that has no place itself stands where the first of its parts stands.
-    for (const auto& field : *object) take(location_of(field.value(), end));
-  } else if (const auto* array = tree.if_array()) {
-    for (const auto& element : *array) take(location_of(element, end));
-  }
-  return first;
-}
+/// DuckDB learns the types of our own functions by macros of the same type.
+constexpr std::string_view kOwnFunctions =
+    "CREATE TEMP MACRO hop(t, slide, size) AS time_bucket(slide, t);"
+    "CREATE TEMP MACRO session(t, gap) AS t;"
+    "CREATE TEMP MACRO map_agg(k, v) AS map_from_entries(list({'k': k, 'v': v}));"
+    "CREATE TEMP MACRO top_k(x, k) AS [{'value': any_value(x), 'count': count(*)::UBIGINT}], "
+    "(x, k, w) AS [{'value': any_value(x), 'sum': sum(w)}]";
 
-/// The start of the SELECT where nothing in the tree knows its place.
-TextPlace place_of(std::string_view select, const json::value& node) {
-  const auto offset = location_of(node, select.size());
-  TextPlace place{1, 1};
-  for (const char c : select.substr(0, offset.value_or(0))) {
-    if (c == '\n') {
-      ++place.line;
-      place.column = 1;
-    } else {
-      ++place.column;
-    }
-  }
-  return place;
+bool has_no_state(const Type& type) { return type.is_nested() || type.kind == TypeKind::kInterval; }
+
+/// The column that tells when an event was.
+std::string_view time_of(const StreamDefinition& stream) {
+  return stream.time_column ? std::string_view(stream.columns[*stream.time_column].name)
+                            : kArrivalColumn;
 }
 
 class Compiler {
  public:
-  Compiler(sql::Database& database, std::string_view select, const StreamDefinition& stream)
-      : database_(database), select_(select), stream_(stream) {}
+  Compiler(sql::Database& database, std::string_view select,
+           std::span<const StreamDefinition> streams, std::span<const TableDefinition> tables)
+      : database_(database), select_(select), streams_(streams), tables_(tables) {}
 
   Result<CompiledView> run(const json::object& statement);
 
  private:
+  struct Key {
+    json::value tree;
+    std::string identity;
+  };
+  using NamedType = std::pair<std::string, std::string>;
+
   std::unexpected<Error> refuse(const json::value& node, std::string reason) const {
     return std::unexpected(
         Error{.code = ErrorCode::kInvalidArgument,
@@ -88,104 +83,216 @@ class Compiler {
               .hint = "use CREATE VIEW, which may say all of SQL and is computed when it is read",
               .place = place_of(select_, node)});
   }
-  /// The stream's spelling of one of its columns, the hidden ones too; empty where it has none of
-  /// this name.
-  [[nodiscard]] std::string_view column_named(std::string_view name) const {
-    for (const auto& column : stream_.columns) {
-      if (same_name(column.name, name)) return column.name;
-    }
-    for (const auto hidden : {kPartitionColumn, kOffsetColumn, kArrivalColumn}) {
-      if (same_name(hidden, name)) return hidden;
-    }
-    return {};
+  /// A reason that the aggregate calls gave, with the place and the way out.
+  std::unexpected<Error> refuse(const json::value& node, Error error) const {
+    if (error.id != error_id::kNotMergeable) return std::unexpected(std::move(error));
+    return refuse(node, std::move(error.message));
   }
-  Status check_shape(const json::object& node);
-  /// The expression without aliases and places, and without the stream's name before its columns:
-  /// equal expressions have equal trees.
-  json::value canonical(const json::value& expression, int depth = 0) const;
+
+  // --- what the rows are made of ---
+  /// The statement once for each branch of the UNION ALL in it.
+  Status split_unions(const json::object& statement);
+  Status check_rows(const json::object& node, bool top);
+  Status check_from(const json::object& from);
+  [[nodiscard]] const StreamDefinition* stream_named(std::string_view name) const;
   Status check_scalar(const json::value& expression) const;
-  Result<std::uint32_t> key_of(const json::value& expression) const;
-  std::uint32_t argument_of(const json::value& canonical_expression);
-  std::uint32_t component(ComponentKind kind, std::uint32_t argument);
+  Status find_columns(const json::object& node);
+  /// Makes every subquery and CTE over the stream hand the places of its rows on: event time,
+  /// partition and offset. Whether `node` reads the stream.
+  enum class Depth { kNone, kHere, kInside };
+  struct Branch {
+    json::object statement;
+    const StreamDefinition* stream = nullptr;
+    /// The partition, different from those of the other branches.
+    json::value partition;
+  };
+  bool hand_places_on(json::object& node, bool top, std::size_t branch);
+  Depth hand_places_on_from(json::object& from, std::size_t branch);
+
+  // --- expressions ---
+  /// The spelling of one of the columns that FROM gives; empty where it has none of this name.
+  [[nodiscard]] std::string_view column_named(std::string_view name) const;
+  /// The expression with the aliases of the select list put in, and one spelling for each column.
+  json::value canonical(const json::value& expression, int depth = 0) const;
+
   Status collect_keys(const json::object& node);
+  Status add_key(const json::value& expression);
+  Status take_session(json::object& call, const json::value& expression);
   Status collect_outputs(const json::object& node);
-  Result<OutputColumn> aggregate(const json::object& call);
-  Status make_stage(const json::object& statement);
+  /// The expression over the columns of a group. `lambda` has the names that lambdas around bind.
+  Result<json::value> over_groups(const json::value& expression, const json::value& origin,
+                                  std::vector<std::string>& lambda);
+  Result<json::value> grouping(const json::object& call, const json::value& origin) const;
+
+  Result<std::string> stage_text(json::object statement, json::array items) const;
+  /// The items' texts over the rows of one branch.
+  Result<std::string> branch_text(std::size_t branch, json::array items);
+  Status make_inputs();
+  Status make_input(std::size_t branch, json::array items);
+  Status prepare_connection();
+  Result<std::vector<NamedType>> describe(std::string_view sql) const;
+  Result<std::vector<Type>> bind_items(const json::array& items, std::size_t stateful);
   Status bind_types();
+  Status make_outputs();
+  Status make_standing_keys();
+  void make_fingerprint();
 
   sql::Database& database_;
   std::string_view select_;
-  const StreamDefinition& stream_;
-  /// An alias may name an alias; one that names itself ends here.
-  static constexpr int kAliasDepthMax = 8;
-  std::string alias_;
+  std::span<const StreamDefinition> streams_;
+  std::span<const TableDefinition> tables_;
+  std::unique_ptr<sql::Connection> connection_;
+  std::vector<Branch> branches_;
+
+  // FROM
+  std::set<std::string> ctes_;         // lower case
+  std::set<std::string> stream_ctes_;  // those that read the stream
+  const StreamDefinition* stream_read_ = nullptr;
+  bool plain_from_ = false;        // FROM is the stream itself
+  std::string alias_;              // of the only relation of FROM
+  bool stream_is_inside_ = false;  // of a subquery
+  std::vector<std::string> columns_;
+
   const json::array* items_ = nullptr;  // the select list
-  std::vector<json::value> keys_;
-  std::vector<json::value> arguments_;
-  /// Aggregate calls whose argument types are checked when the types are known.
-  struct Call {
-    std::string function;
-    std::uint32_t argument;
-    json::object node;
-  };
-  std::vector<Call> calls_;
+  std::vector<Key> keys_;
+  /// The keys of each grouping set; one set of all keys where the view has no more.
+  std::vector<std::vector<std::size_t>> sets_;
+  bool has_sets_ = false;
+  std::optional<std::size_t> session_key_;
+  std::optional<AggregateCalls> calls_;
+  std::vector<json::value> final_items_;
+  json::value final_filter_;
   CompiledView out_;
 };
 
-constexpr std::array<std::string_view, 7> kAggregates = {"count", "count_star", "sum", "avg",
-                                                         "mean",  "min",        "max"};
+// --- what the rows are made of
+// ---------------------------------------------------------------------
 
-/// Aggregates of DuckDB that have no state here: inside a view they are refused by name, and not
-/// taken for a scalar function (a test compares with DuckDB's own list).
-// clang-format off
-constexpr auto kOtherAggregates = std::to_array<std::string_view>({
-    "any_value", "approx_count_distinct", "approx_quantile", "approx_top_k", "arbitrary", "arg_max", "arg_min",
-    "argmax", "argmin", "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bitstring_agg", "bool_and", "bool_or",
-    "corr", "count_if", "countif", "covar_pop", "covar_samp", "entropy", "favg", "first", "fsum", "geomean",
-    "geometric_mean", "group_concat", "histogram", "kahan_sum", "kurtosis", "kurtosis_pop", "last", "list",
-    "listagg", "mad", "max_by", "median", "min_by", "mode", "product", "quantile", "quantile_cont", "quantile_disc",
-    "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy",
-    "regr_syy", "reservoir_quantile", "sem", "skewness", "stddev", "stddev_pop", "stddev_samp", "string_agg",
-    "sumkahan", "var_pop", "var_samp",
-    "variance", "arg_max_null", "arg_min_null", "arg_max_nulls_last", "arg_min_nulls_last", "first_value",
-    "last_value", "histogram_exact", "json_group_array", "json_group_object", "json_group_structure",
-    "sum_no_overflow", "wavg", "weighted_avg"});
-// clang-format on
-
-constexpr const char* kOverAggregates =
-    "an expression over aggregates; keep the aggregates as they are and compute from them in a "
-    "plain view over this one";
-
-bool is_aggregate(std::string_view function) {
-  return std::ranges::find(kAggregates, function) != kAggregates.end() ||
-         std::ranges::find(kOtherAggregates, function) != kOtherAggregates.end();
-}
-
-bool contains_aggregate(const json::value& value) {
-  if (const auto* object = value.if_object()) {
-    if (text_of(*object, "class") == "FUNCTION" && is_aggregate(text_of(*object, "function_name")))
-      return true;
-    return std::ranges::any_of(*object,
-                               [](const auto& field) { return contains_aggregate(field.value()); });
+const StreamDefinition* Compiler::stream_named(std::string_view name) const {
+  for (const auto& stream : streams_) {
+    if (same_name(stream.name, name)) return &stream;
   }
-  if (const auto* array = value.if_array()) return std::ranges::any_of(*array, contains_aggregate);
-  return false;
+  return nullptr;
 }
 
-Status Compiler::check_shape(const json::object& node) {
+namespace {
+
+/// The first set operation that gives rows to `node`, in a CTE or in FROM; with the alias of its
+/// columns' names.
+struct FoundUnion {
+  json::object* holder = nullptr;  // whose "node" it is
+  json::array* column_names = nullptr;
+};
+
+FoundUnion find_union(json::object& node) {
+  const auto in_query = [](json::object& query, json::array* names) -> FoundUnion {
+    auto& inner = query.at("node").as_object();
+    if (text_of(inner, "type") == "SET_OPERATION_NODE") return {&query, names};
+    return find_union(inner);
+  };
+  if (text_of(node, "type") != "SELECT_NODE") return {};
+  if (auto* map = node.if_contains("cte_map"); map != nullptr && map->is_object()) {
+    for (auto& entry : map->as_object().at("map").as_array()) {
+      auto& value = entry.as_object().at("value").as_object();
+      const auto found = in_query(value.at("query").as_object(), &value.at("aliases").as_array());
+      if (found.holder != nullptr) return found;
+    }
+  }
+  const std::function<FoundUnion(json::object&)> in_from = [&](json::object& from) -> FoundUnion {
+    const auto kind = text_of(from, "type");
+    if (kind == "SUBQUERY") {
+      // Names of columns are written behind an alias only. Before any address is taken: a write to
+      // the object may move what it holds.
+      if (text_of(from, "alias").empty()) from["alias"] = "rows_of_all";
+      return in_query(from.at("subquery").as_object(), &from.at("column_name_alias").as_array());
+    }
+    if (kind != "JOIN") return {};
+    const auto left = in_from(from.at("left").as_object());
+    return left.holder != nullptr ? left : in_from(from.at("right").as_object());
+  };
+  auto* from = node.if_contains("from_table");
+  return from != nullptr && from->is_object() ? in_from(from->as_object()) : FoundUnion{};
+}
+
+/// The names of a SELECT's columns as DuckDB gives them; false where a star hides them.
+bool name_columns(const json::object& node, json::array& names) {
+  if (text_of(node, "type") == "SET_OPERATION_NODE")
+    return name_columns(node.at("left").as_object(), names);
+  for (const auto& item : node.at("select_list").as_array()) {
+    const auto& object = item.as_object();
+    if (text_of(object, "class") == "STAR") return false;
+    const auto* column = array_of(object, "column_names");
+    if (!text_of(object, "alias").empty()) {
+      names.emplace_back(text_of(object, "alias"));
+    } else if (column != nullptr) {
+      names.push_back(column->back());
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Status Compiler::split_unions(const json::object& statement) {
+  std::vector<json::object> waiting = {statement};
+  while (!waiting.empty()) {
+    json::object next = std::move(waiting.back());
+    waiting.pop_back();
+    const auto found = find_union(next.at("node").as_object());
+    if (found.holder == nullptr) {
+      branches_.push_back({std::move(next), nullptr, {}});
+      continue;
+    }
+    if (branches_.size() + waiting.size() + 2 > kBranchesMax)
+      return refuse(statement, fmt::format("UNION ALL of more than {} streams", kBranchesMax));
+    const json::object operation = found.holder->at("node").as_object();
+    if (text_of(operation, "setop_type") != "UNION" || !is_set(operation, "setop_all")) {
+      return refuse(operation,
+                    "UNION, EXCEPT and INTERSECT need all rows at once; UNION ALL does not");
+    }
+    if (is_set(operation, "modifiers"))
+      return refuse(operation, "ORDER BY, LIMIT or DISTINCT over a UNION ALL");
+    if (found.column_names->empty()) {
+      json::array names;
+      if (name_columns(operation, names)) *found.column_names = std::move(names);
+    }
+    // The left branch comes out of `waiting` first.
+    found.holder->at("node") = operation.at("right");
+    waiting.push_back(next);
+    found.holder->at("node") = operation.at("left");
+    waiting.push_back(std::move(next));
+  }
+  return {};
+}
+
+/// A SELECT that gives rows to the aggregate stage: the view's own (`top`), or a subquery or CTE in
+/// it, which must work on each row by itself.
+Status Compiler::check_rows(const json::object& node, bool top) {
   if (text_of(node, "type") != "SELECT_NODE") {
-    return refuse(
-        node, "it is a set operation or a recursive query; a view has one SELECT over one stream");
+    return refuse(node,
+                  "it is a set operation or a recursive query; a view has one SELECT over one "
+                  "stream");
   }
   if (const auto* map = node.if_contains("cte_map"); map != nullptr && map->is_object()) {
-    const auto* entries = array_of(map->get_object(), "map");
-    if (entries != nullptr && !entries->empty()) return refuse(node, "it has a WITH clause");
+    if (const auto* entries = array_of(map->get_object(), "map")) {
+      for (const auto& entry : *entries) {
+        const auto& one = entry.as_object();
+        const auto& query = one.at("value").as_object().at("query").as_object();
+        MR_RETURN_IF_ERROR(check_rows(query.at("node").as_object(), false));
+        ctes_.insert(lower_name(text_of(one, "key")));
+      }
+    }
   }
   if (const auto* modifiers = array_of(node, "modifiers")) {
     for (const auto& modifier : *modifiers) {
       const auto kind = text_of(modifier.as_object(), "type");
-      if (kind == "DISTINCT_MODIFIER")
-        return refuse(node, "DISTINCT; write GROUP BY over all columns instead");
+      if (kind == "DISTINCT_MODIFIER") {
+        if (top && !is_set(modifier.as_object(), "distinct_on_targets")) continue;
+        return refuse(modifier, top ? "DISTINCT ON keeps one row of many; use first() or arg_min()"
+                                    : "DISTINCT in a subquery needs all rows at once");
+      }
       if (kind == "ORDER_MODIFIER")
         return refuse(modifier, "the rows of a view have no order; order them when you read it");
       return refuse(
@@ -193,26 +300,184 @@ Status Compiler::check_shape(const json::object& node) {
           "LIMIT and OFFSET have no mergeable state; limit the rows when you read the view");
     }
   }
-  if (is_set(node, "having"))
-    return refuse(node.at("having"), "HAVING; filter the groups when you read the view");
   if (is_set(node, "qualify"))
     return refuse(node.at("qualify"), "QUALIFY needs all rows of a window at once");
   if (is_set(node, "sample")) return refuse(node, "a sample is another one each time");
   const auto* from = node.if_contains("from_table");
-  if (from == nullptr || !from->is_object() ||
-      text_of(from->get_object(), "type") != "BASE_TABLE") {
-    return refuse(from == nullptr ? json::value(node) : *from,
-                  "FROM must name one stream (no join, subquery or table function)");
+  if (from == nullptr || !from->is_object()) {
+    return refuse(json::value(node), "it reads no stream");
   }
-  const auto& table = from->get_object();
-  if (is_set(table, "sample")) return refuse(table, "a sample is another one each time");
-  if (is_set(table, "column_name_alias"))
-    return refuse(table, "column names behind the stream's alias");
-  items_ = &node.at("select_list").as_array();
-  alias_ = text_of(table, "alias").empty() ? stream_.name : std::string(text_of(table, "alias"));
-  if (const auto* sets = array_of(node, "group_sets"); sets != nullptr && sets->size() > 1) {
-    return refuse(node.at("group_expressions"),
-                  "GROUPING SETS, ROLLUP and CUBE; make one view for each set");
+  if (!top) {
+    if (is_set(node, "group_expressions") || is_set(node, "having") ||
+        contains_aggregate(node.at("select_list"))) {
+      return refuse(node,
+                    "a subquery that aggregates; the view itself is the only place for GROUP BY "
+                    "and aggregates");
+    }
+    for (const auto& item : node.at("select_list").as_array()) {
+      if (text_of(item.as_object(), "class") != "STAR") MR_RETURN_IF_ERROR(check_scalar(item));
+    }
+    if (is_set(node, "where_clause")) MR_RETURN_IF_ERROR(check_scalar(node.at("where_clause")));
+  }
+  return check_from(from->get_object());
+}
+
+Status Compiler::check_from(const json::object& from) {
+  const auto kind = text_of(from, "type");
+  if (is_set(from, "sample")) return refuse(from, "a sample is another one each time");
+  if (is_set(from, "column_name_alias") && kind != "SUBQUERY")
+    return refuse(from, "column names behind an alias of FROM");
+  if (kind == "BASE_TABLE") {
+    const auto name = text_of(from, "table_name");
+    if (ctes_.contains(lower_name(name))) return {};
+    if (const auto* stream = stream_named(name)) {
+      if (stream_read_ != nullptr) {
+        return refuse(from, stream_read_ == stream
+                                ? "it reads the stream twice; a view reads a stream once"
+                                : "it joins two streams");
+      }
+      stream_read_ = stream;
+      return {};
+    }
+    const bool table =
+        std::ranges::any_of(tables_, [&](const auto& one) { return same_name(one.name, name); });
+    if (!table) {
+      return refuse(from, fmt::format("{} is neither its stream nor a reference table; a view has "
+                                      "one stream in FROM",
+                                      name));
+    }
+    return {};
+  }
+  if (kind == "SUBQUERY") {
+    return check_rows(from.at("subquery").as_object().at("node").as_object(), false);
+  }
+  if (kind == "JOIN") {
+    const auto type = text_of(from, "join_type");
+    const auto* before = stream_read_;
+    MR_RETURN_IF_ERROR(check_from(from.at("left").as_object()));
+    const bool stream_left = stream_read_ != before;
+    MR_RETURN_IF_ERROR(check_from(from.at("right").as_object()));
+    if (text_of(from, "ref_type") == "POSITIONAL")
+      return refuse(from, "a positional join depends on the order of all rows");
+    if (is_set(from, "condition")) MR_RETURN_IF_ERROR(check_scalar(from.at("condition")));
+    // A row that only the table has would be there once for each batch of events.
+    const bool keeps_right = type == "RIGHT" || type == "OUTER" || type == "FULL";
+    const bool keeps_left = type == "LEFT" || type == "OUTER" || type == "FULL" || type == "SEMI" ||
+                            type == "ANTI" || type == "SINGLE";
+    if ((keeps_right && (stream_left || type != "RIGHT")) || (keeps_left && !stream_left)) {
+      return refuse(from,
+                    "a join that keeps rows of the table which no event has; put the stream on the "
+                    "side that is kept (stream LEFT JOIN table)");
+    }
+    return {};
+  }
+  return refuse(from,
+                "FROM takes one stream, joins with reference tables, and subqueries that "
+                "work row by row");
+}
+
+/// Names the columns of FROM, for aliases and for one spelling of each.
+Status Compiler::find_columns(const json::object& node) {
+  const auto& from = node.at("from_table").as_object();
+  const auto alias_of = [](const json::object& table) {
+    const auto alias = text_of(table, "alias");
+    return std::string(alias.empty() ? text_of(table, "table_name") : alias);
+  };
+  const auto kind = text_of(from, "type");
+  if (kind != "JOIN") alias_ = alias_of(from);
+  // The stream where it stands in the outermost FROM.
+  std::string stream_alias;
+  const std::function<void(const json::object&)> visit = [&](const json::object& table) {
+    const auto type = text_of(table, "type");
+    if (type == "JOIN") {
+      visit(table.at("left").as_object());
+      visit(table.at("right").as_object());
+    } else if (type == "BASE_TABLE" && !ctes_.contains(lower_name(text_of(table, "table_name"))) &&
+               stream_named(text_of(table, "table_name")) != nullptr) {
+      stream_alias = alias_of(table);
+    }
+  };
+  visit(from);
+  stream_is_inside_ = stream_alias.empty();
+  plain_from_ = kind == "BASE_TABLE" && !stream_is_inside_;
+  const auto& stream = *branches_.front().stream;
+  if (plain_from_) {
+    for (const auto& column : stream.columns) columns_.push_back(column.name);
+  } else {
+    json::object all{{"node", node}, {"named_param_map", json::array{}}};
+    MR_TRY(const auto star, parse_expression("*"));
+    all.at("node").as_object()["where_clause"] = nullptr;
+    MR_TRY(const auto text, stage_text(all, json::array{star}));
+    MR_TRY(const auto described, describe(text));
+    for (const auto& [name, type] : described) columns_.push_back(name);
+  }
+  for (const auto hidden : {kPartitionColumn, kOffsetColumn, kArrivalColumn}) {
+    if (column_named(hidden).empty()) columns_.emplace_back(hidden);
+  }
+  RowPlace place;
+  if (stream_is_inside_) {
+    place = {std::string(kInnerTime), std::string(kInnerPartition), std::string(kInnerOffset)};
+  } else {
+    place.time = (plain_from_ ? "" : quote_identifier(stream_alias) + ".") +
+                 quote_identifier(time_of(stream));
+  }
+  calls_.emplace(std::move(place));
+  return {};
+}
+
+/// How far inside the stream stands in a FROM.
+Compiler::Depth Compiler::hand_places_on_from(json::object& from, std::size_t branch) {
+  const auto kind = text_of(from, "type");
+  if (kind == "BASE_TABLE") {
+    const auto name = lower_name(text_of(from, "table_name"));
+    if (ctes_.contains(name)) return stream_ctes_.contains(name) ? Depth::kInside : Depth::kNone;
+    return stream_named(name) != nullptr ? Depth::kHere : Depth::kNone;
+  }
+  if (kind == "SUBQUERY") {
+    auto& inner = from.at("subquery").as_object().at("node").as_object();
+    return hand_places_on(inner, false, branch) ? Depth::kInside : Depth::kNone;
+  }
+  return std::max(hand_places_on_from(from.at("left").as_object(), branch),
+                  hand_places_on_from(from.at("right").as_object(), branch));
+}
+
+bool Compiler::hand_places_on(json::object& node, bool top, std::size_t branch) {
+  if (auto* map = node.if_contains("cte_map"); map != nullptr && map->is_object()) {
+    for (auto& entry : map->as_object().at("map").as_array()) {
+      auto& one = entry.as_object();
+      auto& query = one.at("value").as_object().at("query").as_object();
+      if (hand_places_on(query.at("node").as_object(), false, branch))
+        stream_ctes_.insert(lower_name(text_of(one, "key")));
+    }
+  }
+  const Depth depth = hand_places_on_from(node.at("from_table").as_object(), branch);
+  if (top || depth == Depth::kNone) return depth != Depth::kNone;
+  auto& items = node.at("select_list").as_array();
+  const auto add = [&](json::value column, std::string_view alias) {
+    column.as_object()["alias"] = alias;
+    items.push_back(std::move(column));
+  };
+  if (depth == Depth::kHere) {
+    add(column_reference(time_of(*branches_[branch].stream)), kInnerTime);
+    add(branches_[branch].partition, kInnerPartition);
+    add(column_reference(kOffsetColumn), kInnerOffset);
+    return true;
+  }
+  // A star shows what the subquery of the subquery handed on.
+  const bool star = std::ranges::any_of(
+      items, [](const json::value& item) { return text_of(item.as_object(), "class") == "STAR"; });
+  if (star) return true;
+  for (const auto name : {kInnerTime, kInnerPartition, kInnerOffset})
+    add(column_reference(name), "");
+  return true;
+}
+
+// --- expressions
+// -----------------------------------------------------------------------------------
+
+std::string_view Compiler::column_named(std::string_view name) const {
+  for (const auto& column : columns_) {
+    if (same_name(column, name)) return column;
   }
   return {};
 }
@@ -221,14 +486,17 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
   if (const auto* object = expression.if_object()) {
     json::object out;
     for (const auto& field : *object) {
-      if (field.key() == "query_location") continue;
       out.emplace(field.key(),
                   field.key() == "alias" ? json::value("") : canonical(field.value(), depth));
     }
     if (text_of(out, "class") != "COLUMN_REF") return out;
     auto& names = out["column_names"].as_array();
-    if (names.size() == 2 && same_name(names[0].as_string(), alias_)) names.erase(names.begin());
-    if (names.size() != 1) return out;
+    if (names.size() == 2 && !alias_.empty() && same_name(names[0].as_string(), alias_))
+      names.erase(names.begin());
+    if (names.size() != 1) {
+      for (auto& name : names) name = lower_name(name.as_string());
+      return out;
+    }
     // One spelling for a column, so that "Origin" and origin are the same key.
     if (const auto column = column_named(names[0].as_string()); !column.empty()) {
       names[0] = column;
@@ -251,19 +519,26 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
   return expression;
 }
 
+/// An expression of the scalar stage.
 Status Compiler::check_scalar(const json::value& expression) const {
   if (const auto* object = expression.if_object()) {
     const auto kind = text_of(*object, "class");
     if (kind == "SUBQUERY")
-      return refuse(*object, "a subquery reads what may change without the stream");
+      return refuse(*object,
+                    "a subquery in an expression reads what may change without the stream");
     if (kind == "WINDOW") return refuse(*object, "a window function needs all rows at once");
     if (kind == "STAR") return refuse(*object, "* names no group key; name the columns");
-    if (kind == "FUNCTION" && is_aggregate(text_of(*object, "function_name"))) {
-      return refuse(
-          *object,
-          fmt::format("{}() stands inside another expression; keep the aggregates as they are and "
-                      "compute from them in a plain view over this one",
-                      text_of(*object, "function_name")));
+    if (kind == "FUNCTION") {
+      const auto function = lower_name(text_of(*object, "function_name"));
+      if (is_aggregate(function)) {
+        return refuse(*object,
+                      fmt::format("{}() stands inside a group key, a condition on rows or another "
+                                  "aggregate",
+                                  function));
+      }
+      if (function == "hop" || function == "session") {
+        return refuse(*object, fmt::format("{}() stands by itself in GROUP BY", function));
+      }
     }
     for (const auto& field : *object) MR_RETURN_IF_ERROR(check_scalar(field.value()));
   } else if (const auto* array = expression.if_array()) {
@@ -272,251 +547,455 @@ Status Compiler::check_scalar(const json::value& expression) const {
   return {};
 }
 
-Result<std::uint32_t> Compiler::key_of(const json::value& expression) const {
-  const auto wanted = canonical(expression);
-  if (contains_aggregate(wanted)) return refuse(expression, kOverAggregates);
-  const auto found = std::ranges::find(keys_, wanted);
-  if (found == keys_.end()) {
-    return refuse(expression,
-                  "this column is neither an aggregate nor one of the GROUP BY expressions");
+// --- keys
+// ------------------------------------------------------------------------------------------
+
+Status Compiler::add_key(const json::value& expression) {
+  auto tree = canonical(expression);
+  // An alias of the select list may have brought an aggregate in.
+  if (contains_aggregate(tree)) return refuse(expression, "an aggregate in GROUP BY");
+  auto identity = identity_of(tree);
+  if (std::ranges::any_of(keys_, [&](const Key& key) { return key.identity == identity; }))
+    return {};
+  if (auto* call = tree.if_object(); call != nullptr && text_of(*call, "class") == "FUNCTION") {
+    const auto function = lower_name(text_of(*call, "function_name"));
+    if (function == "session") {
+      MR_RETURN_IF_ERROR(take_session(*call, expression));
+    } else if (function == "hop") {
+      auto& children = call->at("children").as_array();
+      if (children.size() != 3) return refuse(expression, "hop() takes (time, slide, size)");
+      for (const auto& child : children) MR_RETURN_IF_ERROR(check_scalar(child));
+      MR_TRY(const auto time, sql::expression_text(children[0]));
+      MR_TRY(const auto slide, sql::expression_text(children[1]));
+      MR_TRY(const auto size, sql::expression_text(children[2]));
+      // Of the windows [start, start + size), whose starts are multiples of slide, those with the
+      // time in them. A row without a time is in the window NULL.
+      MR_TRY(auto rows, parse_expression(
+                            fmt::format("unnest(CASE WHEN {0} IS NULL THEN [NULL] ELSE "
+                                        "generate_series(time_bucket({1}, ({0}) - ({2})) + ({1}), "
+                                        "time_bucket({1}, {0}), {1}) END)",
+                                        time, slide, size)));
+      if (std::ranges::any_of(keys_, [](const Key& key) {
+            return any_node(key.tree, [](const json::object& node) {
+              return text_of(node, "function_name") == "unnest";
+            });
+          })) {
+        return refuse(expression, "two hop() in one view");
+      }
+      keys_.push_back({std::move(rows), std::move(identity)});
+      return {};
+    } else {
+      MR_RETURN_IF_ERROR(check_scalar(tree));
+    }
+  } else {
+    MR_RETURN_IF_ERROR(check_scalar(tree));
   }
-  return static_cast<std::uint32_t>(found - keys_.begin());
+  if (session_key_ == keys_.size()) {
+    tree = json::value(tree.as_object().at("children").as_array()[0]);
+  }
+  keys_.push_back({std::move(tree), std::move(identity)});
+  return {};
 }
 
-std::uint32_t Compiler::argument_of(const json::value& canonical_expression) {
-  const auto found = std::ranges::find(arguments_, canonical_expression);
-  if (found != arguments_.end()) return static_cast<std::uint32_t>(found - arguments_.begin());
-  arguments_.push_back(canonical_expression);
-  return static_cast<std::uint32_t>(arguments_.size() - 1);
-}
-
-std::uint32_t Compiler::component(ComponentKind kind, std::uint32_t argument) {
-  auto& components = out_.plan.components;
-  Component wanted{.kind = kind, .arguments = {}, .filter = {}};
-  if (kind != ComponentKind::kCountRows) wanted.arguments.push_back({.index = argument});
-  const auto found = std::ranges::find(components, wanted);
-  if (found != components.end()) return static_cast<std::uint32_t>(found - components.begin());
-  components.push_back(wanted);
-  return static_cast<std::uint32_t>(components.size() - 1);
+Status Compiler::take_session(json::object& call, const json::value& expression) {
+  auto& children = call.at("children").as_array();
+  if (children.size() != 2) return refuse(expression, "session() takes (time, gap)");
+  if (session_key_) return refuse(expression, "two session() in one view");
+  MR_RETURN_IF_ERROR(check_scalar(children[0]));
+  MR_TRY(const auto gap, sql::expression_text(children[1]));
+  // The same length from two starts: not so for months.
+  std::optional<std::int64_t> gap_us;
+  const auto asked = connection_->query(
+      fmt::format("SELECT epoch_us(TIMESTAMP '2000-01-01' + ({0})) - epoch_us(TIMESTAMP "
+                  "'2000-01-01') AS a, epoch_us(TIMESTAMP '2000-02-01' + ({0})) - "
+                  "epoch_us(TIMESTAMP '2000-02-01') AS b",
+                  gap),
+      [&](const BatchView& rows) -> Status {
+        if (rows.rows == 1 && rows.columns[0].valid(0) && rows.columns[1].valid(0) &&
+            rows.columns[0].as<std::int64_t>()[0] == rows.columns[1].as<std::int64_t>()[0]) {
+          gap_us = rows.columns[0].as<std::int64_t>()[0];
+        }
+        return {};
+      });
+  if (!asked || !gap_us || *gap_us <= 0) {
+    return refuse(expression,
+                  "the gap of session() is a constant interval of a fixed length, "
+                  "such as INTERVAL 30 MINUTES");
+  }
+  session_key_ = keys_.size();
+  out_.session_gap_us = gap_us;
+  return {};
 }
 
 Status Compiler::collect_keys(const json::object& node) {
-  const auto& items = node.at("select_list").as_array();
-  const auto add = [&](const json::value& expression) -> Status {
-    MR_RETURN_IF_ERROR(check_scalar(expression));
-    auto key = canonical(expression);
-    // An alias of the select list may have brought an aggregate in.
-    if (contains_aggregate(key)) return refuse(expression, kOverAggregates);
-    if (std::ranges::find(keys_, key) == keys_.end()) keys_.push_back(std::move(key));
-    return {};
-  };
-  if (text_of(node, "aggregate_handling") == "FORCE_AGGREGATES") {  // GROUP BY ALL
+  const auto& items = *items_;
+  if (const auto* modifiers = array_of(node, "modifiers");
+      modifiers != nullptr && !modifiers->empty()) {
+    // DISTINCT without aggregates is GROUP BY of all items.
+    if (is_set(node, "group_expressions") || contains_aggregate(node.at("select_list"))) {
+      return refuse(modifiers->at(0), "DISTINCT over groups; the groups are distinct already");
+    }
+    for (const auto& item : items) MR_RETURN_IF_ERROR(add_key(item));
+  } else if (text_of(node, "aggregate_handling") == "FORCE_AGGREGATES") {  // GROUP BY ALL
     for (const auto& item : items) {
-      if (!contains_aggregate(item)) MR_RETURN_IF_ERROR(add(item));
+      if (!contains_aggregate(canonical(item))) MR_RETURN_IF_ERROR(add_key(item));
     }
-    return {};
-  }
-  const auto* groups = array_of(node, "group_expressions");
-  if (groups == nullptr) return {};
-  for (const auto& group : *groups) {
-    const auto& object = group.as_object();
-    // GROUP BY 2 is the second select item; GROUP BY hour may be the alias of one, where the stream
-    // has no such column.
-    if (text_of(object, "class") == "CONSTANT") {
-      const auto& value = object.at("value").as_object();
-      const auto* number = value.if_contains("value");
-      const bool position = number != nullptr && number->is_int64();
-      if (!position || number->get_int64() < 1 ||
-          static_cast<std::size_t>(number->get_int64()) > items.size()) {
-        return refuse(object,
-                      "GROUP BY takes a column, an expression, or the number of a select item");
+  } else if (const auto* groups = array_of(node, "group_expressions")) {
+    std::vector<std::size_t> key_of_group;
+    for (const auto& group : *groups) {
+      const auto& object = group.as_object();
+      const json::value* expression = &group;
+      // GROUP BY 2 is the second select item; GROUP BY hour may be the alias of one, where the
+      // stream has no such column.
+      if (text_of(object, "class") == "CONSTANT") {
+        const auto& value = object.at("value").as_object();
+        const auto* number = value.if_contains("value");
+        const bool position = number != nullptr && number->is_int64();
+        if (!position || number->get_int64() < 1 ||
+            static_cast<std::size_t>(number->get_int64()) > items.size()) {
+          return refuse(object,
+                        "GROUP BY takes a column, an expression, or the number of a select item");
+        }
+        expression = &items[static_cast<std::size_t>(number->get_int64()) - 1];
       }
-      MR_RETURN_IF_ERROR(add(items[static_cast<std::size_t>(number->get_int64()) - 1]));
-      continue;
+      MR_RETURN_IF_ERROR(add_key(*expression));
+      const auto identity = identity_of(canonical(*expression));
+      key_of_group.push_back(static_cast<std::size_t>(
+          std::ranges::find(keys_, identity, &Key::identity) - keys_.begin()));
     }
-    const json::value* expression = &group;
-    if (text_of(object, "class") == "COLUMN_REF") {
-      const auto& names = object.at("column_names").as_array();
-      const std::string_view name = names.back().as_string();
-      const bool is_column = names.size() > 1 || !column_named(name).empty();
-      if (!is_column) {
-        for (const auto& item : items) {
-          if (same_name(text_of(item.as_object(), "alias"), name)) expression = &item;
+    const auto* sets = array_of(node, "group_sets");
+    if (sets != nullptr && sets->size() > 1) {
+      has_sets_ = true;
+      if (sets->size() > kGroupingSetsMax) {
+        return refuse(node.at("group_expressions"),
+                      fmt::format("{} grouping sets; at most {}", sets->size(), kGroupingSetsMax));
+      }
+      for (const auto& set : *sets) {
+        auto& out = sets_.emplace_back();
+        for (const auto& member : set.as_array()) {
+          out.push_back(
+              key_of_group.at(static_cast<std::size_t>(member.to_number<std::uint64_t>())));
         }
       }
     }
-    MR_RETURN_IF_ERROR(add(*expression));
+  }
+  if (has_sets_ && session_key_) {
+    return refuse(node.at("group_expressions"), "session() together with grouping sets");
+  }
+  // Groups of one session lie side by side only where the time is the last key.
+  if (session_key_) {
+    const auto begin = keys_.begin() + static_cast<std::ptrdiff_t>(*session_key_);
+    std::rotate(begin, begin + 1, keys_.end());
   }
   return {};
 }
 
-Result<OutputColumn> Compiler::aggregate(const json::object& call) {
-  std::string function(text_of(call, "function_name"));
-  if (function == "mean") function = "avg";
-  if (std::ranges::find(kAggregates, function) == kAggregates.end()) {
-    return refuse(
-        call,
-        fmt::format(
-            "{}() is not among the aggregates with a mergeable state (count, sum, avg, min, max)",
-            function));
+// --- outputs
+// ---------------------------------------------------------------------------------------
+
+Result<json::value> Compiler::grouping(const json::object& call, const json::value& origin) const {
+  std::vector<std::size_t> asked;
+  for (const auto& child : call.at("children").as_array()) {
+    const auto identity = identity_of(child);
+    const auto found = std::ranges::find(keys_, identity, &Key::identity);
+    if (found == keys_.end())
+      return refuse(origin, "GROUPING() of what is none of the GROUP BY expressions");
+    asked.push_back(static_cast<std::size_t>(found - keys_.begin()));
   }
-  if (is_set(call, "filter"))
-    return refuse(call, "FILTER behind an aggregate; use a CASE inside it");
-  if (is_set(call, "distinct") && function != "min" && function != "max") {
-    return refuse(call, fmt::format("{}(DISTINCT …) would have to keep every value", function));
+  if (!has_sets_) return parse_expression("0::BIGINT");
+  std::string text = fmt::format("CASE {}", key_column_name(keys_.size()));
+  for (std::size_t set = 0; set < sets_.size(); ++set) {
+    std::uint64_t bits = 0;
+    for (const auto key : asked) {
+      bits = bits << 1 | (std::ranges::find(sets_[set], key) == sets_[set].end() ? 1 : 0);
+    }
+    text += fmt::format(" WHEN {} THEN {}::BIGINT", set, bits);
   }
-  if (const auto* orders = call.if_contains("order_bys");
-      orders != nullptr && orders->is_object()) {
-    const auto* list = array_of(orders->get_object(), "orders");
-    if (list != nullptr && !list->empty()) return refuse(call, "ORDER BY inside an aggregate");
+  return parse_expression(text + " END");
+}
+
+Result<json::value> Compiler::over_groups(const json::value& expression, const json::value& origin,
+                                          std::vector<std::string>& lambda) {
+  if (const auto* array = expression.if_array()) {
+    json::array out;
+    for (const auto& element : *array) {
+      MR_TRY(auto made, over_groups(element, origin, lambda));
+      out.push_back(std::move(made));
+    }
+    return out;
   }
-  const auto& children = call.at("children").as_array();
-  OutputColumn column;
-  if (function == "count_star" || (function == "count" && children.empty())) {
-    column.kind = OutputKind::kCount;
-    column.inputs = {component(ComponentKind::kCountRows, 0)};
-    return column;
+  const auto* object = expression.if_object();
+  if (object == nullptr) return expression;
+  const auto kind = text_of(*object, "class");
+  if (!kind.empty()) {
+    const auto found = std::ranges::find(keys_, identity_of(expression), &Key::identity);
+    if (found != keys_.end())
+      return column_reference(key_column_name(static_cast<std::size_t>(found - keys_.begin())));
   }
-  if (children.size() != 1) {
-    return refuse(call, fmt::format("{}() with {} arguments", function, children.size()));
+  if (is_aggregate_call(expression)) {
+    if (const auto* children = array_of(*object, "children")) {
+      for (const auto& child : *children) MR_RETURN_IF_ERROR(check_scalar(child));
+    }
+    MR_RETURN_IF_ERROR(check_scalar(object->at("filter")));
+    MR_RETURN_IF_ERROR(check_scalar(object->at("order_bys")));
+    auto text = calls_->add(*object);
+    if (!text) return refuse(expression, std::move(text).error());
+    return parse_expression(*text);
   }
-  MR_RETURN_IF_ERROR(check_scalar(children[0]));
-  const std::uint32_t argument = argument_of(canonical(children[0]));
-  calls_.push_back({function, argument, call});
-  if (function == "count") {
-    column.kind = OutputKind::kCount;
-    column.inputs = {component(ComponentKind::kCount, argument)};
-  } else if (function == "sum" || function == "avg") {
-    // Whether it is the sum of integers or of doubles is decided when the types are known.
-    column.kind = function == "sum" ? OutputKind::kSum : OutputKind::kAvg;
-    column.inputs = {component(ComponentKind::kSumInteger, argument),
-                     component(ComponentKind::kCount, argument)};
-  } else {
-    column.kind = function == "min" ? OutputKind::kMin : OutputKind::kMax;
-    column.inputs = {
-        component(function == "min" ? ComponentKind::kMin : ComponentKind::kMax, argument)};
+  if (kind == "OPERATOR" && text_of(*object, "type") == "GROUPING_FUNCTION")
+    return grouping(*object, origin);
+  if (kind == "FUNCTION" && (same_name(text_of(*object, "function_name"), "hop") ||
+                             same_name(text_of(*object, "function_name"), "session"))) {
+    return refuse(expression, fmt::format("{}() is not among the GROUP BY expressions",
+                                          text_of(*object, "function_name")));
   }
-  return column;
+  if (kind == "SUBQUERY")
+    return refuse(expression,
+                  "a subquery in an expression reads what may change without the stream");
+  if (kind == "WINDOW") return refuse(expression, "a window function needs all rows at once");
+  if (kind == "STAR") return refuse(expression, "* names no group key; name the columns");
+  if (kind == "COLUMN_REF") {
+    const auto name = object->at("column_names").as_array().front().as_string();
+    if (std::ranges::any_of(lambda, [&](const auto& bound) { return same_name(bound, name); }))
+      return expression;
+    return refuse(expression,
+                  "this column is neither in an aggregate nor one of the GROUP BY expressions");
+  }
+  const std::size_t bound = lambda.size();
+  if (kind == "LAMBDA") {
+    (void)any_node(object->at("lhs"), [&](const json::object& node) {
+      if (text_of(node, "class") == "COLUMN_REF")
+        lambda.emplace_back(node.at("column_names").as_array().front().as_string());
+      return false;
+    });
+  }
+  json::object out;
+  for (const auto& field : *object) {
+    MR_TRY(auto made, over_groups(field.value(), origin, lambda));
+    out.emplace(field.key(), std::move(made));
+  }
+  lambda.resize(bound);
+  return out;
 }
 
 Status Compiler::collect_outputs(const json::object& node) {
-  for (const auto& item : node.at("select_list").as_array()) {
-    const auto& object = item.as_object();
-    if (text_of(object, "class") == "FUNCTION" && is_aggregate(text_of(object, "function_name"))) {
-      MR_TRY(OutputColumn column, aggregate(object));
-      out_.outputs.push_back(std::move(column));
-      continue;
-    }
-    if (text_of(object, "class") == "WINDOW")
-      return refuse(object, "a window function needs all rows at once");
-    if (contains_aggregate(item)) {
-      return refuse(object, kOverAggregates);
-    }
-    OutputColumn column;
-    MR_TRY(const std::uint32_t key, key_of(item));
-    column.inputs = {key};
-    out_.outputs.push_back(std::move(column));
+  std::vector<std::string> lambda;
+  bool aggregates = false;
+  for (const auto& item : *items_) {
+    const auto tree = canonical(item);
+    aggregates = aggregates || contains_aggregate(tree);
+    MR_TRY(auto made, over_groups(tree, item, lambda));
+    final_items_.push_back(std::move(made));
   }
-  const bool any_aggregate =
-      std::ranges::any_of(out_.outputs, [](const auto& o) { return o.kind != OutputKind::kKey; });
-  if (!any_aggregate && keys_.empty()) {
+  if (is_set(node, "having")) {
+    const auto tree = canonical(node.at("having"));
+    aggregates = aggregates || contains_aggregate(tree);
+    MR_TRY(final_filter_, over_groups(tree, node.at("having"), lambda));
+  }
+  if (!aggregates && keys_.empty() && !has_sets_) {
     return refuse(node, "it has no aggregate and no GROUP BY, so its rows are the stream's own");
   }
-  // A view of keys alone still needs a state, so that a group is told from none.
-  if (out_.plan.components.empty()) component(ComponentKind::kCountRows, 0);
+  calls_->ensure_component();
   return {};
 }
 
-Status Compiler::make_stage(const json::object& statement) {
-  json::object stage = statement;
-  auto& node = stage.at("node").as_object();
-  json::array items;
-  for (const auto* list : {&keys_, &arguments_}) {
-    for (const auto& expression : *list) items.push_back(expression);
-  }
-  out_.stage_items = items;
-  out_.stage_filter =
-      is_set(node, "where_clause") ? canonical(node.at("where_clause")) : json::value();
-  if (items.empty()) {
-    MR_TRY(const auto constant, sql::parse_select("SELECT TRUE"));
-    items.push_back(constant.at("node").as_object().at("select_list").as_array()[0]);
-  }
+// --- stages
+// ----------------------------------------------------------------------------------------
+
+/// The view's rows with other select items.
+Result<std::string> Compiler::stage_text(json::object statement, json::array items) const {
+  auto& node = statement.at("node").as_object();
   node["select_list"] = std::move(items);
   node["group_expressions"] = json::array();
   node["group_sets"] = json::array();
   node["aggregate_handling"] = "STANDARD_HANDLING";
   node["modifiers"] = json::array();
-  if (!out_.stage_filter.is_null()) node["where_clause"] = out_.stage_filter;
-  MR_TRY(out_.stage_sql, sql::select_text(stage));
+  node["having"] = nullptr;
+  if (is_set(node, "where_clause")) node["where_clause"] = canonical(node.at("where_clause"));
+  return sql::select_text(statement);
+}
+
+Result<std::string> Compiler::branch_text(std::size_t branch, json::array items) {
+  json::object statement = branches_[branch].statement;
+  if (stream_is_inside_) hand_places_on(statement.at("node").as_object(), true, branch);
+  return stage_text(std::move(statement), std::move(items));
+}
+
+Status Compiler::make_input(std::size_t branch, json::array items) {
+  StageInput input;
+  input.stream = branches_[branch].stream->id;
+  const auto& node = branches_[branch].statement.at("node").as_object();
+  if (plain_from_ && !has_sets_) {
+    input.items = items;
+    input.filter =
+        is_set(node, "where_clause") ? canonical(node.at("where_clause")) : json::value();
+  }
+  const std::size_t columns = items.size();
+  if (items.empty()) {
+    MR_TRY(auto constant, parse_expression("TRUE"));
+    items.push_back(std::move(constant));
+  }
+  if (!has_sets_) {
+    MR_TRY(input.sql, branch_text(branch, std::move(items)));
+    out_.inputs.push_back(std::move(input));
+    return {};
+  }
+  // Each row once for each set, with NULL for the keys that the set lacks.
+  std::string outer;
+  for (std::size_t k = 0; k < keys_.size(); ++k) {
+    std::vector<std::size_t> having;
+    for (std::size_t set = 0; set < sets_.size(); ++set) {
+      if (std::ranges::find(sets_[set], k) != sets_[set].end()) having.push_back(set);
+    }
+    outer +=
+        fmt::format("CASE WHEN s.g IN ({1}) THEN r.k{0} END AS k{0}, ", k, fmt::join(having, ", "));
+  }
+  outer += "s.g";
+  std::string sets;
+  for (std::size_t set = 0; set < sets_.size(); ++set) {
+    sets += fmt::format("{}({})", set == 0 ? "" : ", ", set);
+  }
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    auto& item = items[i].as_object();
+    const bool is_key = i < keys_.size();
+    item["alias"] = is_key ? key_column_name(i) : group_column_name(i - keys_.size());
+    if (!is_key && i < columns) outer += fmt::format(", r.a{}", i - keys_.size());
+  }
+  MR_TRY(const auto inner, branch_text(branch, std::move(items)));
+  input.sql = fmt::format("SELECT {} FROM ({}) AS r, (VALUES {}) AS s(g)", outer, inner, sets);
+  out_.inputs.push_back(std::move(input));
   return {};
 }
 
-Status Compiler::bind_types() {
-  MR_TRY(const auto connection, database_.connect());
-  std::string table = fmt::format("CREATE TEMP TABLE {} (", quote_identifier(stream_.name));
-  for (const auto& column : stream_.columns) {
-    table += fmt::format("{} {}, ", quote_identifier(column.name), column.type.sql());
+/// The types of items over the rows of all branches, of which the first `stateful` must be of types
+/// that have a state.
+Result<std::vector<Type>> Compiler::bind_items(const json::array& items, std::size_t stateful) {
+  std::string all;
+  for (std::size_t branch = 0; branch < branches_.size(); ++branch) {
+    MR_TRY(const auto text, branch_text(branch, items));
+    all += fmt::format("{}({})", branch == 0 ? "" : " UNION ALL ", text);
   }
-  table += "_partition INTEGER, _offset BIGINT, _arrival TIMESTAMP WITH TIME ZONE)";
-  MR_RETURN_IF_ERROR(connection->execute(table));
+  MR_TRY(const auto described, describe(fmt::format("SELECT * FROM ({})", all)));
+  MR_CHECK(described.size() == items.size(), "{} items are described as {}", items.size(),
+           described.size());
+  std::vector<Type> types;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    auto type = Type::parse(described[i].second);
+    if (!type || (i < stateful && has_no_state(*type))) {
+      return refuse(items[i],
+                    fmt::format("a {} of type {}, which has no state; cast it to VARCHAR",
+                                i < keys_.size() ? "group key" : "value", described[i].second));
+    }
+    types.push_back(std::move(*type));
+  }
+  return types;
+}
 
-  using NamedType = std::pair<std::string, std::string>;
-  const auto describe = [&](std::string_view sql) -> Result<std::vector<NamedType>> {
-    std::vector<NamedType> rows;
-    auto columns =
-        connection->query(fmt::format("DESCRIBE {}", sql), [&](const BatchView& chunk) -> Status {
-          for (std::size_t row = 0; row < chunk.rows; ++row) {
-            rows.emplace_back(value_text(chunk.columns[0], row).value_or(""),
-                              value_text(chunk.columns[1], row).value_or(""));
-          }
-          return {};
-        });
-    if (!columns) return std::unexpected(std::move(columns).error());
-    return rows;
+Status Compiler::make_inputs() {
+  json::array items;
+  for (const auto& key : keys_) items.push_back(key.tree);
+  for (const auto& argument : calls_->arguments()) items.push_back(argument);
+  for (std::size_t branch = 0; branch < branches_.size(); ++branch) {
+    json::array own = items;
+    if (branches_.size() > 1 && !items.empty()) {
+      // A branch whose type is narrower than that of all takes the wider one.
+      MR_TRY(const auto text, branch_text(branch, items));
+      MR_TRY(const auto described, describe(text));
+      for (std::size_t i = 0; i < items.size(); ++i) {
+        const auto& wanted =
+            i < keys_.size() ? out_.plan.keys[i] : out_.plan.arguments[i - keys_.size()];
+        if (described[i].second == wanted.sql()) continue;
+        MR_TRY(const auto expression, sql::expression_text(items[i]));
+        MR_TRY(own[i], parse_expression(fmt::format("CAST({} AS {})", expression, wanted.sql())));
+      }
+    }
+    MR_RETURN_IF_ERROR(make_input(branch, std::move(own)));
+  }
+  return {};
+}
+
+Status Compiler::prepare_connection() {
+  MR_TRY(connection_, database_.connect());
+  const auto make_table = [&](std::string_view name, std::span<const Column> columns,
+                              std::string_view rest) {
+    std::string table = fmt::format("CREATE TEMP TABLE {} (", quote_identifier(name));
+    for (const auto& column : columns) {
+      if (&column != columns.data()) table += ", ";
+      table += fmt::format("{} {}", quote_identifier(column.name), column.type.sql());
+    }
+    return connection_->execute(table + std::string(rest) + ")");
   };
+  for (const auto& stream : streams_) {
+    MR_RETURN_IF_ERROR(
+        make_table(stream.name, stream.columns,
+                   ", _partition INTEGER, _offset BIGINT, _arrival TIMESTAMP WITH TIME ZONE"));
+  }
+  for (const auto& table : tables_) MR_RETURN_IF_ERROR(make_table(table.name, table.columns, ""));
+  return connection_->execute(kOwnFunctions);
+}
 
+Result<std::vector<Compiler::NamedType>> Compiler::describe(std::string_view sql) const {
+  std::vector<NamedType> rows;
+  auto columns =
+      connection_->query(fmt::format("DESCRIBE {}", sql), [&](const BatchView& chunk) -> Status {
+        for (std::size_t row = 0; row < chunk.rows; ++row) {
+          rows.emplace_back(value_text(chunk.columns[0], row).value_or(""),
+                            value_text(chunk.columns[1], row).value_or(""));
+        }
+        return {};
+      });
+  if (!columns) return std::unexpected(std::move(columns).error());
+  return rows;
+}
+
+Status Compiler::bind_types() {
   auto described = describe(select_);
-  auto stage_described = describe(out_.stage_sql);
-  // Where both are wrong, what is said of the user's own text is said.
-  if (!stage_described)
-    return std::unexpected(std::move(described ? stage_described : described).error());
-  const auto& stage = *stage_described;
-  const std::size_t items = keys_.size() + arguments_.size();
-  MR_CHECK(stage.size() == std::max<std::size_t>(items, 1), "a stage of {} items has {} columns",
-           items, stage.size());
-  for (std::size_t i = 0; i < items; ++i) {
-    auto type = Type::parse(stage[i].second);
-    // Two INTERVALs of other bits may be equal, and so may two nested values.
-    if (!type || type->is_nested() || type->kind == TypeKind::kInterval) {
-      const auto& node = (i < keys_.size() ? keys_[i] : arguments_[i - keys_.size()]).as_object();
-      return refuse(node, fmt::format("a {} of type {}, which has no state; cast it to VARCHAR",
-                                      i < keys_.size() ? "group key" : "value", stage[i].second));
+  json::array items;
+  for (const auto& key : keys_) items.push_back(key.tree);
+  for (const auto& argument : calls_->arguments()) items.push_back(argument);
+  const std::size_t stateful = items.size();
+  for (const auto& probe : calls_->probes()) items.push_back(probe);
+  std::vector<Type> types;
+  if (!items.empty()) {
+    auto bound = bind_items(items, stateful);
+    // Where both are wrong, what is said of the user's own text is said.
+    if (!bound) {
+      const bool ours = bound.error().id == error_id::kNotMergeable;
+      return std::unexpected(ours || described ? std::move(bound).error()
+                                               : std::move(described).error());
     }
-    (i < keys_.size() ? out_.plan.keys : out_.plan.arguments).push_back(*type);
+    types = std::move(*bound);
   }
-  for (const auto& call : calls_) {
-    const Type type = out_.plan.arguments[call.argument];
-    const bool number = type.is_integer() || type.kind == TypeKind::kDecimal ||
-                        type.kind == TypeKind::kDouble || type.kind == TypeKind::kFloat ||
-                        (call.function == "sum" && type.kind == TypeKind::kBoolean);
-    if ((call.function == "sum" || call.function == "avg") && !number) {
-      return refuse(call.node, fmt::format("{}() of {}", call.function, type.sql()));
+  const std::span<const Type> all(types);
+  out_.plan.keys.assign(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(keys_.size()));
+  if (has_sets_) out_.plan.keys.push_back({TypeKind::kInteger});
+  for (std::uint32_t k = 0; k < out_.plan.keys.size(); ++k) {
+    out_.group_columns.push_back({.name = key_column_name(k),
+                                  .type = out_.plan.keys[k],
+                                  .kind = OutputKind::kKey,
+                                  .inputs = {k},
+                                  .quantiles = {}});
+  }
+  if (session_key_) {
+    const auto kind = out_.plan.keys.back().kind;
+    if (kind != TypeKind::kTimestamp && kind != TypeKind::kTimestampTz) {
+      return refuse(keys_.back().tree, fmt::format("session() over {}; its time is a TIMESTAMP",
+                                                   out_.plan.keys.back().sql()));
     }
   }
+  const std::size_t arguments = calls_->arguments().size();
+  auto resolved =
+      calls_->resolve(all.subspan(keys_.size(), arguments), all.subspan(keys_.size() + arguments),
+                      out_.plan, out_.group_columns);
+  if (!resolved) return refuse(calls_->blamed(), std::move(resolved).error());
   if (!described) return std::unexpected(std::move(described).error());
+
   const auto& result = *described;
-  MR_CHECK(result.size() == out_.outputs.size(), "{} columns are described as {}",
-           out_.outputs.size(), result.size());
-  for (auto& component : out_.plan.components) {
-    if (component.kind != ComponentKind::kSumInteger) continue;
-    const auto kind = out_.plan.arguments[component.arguments.front().index].kind;
-    if (kind == TypeKind::kDouble || kind == TypeKind::kFloat)
-      component.kind = ComponentKind::kSumDouble;
-  }
+  MR_CHECK(result.size() == items_->size(), "{} columns are described as {}", items_->size(),
+           result.size());
   std::map<std::string, int> seen;
   for (std::size_t i = 0; i < result.size(); ++i) {
-    auto& column = out_.outputs[i];
-    column.name = result[i].first;
+    ViewColumn column{.name = result[i].first, .type = {}};
     if (++seen[lower_name(column.name)] > 1) {
       return refuse((*items_)[i],
                     fmt::format("two columns are named {}; give one another alias", column.name));
@@ -527,45 +1006,134 @@ Status Compiler::bind_types() {
                     fmt::format("column {} has type {}", column.name, result[i].second));
     }
     column.type = *type;
+    out_.outputs.push_back(std::move(column));
   }
   return {};
 }
 
-Result<CompiledView> Compiler::run(const json::object& statement) {
-  const auto* node = statement.if_contains("node");
-  MR_CHECK(node != nullptr && node->is_object(), "a statement without node");
-  MR_RETURN_IF_ERROR(check_shape(node->get_object()));
-  if (is_set(node->get_object(), "where_clause")) {
-    MR_RETURN_IF_ERROR(check_scalar(node->get_object().at("where_clause")));
+Status Compiler::make_outputs() {
+  // The group's columns as a table, to learn the types of the final stage.
+  std::string table = fmt::format("CREATE TEMP TABLE {} (", kGroupRelation);
+  for (const auto& column : out_.group_columns) {
+    if (&column != out_.group_columns.data()) table += ", ";
+    table += fmt::format("{} {}", column.name, column.type.sql());
   }
-  MR_RETURN_IF_ERROR(collect_keys(node->get_object()));
-  MR_RETURN_IF_ERROR(collect_outputs(node->get_object()));
-  MR_RETURN_IF_ERROR(make_stage(statement));
-  MR_RETURN_IF_ERROR(bind_types());
-  std::string identity = fmt::format("1\n{}\n{}\n", stream_.id, out_.stage_sql);
+  MR_RETURN_IF_ERROR(connection_->execute(table + ")"));
+  std::vector<std::string> texts;
+  std::string types_sql;
+  for (const auto& item : final_items_) {
+    MR_TRY(auto text, sql::expression_text(item));
+    types_sql += fmt::format("{}{} AS c{}", texts.empty() ? "SELECT " : ", ", text, texts.size());
+    texts.push_back(std::move(text));
+  }
+  MR_TRY(const auto described, describe(fmt::format("{} FROM {}", types_sql, kGroupRelation)));
+  bool plain = final_filter_.is_null();
+  std::string select;
+  for (std::size_t i = 0; i < final_items_.size(); ++i) {
+    auto& output = out_.outputs[i];
+    std::optional<std::size_t> group_column;
+    for (std::size_t c = 0; c < out_.group_columns.size(); ++c) {
+      if (same_name(texts[i], out_.group_columns[c].name)) group_column = c;
+    }
+    if (group_column && out_.group_columns[*group_column].kind == OutputKind::kKey)
+      output.key = out_.group_columns[*group_column].inputs[0];
+    // What DuckDB gives for the same SELECT says the type: count_if() is HUGEINT, for one.
+    const auto type = Type::parse(described[i].second);
+    const bool same_type = type && *type == output.type;
+    plain = plain && group_column && same_type;
+    if (plain) out_.plain_outputs.push_back(static_cast<std::uint32_t>(*group_column));
+    const std::string value =
+        same_type ? texts[i] : fmt::format("CAST({} AS {})", texts[i], output.type.sql());
+    select +=
+        fmt::format("{}{} AS {}", i == 0 ? "SELECT " : ", ", value, quote_identifier(output.name));
+  }
+  if (plain) return {};
+  out_.plain_outputs.clear();
+  out_.final_sql = fmt::format("{} FROM {}", select, kGroupRelation);
+  if (!final_filter_.is_null()) {
+    MR_TRY(const auto filter, sql::expression_text(final_filter_));
+    out_.final_sql += fmt::format(" WHERE {}", filter);
+  }
+  // Its own mistakes are found now, not at the first answer.
+  auto checked = describe(out_.final_sql);
+  if (!checked) return std::unexpected(std::move(checked).error());
+  return {};
+}
+
+Status Compiler::make_standing_keys() {
+  const auto& keys = out_.plan.keys;
+  if (keys.empty()) {
+    out_.standing_keys.emplace_back();
+    return {};
+  }
+  for (std::size_t set = 0; set < sets_.size(); ++set) {
+    if (!sets_[set].empty()) continue;
+    ColumnBatch row(keys);
+    for (std::size_t k = 0; k + 1 < keys.size(); ++k) row.column(k).push_null();
+    row.column(keys.size() - 1).push(static_cast<std::int32_t>(set));
+    encode_key(row.views(), 0, out_.standing_keys.emplace_back());
+  }
+  return {};
+}
+
+void Compiler::make_fingerprint() {
+  std::string identity = "2\n";
+  for (const auto& input : out_.inputs)
+    identity += fmt::format("{}\n{}\n", input.stream, input.sql);
   for (const auto& key : out_.plan.keys) identity += key.sql() + "\n";
   for (const auto& component : out_.plan.components) {
-    identity += fmt::format("{}", static_cast<int>(component.kind));
-    for (const auto& argument : component.arguments) identity += fmt::format(" {}", argument.index);
+    identity += fmt::format("{} {} {}", static_cast<int>(component.kind), component.parameter,
+                            component.filter ? static_cast<int>(*component.filter) : -1);
+    for (const auto& argument : component.arguments) {
+      identity += fmt::format(" {}{}{}", argument.index, argument.descending ? "d" : "",
+                              argument.nulls_last ? "l" : "");
+    }
     identity += "\n";
   }
   out_.fingerprint = XXH3_64bits(identity.data(), identity.size());
+}
+
+Result<CompiledView> Compiler::run(const json::object& statement) {
+  const auto* found = statement.if_contains("node");
+  MR_CHECK(found != nullptr && found->is_object(), "a statement without node");
+  const auto& node = found->get_object();
+  MR_RETURN_IF_ERROR(split_unions(statement));
+  for (auto& branch : branches_) {
+    stream_read_ = nullptr;
+    ctes_.clear();
+    MR_RETURN_IF_ERROR(check_rows(branch.statement.at("node").as_object(), true));
+    if (stream_read_ == nullptr) return refuse(node, "it reads no stream");
+    branch.stream = stream_read_;
+    MR_TRY(branch.partition,
+           parse_expression(
+               fmt::format("{} + {}", kPartitionColumn,
+                           kPartitionsMax * static_cast<std::size_t>(&branch - branches_.data()))));
+  }
+  items_ = &node.at("select_list").as_array();
+  for (const auto& item : *items_) {
+    if (text_of(item.as_object(), "class") == "STAR")
+      return refuse(item, "* names no group key; name the columns");
+  }
+  if (is_set(node, "where_clause")) MR_RETURN_IF_ERROR(check_scalar(node.at("where_clause")));
+  MR_RETURN_IF_ERROR(prepare_connection());
+  MR_RETURN_IF_ERROR(find_columns(node));
+  MR_RETURN_IF_ERROR(collect_keys(node));
+  MR_RETURN_IF_ERROR(collect_outputs(node));
+  MR_RETURN_IF_ERROR(bind_types());
+  MR_RETURN_IF_ERROR(make_inputs());
+  MR_RETURN_IF_ERROR(make_outputs());
+  MR_RETURN_IF_ERROR(make_standing_keys());
+  make_fingerprint();
   return std::move(out_);
 }
 
 }  // namespace
 
-std::optional<std::size_t> CompiledView::find_output(std::string_view name) const {
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    if (same_name(outputs[i].name, name)) return i;
-  }
-  return std::nullopt;
-}
-
 Result<CompiledView> compile_view(sql::Database& database, std::string_view select,
                                   const boost::json::object& statement,
-                                  const StreamDefinition& stream) {
-  return Compiler(database, select, stream).run(statement);
+                                  std::span<const StreamDefinition> streams,
+                                  std::span<const TableDefinition> tables) {
+  return Compiler(database, select, streams, tables).run(statement);
 }
 
 }  // namespace millrace::view

@@ -9,6 +9,7 @@
 
 #include "sql/allow_list.h"
 #include "sql/syntax.h"
+#include "view/select_tree.h"
 
 namespace millrace::view {
 namespace {
@@ -29,6 +30,17 @@ StreamDefinition flights() {
   return stream;
 }
 
+StreamDefinition trains() {
+  StreamDefinition stream;
+  stream.id = StreamId(4);
+  stream.name = "trains";
+  stream.columns = {{"departure", {TypeKind::kTimestamp}},
+                    {"station", {TypeKind::kVarchar}},
+                    {"delay", {TypeKind::kInteger}}};
+  stream.time_column = 0;
+  return stream;
+}
+
 class Compile : public testing::Test {
  protected:
   static void SetUpTestSuite() {
@@ -42,9 +54,11 @@ class Compile : public testing::Test {
     MR_TRY(const auto tree, sql::parse_select(select));
     MR_TRY(const auto allowed,
            sql::check_select(
-               tree, sql::Use::kView, [](std::string_view) { return std::string("flights"); },
+               tree, sql::Use::kView, [](std::string_view name) { return std::string(name); },
                select));
-    return compile_view(*database_, select, tree, flights());
+    const TableDefinition airports[] = {
+        {"airports", {{"code", {TypeKind::kVarchar}}, {"city", {TypeKind::kVarchar}}}}};
+    return compile_view(*database_, select, tree, std::array{flights(), trains()}, airports);
   }
   /// Names and types of the SELECT by DuckDB's own DESCRIBE over a table like the stream.
   static std::vector<std::string> described(std::string_view select) {
@@ -55,12 +69,21 @@ class Compile : public testing::Test {
     }
     EXPECT_TRUE(connection->execute(
         table + "_partition INTEGER, _offset BIGINT, _arrival TIMESTAMP WITH TIME ZONE)"));
+    // What DuckDB lacks, by stand-ins of the types that the documentation promises.
+    EXPECT_TRUE(connection->execute(
+        "CREATE TEMP TABLE airports (code VARCHAR, city VARCHAR);"
+        "CREATE TEMP TABLE trains (departure TIMESTAMP, station VARCHAR, delay INTEGER);"
+        "CREATE TEMP MACRO hop(t, slide, size) AS t; CREATE TEMP MACRO session(t, gap) AS t;"
+        "CREATE TEMP MACRO map_agg(k, v) AS map([any_value(k)], [any_value(v)]);"
+        "CREATE TEMP MACRO top_k(x, k) AS [{'value': any_value(x), 'count': 0::UBIGINT}], "
+        "(x, k, w) AS [{'value': any_value(x), 'sum': sum(w)}]"));
     std::vector<std::string> out;
     const auto columns =
         connection->query(fmt::format("DESCRIBE {}", select), [&](const BatchView& rows) -> Status {
           for (std::size_t row = 0; row < rows.rows; ++row) {
-            out.push_back(value_text(rows.columns[0], row).value_or("") + " " +
-                          value_text(rows.columns[1], row).value_or(""));
+            const auto type = Type::parse(value_text(rows.columns[1], row).value_or(""));
+            EXPECT_TRUE(type) << type.error().text();
+            out.push_back(value_text(rows.columns[0], row).value_or("") + " " + type->sql());
           }
           return {};
         });
@@ -68,7 +91,9 @@ class Compile : public testing::Test {
     return out;
   }
   static std::string plan_text(const AggregatePlan& plan) {
-    static constexpr const char* kNames[] = {"rows", "count", "isum", "dsum", "min", "max"};
+    static constexpr const char* kNames[] = {
+        "rows", "count", "isum", "dsum",    "min",    "max",      "and", "or",
+        "xor",  "power", "prod", "ordered", "values", "distinct", "hll", "buckets"};
     std::string out;
     for (const auto& key : plan.keys) out += key.sql() + " ";
     out += "|";
@@ -76,8 +101,14 @@ class Compile : public testing::Test {
     out += " |";
     for (const auto& component : plan.components) {
       out += fmt::format(" {}", kNames[static_cast<int>(component.kind)]);
-      if (component.kind != ComponentKind::kCountRows)
-        out += fmt::format("({})", component.arguments.front().index);
+      std::string arguments;
+      for (const auto& argument : component.arguments) {
+        arguments += fmt::format("{}{}{}{}", arguments.empty() ? "" : " ", argument.index,
+                                 argument.descending ? "-" : "", argument.nulls_last ? "!" : "");
+      }
+      if (component.parameter != 0) arguments += fmt::format(",{}", component.parameter);
+      if (!arguments.empty()) out += "(" + arguments + ")";
+      if (component.filter) out += fmt::format("?{}", *component.filter);
     }
     return out;
   }
@@ -140,6 +171,70 @@ const Accepted kAccepted[] = {
     {"SELECT _Offset // 10 AS tens, count(*) FROM flights GROUP BY _OFFSET // 10",
      "SELECT (_offset // 10) FROM flights", "BIGINT | | rows"},
     {"SELECT origin, sum(delay) FROM flights GROUP BY ALL", nullptr, nullptr},
+
+    // Expressions over aggregates, HAVING, FILTER, DISTINCT.
+    {"SELECT sum(delay) / count(*) + 1 AS r FROM flights", "SELECT delay FROM flights",
+     "| BIGINT | isum(0) count(0) rows"},
+    {"SELECT origin, sum(delay) AS s, s + 1 AS t FROM flights GROUP BY ALL", nullptr, nullptr},
+    {"SELECT origin, round(avg(delay), 1) AS r FROM flights GROUP BY origin HAVING count(*) > 3 "
+     "AND r > 1",
+     "SELECT origin, delay FROM flights", "VARCHAR | BIGINT | isum(0) count(0) rows"},
+    {"SELECT origin, count(*) FILTER (WHERE late) AS n FROM flights GROUP BY origin", nullptr,
+     "VARCHAR | BOOLEAN | rows?0"},
+    {"SELECT sum(delay) FILTER (WHERE late), count_if(late), bool_and(late) FROM flights", nullptr,
+     nullptr},
+    {"SELECT upper(origin) AS o, count(*) FROM flights GROUP BY origin", "SELECT origin FROM",
+     "VARCHAR | | rows"},
+    {"SELECT DISTINCT origin, \"day\" FROM flights", "SELECT origin, \"day\" FROM",
+     "VARCHAR DATE | | rows"},
+    {"SELECT 'all' AS what, count(*) FROM flights", nullptr, "| | rows"},
+    {"SELECT count(DISTINCT origin), sum(DISTINCT delay) AS s, median(delay), mode(origin), "
+     "quantile_cont(distance, 0.5), histogram(gate) FROM flights",
+     nullptr,
+     "| VARCHAR BIGINT DOUBLE TINYINT | distinct(0) distinct(1) values(1) values(0) "
+     "values(2) values(3)"},
+    {"SELECT var_pop(delay), stddev(delay), corr(delay, distance), skewness(fare) FROM flights",
+     nullptr, nullptr},
+    {"SELECT first(origin) AS f, last(origin) AS l, any_value(origin), arg_max(origin, delay), "
+     "min(delay, 3), list(delay ORDER BY distance DESC), string_agg(origin, ',') FROM flights",
+     nullptr, nullptr},
+    {"SELECT approx_count_distinct(origin), approx_quantile(delay, 0.5), "
+     "approx_quantile(fare, [0.1, 0.9]) FROM flights",
+     nullptr, nullptr},
+    {"SELECT top_k(origin, 3) AS t, top_k(origin, 3, delay) AS w, map_agg(origin, delay) AS m "
+     "FROM flights",
+     nullptr, nullptr},
+    {"SELECT list_filter(list(delay), lambda x: x > 3) AS l, origin FROM flights GROUP BY origin",
+     nullptr, nullptr},
+    // Grouping sets.
+    {"SELECT origin, \"day\", grouping(origin) AS g, count(*) FROM flights GROUP BY ROLLUP "
+     "(origin, \"day\")",
+     nullptr, "VARCHAR DATE INTEGER | | rows"},
+    {"SELECT origin, \"day\", sum(delay) FROM flights GROUP BY GROUPING SETS ((origin), "
+     "(\"day\"), ())",
+     nullptr, "VARCHAR DATE INTEGER | BIGINT | isum(0) count(0)"},
+    // Windows.
+    {"SELECT hop(date, INTERVAL 1 HOUR, INTERVAL 3 HOURS) AS w, count(*) FROM flights GROUP BY w",
+     "unnest", "TIMESTAMP | | rows"},
+    {"SELECT session(date, INTERVAL 30 MINUTES) AS s, origin, count(*) FROM flights GROUP BY ALL",
+     "SELECT origin, date FROM flights", "VARCHAR TIMESTAMP | | rows"},
+    // Rows of subqueries, CTEs and reference tables.
+    {"SELECT o, count(*) FROM (SELECT upper(origin) AS o FROM flights WHERE late) GROUP BY o",
+     nullptr, "VARCHAR | | rows"},
+    {"WITH w AS (SELECT origin, delay * 2 AS twice FROM flights) SELECT w.origin, last(twice) AS l "
+     "FROM w GROUP BY origin",
+     nullptr, nullptr},
+    {"SELECT a.city, sum(f.delay) FROM flights AS f LEFT JOIN airports AS a ON f.origin = a.code "
+     "GROUP BY a.city",
+     nullptr, "VARCHAR | BIGINT | isum(0) count(0)"},
+    {"SELECT city, first(origin) AS f FROM flights JOIN airports ON origin = code GROUP BY city",
+     nullptr, nullptr},
+    {"SELECT place, sum(delay), last(delay) AS l FROM (SELECT origin AS place, delay FROM flights "
+     "UNION ALL SELECT station, delay FROM trains) GROUP BY place",
+     nullptr, nullptr},
+    {"WITH w AS (SELECT delay FROM flights UNION ALL SELECT delay FROM trains WHERE delay > 3) "
+     "SELECT delay, count(*) FROM w GROUP BY delay",
+     nullptr, "BIGINT | | rows"},
 };
 
 TEST_F(Compile, GivesStagePlanNamesAndTypesOfWhatItAccepts) {
@@ -147,7 +242,7 @@ TEST_F(Compile, GivesStagePlanNamesAndTypesOfWhatItAccepts) {
     SCOPED_TRACE(accepted.select);
     const auto view = compile(accepted.select);
     ASSERT_TRUE(view) << view.error().text();
-    if (accepted.stage != nullptr) EXPECT_THAT(view->stage_sql, HasSubstr(accepted.stage));
+    if (accepted.stage != nullptr) EXPECT_THAT(view->inputs[0].sql, HasSubstr(accepted.stage));
     if (accepted.plan != nullptr) EXPECT_EQ(plan_text(view->plan), accepted.plan);
     std::vector<std::string> outputs;
     for (const auto& output : view->outputs) {
@@ -182,44 +277,48 @@ struct Refused {
 };
 
 const Refused kRefused[] = {
-    {"SELECT origin, count(*) FROM flights GROUP BY origin HAVING count(*) > 1", "HAVING"},
     {"SELECT DISTINCT origin FROM flights GROUP BY origin", "DISTINCT"},
+    {"SELECT DISTINCT ON (origin) origin, delay FROM flights", "DISTINCT ON"},
     {"SELECT origin, count(*) FROM flights GROUP BY origin ORDER BY origin", "order"},
     {"SELECT origin, count(*) FROM flights GROUP BY origin LIMIT 3", "LIMIT"},
     {"SELECT origin, count(*) FROM flights GROUP BY origin OFFSET 3", "OFFSET"},
     {"SELECT a.origin, count(*) FROM flights a JOIN flights b ON a.id = b.id GROUP BY a.origin",
-     "one stream"},
-    {"SELECT count(*) FROM flights, flights AS other", "one stream"},
-    {"SELECT count(*) FROM (SELECT * FROM flights)", "one stream"},
+     "twice"},
+    {"SELECT count(*) FROM flights, flights AS other", "twice"},
+    {"SELECT count(*) FROM airports", "no stream"},
+    {"SELECT count(*) FROM (SELECT delay FROM flights UNION SELECT delay FROM trains)", "UNION"},
+    {"SELECT count(*) FROM flights f JOIN trains t ON f.delay = t.delay", "two streams"},
+    {"SELECT count(*) FROM flights FULL JOIN airports ON origin = code", "a join that keeps"},
+    {"SELECT count(*) FROM flights RIGHT JOIN airports ON origin = code", "a join that keeps"},
+    {"SELECT count(*) FROM airports LEFT JOIN flights ON origin = code", "a join that keeps"},
+    {"SELECT sum(n) FROM (SELECT count(*) AS n FROM flights GROUP BY origin)", "aggregates"},
+    {"SELECT count(*) FROM (SELECT DISTINCT origin FROM flights)", "DISTINCT"},
+    {"SELECT count(*) FROM (SELECT origin FROM flights LIMIT 3)", "LIMIT"},
+    {"SELECT count(*) FROM (SELECT row_number() OVER () AS r FROM flights)", ""},
     {"SELECT count(*) FROM (VALUES (1)) AS t(x)", ""},
     {"SELECT origin, count(*) FROM flights WHERE delay > (SELECT 1) GROUP BY origin", "subquery"},
     {"SELECT origin, sum((SELECT 1)) FROM flights GROUP BY origin", "subquery"},
-    {"WITH w AS (SELECT 1) SELECT count(*) FROM flights", "WITH"},
+    {"WITH w AS (SELECT count(*) FROM flights) SELECT count(*) FROM w", "aggregates"},
     {"SELECT count(*) FROM flights UNION ALL SELECT count(*) FROM flights", "set operation"},
-    {"SELECT origin, row_number() OVER () FROM flights", "OVER"},
-    {"SELECT origin, sum(delay) OVER () AS s FROM flights GROUP BY ALL", "OVER"},
-    {"SELECT origin, count(*) FILTER (WHERE late) FROM flights GROUP BY origin", "FILTER"},
-    {"SELECT count(DISTINCT origin) FROM flights", "DISTINCT"},
-    {"SELECT sum(DISTINCT delay) FROM flights", "DISTINCT"},
-    {"SELECT median(delay) FROM flights", "median"},
-    {"SELECT list(delay) FROM flights", "list"},
-    {"SELECT origin, string_agg(origin, ',' ORDER BY origin) FROM flights GROUP BY ALL",
-     "string_agg"},
-    {"SELECT min(delay, 3) FROM flights", "arguments"},
-    {"SELECT sum(delay) + 1 FROM flights", "expression over aggregates"},
-    {"SELECT round(avg(delay), 1) AS r FROM flights", "expression over aggregates"},
-    {"SELECT origin, sum(delay) / count(*) FROM flights GROUP BY ALL",
-     "expression over aggregates"},
-    {"SELECT origin, sum(delay) AS s, s + 1 AS t FROM flights GROUP BY ALL",
-     "expression over aggregates"},
-    {"SELECT sum(delay) AS s, s + 1 AS t FROM flights GROUP BY ALL", "expression over aggregates"},
-    {"SELECT sum(delay) AS s, s + 1 AS t FROM flights", "expression over aggregates"},
-    {"SELECT * FROM flights", ""},
+    {"SELECT origin, row_number() OVER () FROM flights", ""},
+    {"SELECT origin, sum(delay) OVER () AS s FROM flights GROUP BY ALL", ""},
+    {"SELECT bitstring_agg(delay) FROM flights", "bitstring_agg"},
+    {"SELECT string_agg(DISTINCT origin, ',' ORDER BY delay) FROM flights", "DISTINCT"},
+    {"SELECT min(delay, 0) FROM flights", "whole number"},
+    {"SELECT min(delay, delay) FROM flights", "constant"},
+    {"SELECT approx_quantile(date, 0.5) FROM flights", "approx_quantile"},
+    {"SELECT approx_quantile(delay, 2) FROM flights", "between 0 and 1"},
+    {"SELECT sum(sum(delay)) FROM flights", "inside"},
+    {"SELECT session(date, INTERVAL 1 MONTH) AS s, count(*) FROM flights GROUP BY s", "gap"},
+    {"SELECT session(delay, INTERVAL 1 HOUR) AS s, count(*) FROM flights GROUP BY s", "TIMESTAMP"},
+    {"SELECT count(*) FROM flights WHERE session(date, INTERVAL 1 HOUR) > date", "by itself"},
+    {"SELECT hop(date, INTERVAL 1 HOUR) AS h, count(*) FROM flights GROUP BY h", "hop() takes"},
+    {"SELECT * FROM flights", "*"},
     {"SELECT *, count(*) FROM flights GROUP BY ALL", "*"},
     {"SELECT COLUMNS('o.*'), count(*) FROM flights GROUP BY ALL", "*"},
-    {"SELECT avg(late) FROM flights", "avg() of BOOLEAN"},
-    {"SELECT sum(origin) FROM flights", "sum() of VARCHAR"},
-    {"SELECT avg(date) FROM flights", "avg() of TIMESTAMP"},
+    {"SELECT avg(late) FROM flights", "BOOLEAN"},
+    {"SELECT sum(origin) FROM flights", "VARCHAR"},
+    {"SELECT avg(date) FROM flights", "TIMESTAMP"},
     {"SELECT sum(date - date) FROM flights", "INTERVAL"},
     {"SELECT min(date - date) FROM flights", "INTERVAL"},
     {"SELECT [delay] AS l, count(*) FROM flights GROUP BY l", "BIGINT[]"},
@@ -229,13 +328,11 @@ const Refused kRefused[] = {
     {"SELECT origin FROM flights", ""},
     {"SELECT 1 FROM flights", ""},
     {"SELECT delay, count(*) FROM flights GROUP BY origin", "neither"},
-    {"SELECT upper(origin), count(*) FROM flights GROUP BY origin", "neither"},
+    {"SELECT count(*) FROM flights GROUP BY origin HAVING delay > 1", "neither"},
     {"SELECT delay AS _offset, count(*) FROM flights GROUP BY _offset", "neither"},
     {"SELECT origin, count(*) FROM flights GROUP BY 7", "GROUP BY takes"},
     {"SELECT origin, count(*) FROM flights GROUP BY 'origin'", "GROUP BY takes"},
     {"SELECT origin, count(*) FROM flights GROUP BY 2", ""},
-    {"SELECT origin, day, count(*) FROM flights GROUP BY ROLLUP (origin, day)", "ROLLUP"},
-    {"SELECT origin, day, count(*) FROM flights GROUP BY GROUPING SETS ((origin), (day))", "SETS"},
     {"SELECT origin, count(*) FROM flights GROUP BY origin QUALIFY row_number() OVER () = 1", ""},
 };
 
@@ -243,7 +340,7 @@ TEST_F(Compile, RefusesWhatHasNoMergeableStateWithReasonWayOutAndPlace) {
   for (const auto& refused : kRefused) {
     SCOPED_TRACE(refused.select);
     const auto view = compile(refused.select);
-    ASSERT_FALSE(view) << view->stage_sql;
+    ASSERT_FALSE(view) << view->inputs[0].sql;
     EXPECT_EQ(view.error().code, ErrorCode::kInvalidArgument);
     EXPECT_EQ(view.error().id, error_id::kNotMergeable) << view.error().text();
     EXPECT_THAT(view.error().message, HasSubstr(refused.reason));
@@ -253,7 +350,8 @@ TEST_F(Compile, RefusesWhatHasNoMergeableStateWithReasonWayOutAndPlace) {
 }
 
 TEST_F(Compile, PointsAtTheExpressionThatItRefuses) {
-  const auto view = compile("SELECT origin,\n       median(delay)\nFROM flights GROUP BY origin");
+  const auto view =
+      compile("SELECT origin,\n       bitstring_agg(delay)\nFROM flights GROUP BY origin");
   ASSERT_FALSE(view);
   EXPECT_EQ(view.error().place, (TextPlace{2, 8})) << view.error().text();
 }
@@ -270,8 +368,8 @@ TEST_F(Compile, SaysWhatDuckDbSaysOfASelectThatIsWrongInItself) {
   }
 }
 
-// Whatever DuckDB calls an aggregate must never pass for a scalar group key.
-TEST_F(Compile, RefusesEveryAggregateOfDuckDbThatHasNoState) {
+// Whatever DuckDB calls an aggregate must never pass for a scalar function.
+TEST_F(Compile, KnowsEveryAggregateOfDuckDb) {
   const auto connection = *database_->connect();
   std::vector<std::string> names;
   const auto listed = connection->query(
@@ -284,16 +382,16 @@ TEST_F(Compile, RefusesEveryAggregateOfDuckDbThatHasNoState) {
       });
   ASSERT_TRUE(listed) << listed.error().text();
   ASSERT_GT(names.size(), 50U);
-  const std::set<std::string> mergeable = {"count", "count_star", "sum", "avg",
-                                           "mean",  "min",        "max"};
+  // DuckDB lists them with the aggregates, and knows them only before OVER.
+  const std::set<std::string> windows = {
+      "rank", "rank_dense", "dense_rank", "percent_rank", "row_number", "nth_value", "cume_dist",
+      "lead", "lag",        "ntile",      "fill"};
   for (const auto& name : names) {
-    if (mergeable.contains(name)) continue;
-    for (const auto* arguments : {"delay", "delay, delay", "late", "origin, delay", "delay, 0.5"}) {
-      for (const auto* before : {"", "origin, "}) {
-        const auto view = compile(fmt::format("SELECT {}{}({}) AS a FROM flights GROUP BY ALL",
-                                              before, quote_identifier(name), arguments));
-        EXPECT_FALSE(view) << name << ": " << view->stage_sql;
-      }
+    EXPECT_NE(is_aggregate(name), windows.contains(name)) << name;
+    for (const auto* arguments : {"delay", "delay, delay", "late", "origin, delay"}) {
+      EXPECT_FALSE(compile(fmt::format("SELECT {0}({1}) AS a FROM flights GROUP BY {0}({1})",
+                                       quote_identifier(name), arguments)))
+          << name;
     }
   }
 }

@@ -20,8 +20,9 @@ namespace millrace::view {
 
 class Evaluator {
  public:
+  /// Of one of the view's inputs; `stream` is the one that it reads.
   static Result<std::unique_ptr<Evaluator>> make(sql::Database& database, const CompiledView& view,
-                                                 const StreamDefinition& stream);
+                                                 std::size_t input, const StreamDefinition& stream);
 
   /// Adds the batches' rows to `groups`, and the number of rows that were skipped to `skipped`.
   Status run(std::span<const StreamBatch> batches, GroupTable& groups, std::uint64_t& skipped);

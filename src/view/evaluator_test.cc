@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "sql/syntax.h"
+#include "view/finalizer.h"
 
 namespace millrace::view {
 namespace {
@@ -51,10 +52,10 @@ class EvaluatorTest : public testing::Test {
   void prepare(std::string_view select) {
     const auto tree = sql::parse_select(select);
     ASSERT_TRUE(tree) << tree.error().text();
-    auto view = compile_view(*database_, select, *tree, numbers());
+    auto view = compile_view(*database_, select, *tree, std::array{numbers()});
     ASSERT_TRUE(view) << view.error().text();
     view_ = std::move(*view);
-    auto evaluator = Evaluator::make(*database_, view_, numbers());
+    auto evaluator = Evaluator::make(*database_, view_, 0, numbers());
     ASSERT_TRUE(evaluator) << evaluator.error().text();
     evaluator_ = std::move(*evaluator);
   }
@@ -71,10 +72,11 @@ class EvaluatorTest : public testing::Test {
       const auto ran = evaluator_->run(std::span(batches).subspan(i, step), groups, skipped_);
       EXPECT_TRUE(ran) << ran.error().text();
     }
-    std::vector<Type> types;
-    for (const auto& output : view_.outputs) types.push_back(output.type);
-    ColumnBatch rows(types);
-    EXPECT_TRUE(groups.finalize(view_.outputs, true, rows));
+    const auto finalizer = Finalizer::make(*database_, view_);
+    EXPECT_TRUE(finalizer) << finalizer.error().text();
+    const auto made = (*finalizer)->rows(groups, false);
+    EXPECT_TRUE(made) << made.error().text();
+    const ColumnBatch& rows = **made;
     std::string out;
     for (std::size_t row = 0; row < rows.rows(); ++row) {
       for (const auto& column : rows.views()) out += value_text(column, row).value_or("NULL") + " ";
@@ -131,8 +133,9 @@ TEST_F(EvaluatorTest, CountsRowsWithoutAnyColumn) {
 
 TEST_F(EvaluatorTest, RefusesNullsThatHaveNoTypeAndTakesThoseThatHaveOne) {
   constexpr const char* kUntyped = "SELECT count(NULL) AS n FROM e";
-  const auto view = compile_view(*database_, kUntyped, *sql::parse_select(kUntyped), numbers());
-  if (view) EXPECT_FALSE(Evaluator::make(*database_, *view, numbers()));
+  const auto view =
+      compile_view(*database_, kUntyped, *sql::parse_select(kUntyped), std::array{numbers()});
+  if (view) EXPECT_FALSE(Evaluator::make(*database_, *view, 0, numbers()));
   prepare(
       "SELECT NULL::BIGINT AS k, count(*) AS c, count(NULL::DATE) AS n, max(NULL::VARCHAR) AS m, "
       "sum(NULL::DOUBLE) AS s FROM e GROUP BY k");

@@ -7,7 +7,7 @@
 #include <variant>
 
 #include "base/ascii_case.h"
-#include "view/tree_fields.h"
+#include "view/select_tree.h"
 
 namespace millrace::view {
 
@@ -408,16 +408,16 @@ struct NativeStage::Impl {
 NativeStage::NativeStage(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 NativeStage::~NativeStage() = default;
 
-std::unique_ptr<NativeStage> NativeStage::compile(const CompiledView& view,
+std::unique_ptr<NativeStage> NativeStage::compile(const StageInput& input,
                                                   const StreamDefinition& stream) {
   auto impl = std::make_unique<Impl>();
-  for (const auto& expression : view.stage_items) {
+  for (const auto& expression : input.items) {
     auto item = compile_item(expression, stream);
     if (!item) return nullptr;
     impl->items.push_back(*item);
   }
-  if (!view.stage_filter.is_null()) {
-    impl->filter = compile_condition(view.stage_filter, stream);
+  if (!input.filter.is_null()) {
+    impl->filter = compile_condition(input.filter, stream);
     if (!impl->filter) return nullptr;
   }
   impl->computed.resize(impl->items.size());

@@ -19,7 +19,7 @@ namespace millrace::view {
 class NativeStage {
  public:
   /// nullptr where an item or the filter is beyond the short cut.
-  static std::unique_ptr<NativeStage> compile(const CompiledView& view,
+  static std::unique_ptr<NativeStage> compile(const StageInput& input,
                                               const StreamDefinition& stream);
   ~NativeStage();
 

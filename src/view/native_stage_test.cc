@@ -124,12 +124,12 @@ class NativeStageTest : public testing::Test {
     if (!filter.empty()) select += " WHERE " + filter;
     select += " GROUP BY ALL";
     MR_TRY(const auto tree, sql::parse_select(select));
-    return compile_view(*database_, select, tree, everything());
+    return compile_view(*database_, select, tree, std::array{everything()});
   }
   static bool is_native(const std::string& items, const std::string& filter) {
     const auto view = compiled(items, filter);
     EXPECT_TRUE(view) << items << " WHERE " << filter << ": " << view.error().text();
-    return view && NativeStage::compile(*view, everything()) != nullptr;
+    return view && NativeStage::compile(view->inputs[0], everything()) != nullptr;
   }
   /// False where the view is not native; fails where its rows are not those of DuckDB.
   static bool check(const std::string& items, const std::string& filter,
@@ -140,9 +140,9 @@ class NativeStageTest : public testing::Test {
       ADD_FAILURE() << what << ": " << view.error().text();
       return false;
     }
-    const auto native = NativeStage::compile(*view, everything());
+    const auto native = NativeStage::compile(view->inputs[0], everything());
     if (native == nullptr) return false;
-    auto stage = sql::ScalarStage::prepare(*database_, view->stage_sql, everything());
+    auto stage = sql::ScalarStage::prepare(*database_, view->inputs[0].sql, everything());
     if (!stage) {
       ADD_FAILURE() << what << ": " << stage.error().text();
       return true;
