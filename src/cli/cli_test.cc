@@ -154,6 +154,24 @@ TEST(ResultTable, KeepsEveryDigitAndNestedValues) {
   EXPECT_TRUE(table->truncated());
 }
 
+TEST(ResultTable, ShowsListsAndMapsAsTheirJsonAndToTheLeft) {
+  const auto table = ResultTable::parse(
+      R"x({"columns":[{"name":"l","type":"DECIMAL(3,1)[]"},)x"
+      R"x({"name":"s","type":"STRUCT(\"a\" INTEGER)"},{"name":"i","type":"INTERVAL"}],)x"
+      R"("rows":[[["1.5",null],{"a":1},"3 days"],[[],null,null]]})");
+  ASSERT_TRUE(table) << table.error().text();
+  EXPECT_EQ(table->columns()[1].type, "STRUCT(\"a\" INTEGER)");
+  EXPECT_EQ(table->table_text(),
+            "┌──────────────┬─────────┬────────┐\n"
+            "│ l            │ s       │ i      │\n"
+            "├──────────────┼─────────┼────────┤\n"
+            "│ [\"1.5\",null] │ {\"a\":1} │ 3 days │\n"
+            "│ []           │ NULL    │ NULL   │\n"
+            "└──────────────┴─────────┴────────┘\n");
+  EXPECT_EQ(table->csv_text(),
+            "l,s,i\r\n\"[\"\"1.5\"\",null]\",\"{\"\"a\"\":1}\",3 days\r\n[],,\r\n");
+}
+
 TEST(ResultTable, RefusesWhatIsNoAnswer) {
   for (const auto* text :
        {"", "[]", "{", R"({"columns":[{"name":"a"}],"rows":[[1,2]]})",

@@ -28,6 +28,7 @@ std::unexpected<Error> not_an_answer(std::string_view why) {
 }
 
 bool right_aligned(std::string_view type) {
+  if (type.ends_with("[]")) return false;
   return type.ends_with("INT") || type == "INTEGER" || type == "UINTEGER" || type == "DOUBLE" ||
          type == "FLOAT" || type.starts_with("DECIMAL");
 }

@@ -26,7 +26,8 @@ StreamDefinition all_types() {
                                    {"j", "BLOB"},
                                    {"k", "FLOAT"},
                                    {"l", "DATE"},
-                                   {"m", "UTINYINT"}}) {
+                                   {"m", "UTINYINT"},
+                                   {"n", "TIME"}}) {
     stream.columns.push_back({name, *Type::parse(type)});
   }
   return stream;

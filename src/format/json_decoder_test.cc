@@ -238,6 +238,12 @@ TEST(JsonDecoder, TheOtherTypesTakeWhatTheReferenceSays) {
   EXPECT_EQ(one("DATE", "\"2024-02-29\""), "2024-02-29");
   EXPECT_THAT(one("DATE", "\"2023-02-29\""), HasSubstr("MR2003"));
   EXPECT_THAT(one("DATE", "5"), HasSubstr("MR2003"));
+  EXPECT_EQ(one("TIME", "\"12:34:56.5\""), "12:34:56.5");
+  EXPECT_EQ(one("TIME", "\"24:00\""), "24:00:00");
+  EXPECT_EQ(one("TIME", "\"12:34\\u003a56\""), "12:34:56");
+  for (const auto* text :
+       {"\"24:00:01\"", "\"12:34Z\"", "\"\"", "5", "[12]", "\"12:34:56.1234567\""})
+    EXPECT_THAT(one("TIME", text), HasSubstr("MR2003")) << text;
   EXPECT_EQ(one("UUID", "\"C56A4180-65AA-42EC-A945-5FD21DEC0538\""),
             "c56a4180-65aa-42ec-a945-5fd21dec0538");
   EXPECT_THAT(one("UUID", "\"c56a4180\""), HasSubstr("MR2003"));

@@ -198,6 +198,28 @@ TEST_F(QueryWorkersTest, GiveTypesAndValuesAsTheyAre) {
   EXPECT_FALSE(result->truncated);
 }
 
+TEST_F(QueryWorkersTest, TakeRowsWithNestedValuesAndGiveThemBack) {
+  start();
+  const auto made = run(
+      "SELECT i % 10 AS k, list(CASE WHEN i % 3 = 0 THEN NULL ELSE {'v': i, 't': 'text number ' || "
+      "i} END ORDER BY i) AS l, histogram(i % 4) AS h, max(i) * INTERVAL 1 MINUTE AS d FROM "
+      "range(50000) AS r(i) GROUP BY k");
+  ASSERT_TRUE(made) << made.error().text();
+  EXPECT_EQ(made->columns[1].type.sql(), "STRUCT(v BIGINT, t VARCHAR)[]");
+  Query query;
+  query.relations.push_back({.name = "made", .columns = made->columns, .rows = made->batches});
+  query.select =
+      "SELECT k, l[2].t, l[1] IS NULL, len(l), h, d FROM made WHERE k IN (0, 4) ORDER BY k";
+  EXPECT_THAT(rows(query), ElementsAre("0|text number 10|true|5000|{0=2500, 2=2500}|833:10:00",
+                                       "4|text number 14|false|5000|{0=2500, 2=2500}|833:14:00"));
+  query.select = "SELECT * FROM made ORDER BY k";
+  const auto again = workers_->run(query);
+  ASSERT_TRUE(again) << again.error().text();
+  auto sorted = rows_of(*made);
+  std::ranges::sort(sorted);
+  EXPECT_EQ(rows_of(*again), sorted);
+}
+
 TEST_F(QueryWorkersTest, CountEventsOfLakeAndTailOnce) {
   const auto first = lake_file("one.parquet", 0, 5000);
   const auto second = lake_file("two.parquet", 5000, 7000);

@@ -107,7 +107,7 @@ inline void push_random(Random& random, ColumnVector& column, Arena& arena) {
 
 inline std::vector<Type> all_types() {
   std::vector<Type> types;
-  for (int kind = 0; kind <= static_cast<int>(TypeKind::kJson); ++kind) {
+  for (int kind = 0; kind <= static_cast<int>(TypeKind::kTime); ++kind) {
     Type type{.kind = static_cast<TypeKind>(kind)};
     if (type.kind != TypeKind::kDecimal) {
       types.push_back(type);

@@ -42,6 +42,27 @@ def test_the_first_five_minutes_of_the_readme_work_as_written(test):
     expect("long" in json.dumps(quarantine["rows"]), f"the quarantine: {clip(quarantine)}")
 
 
+def test_answers_have_lists_structs_and_maps_as_json(test):
+    """Nested values, INTERVAL and TIME: of a SELECT, of a stream's column and of a plain view."""
+    server = test.server().start()
+    answer = server.sql("SELECT [1, 2, NULL] AS l, {'a': 1, 'b \"c': [1.5]} AS s, map(['x'], [1]) AS m, "
+                        "INTERVAL 3 DAY AS i, TIME '01:02:03' AS t, NULL::INTEGER[] AS n, row(1, 'x') AS r")
+    expect_equal(answer["rows"], [[[1, 2, None], {"a": 1, 'b "c': ["1.5"]}, {"x": 1}, "3 days", "01:02:03", None, [1, "x"]]],
+                 "the row")
+    expect_equal([column["type"] for column in answer["columns"]],
+                 ["INTEGER[]", 'STRUCT(a INTEGER, "b ""c" DECIMAL(2,1)[])', "MAP(VARCHAR, INTEGER)", "INTERVAL", "TIME",
+                  "INTEGER[]", "STRUCT(INTEGER, VARCHAR)"], "the types")
+    server.sql("CREATE STREAM shifts (day TIMESTAMP, starts TIME, who VARCHAR) WITH (time = day)")
+    events = [{"day": "2026-03-01", "starts": "06:30", "who": who} for who in ("Ana", "Ben", None)]
+    server.post("shifts", events)
+    server.sql("CREATE MATERIALIZED VIEW by_start AS SELECT starts, count(*) AS n FROM shifts GROUP BY starts")
+    server.sql("CREATE VIEW crews AS SELECT starts, list(who ORDER BY who) AS crew, max(day) - min(day) AS span "
+               "FROM shifts GROUP BY starts")
+    expect_equal(server.sql("SELECT * FROM by_start")["rows"], [["06:30:00", 3]], "by_start")
+    expect_equal(server.sql("SELECT * FROM crews")["rows"], [["06:30:00", ["Ana", "Ben", None], "00:00:00"]], "crews")
+    expect_equal(refused(server, "CREATE STREAM wrong (a INTEGER[])")[:2], (400, "MR1004"), "a nested column")
+
+
 def test_streams_and_views_are_created_shown_described_and_dropped(test):
     """CREATE, IF NOT EXISTS, SHOW, DESCRIBE, DROP, IF EXISTS, and the errors of each."""
     server = test.server().start()
