@@ -1,4 +1,4 @@
-// The six measures. Each starts a server of its own on an empty folder, and checks the answers of
+// The measures. Each but the last starts a server of its own on an empty folder, and checks the answers of
 // all views against the exact totals of what it sent before it gives a figure. Thread: one at a
 // time: two would measure each other. Errors: those of the server, or a wrong answer.
 #pragma once
@@ -32,6 +32,8 @@ Figures measure_freshness(const Settings& settings);
 Figures measure_batch(const Settings& settings);
 Figures measure_lookup(const Settings& settings);
 Figures measure_restart(const Settings& settings);
+/// Without a server.
+Figures measure_groups(const Settings& settings);
 
 /// A server with the stream and the three views, in the folder settings.folder / name.
 Result<std::unique_ptr<ServerProcess>> start_with_views(const Settings& settings,

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the six measures against the release binary, which it builds if needed. `--help` shows the options.
+# Runs the measures against the release binary, which it builds if needed. `--help` shows the options.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"

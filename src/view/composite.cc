@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "base/check.h"
+#include "view/nested_key.h"
 #include "view/ordered_bits.h"
 
 namespace millrace::view {
@@ -99,6 +101,10 @@ void append_key_element(std::string& out, std::string_view key_column, const Typ
   out.push_back(key_column.front());
   if (key_column.front() == kNullFirstMark) return;
   key_column.remove_prefix(1);
+  if (type.is_nested()) {
+    MR_CHECK(parse_nested_key(key_column, type, out), "a key column is no {}", type.sql());
+    return;
+  }
   if (type.is_string()) {
     std::string text;
     append_key_text(text, key_column);

@@ -49,7 +49,8 @@ std::string_view key_column_of(std::string_view bytes, const CompositeColumn& co
                                std::string& scratch);
 
 /// Appends a key column as an element of a nested value (model/nested_value.h): 0x00 for NULL; or
-/// 0x01 and the value, fixed widths little endian, strings as varint length and bytes.
+/// 0x01 and the value, fixed widths little endian, strings as varint length and bytes, nested
+/// values as they are.
 void append_key_element(std::string& out, std::string_view key_column, const Type& type);
 
 }  // namespace millrace::view

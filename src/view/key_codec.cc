@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/check.h"
+#include "view/nested_key.h"
 #include "view/ordered_bits.h"
 
 namespace millrace::view {
@@ -113,6 +114,22 @@ void write_strings(const ColumnView& column, std::size_t begin, std::size_t end,
 
 std::size_t fixed_width(const Type& type) { return size_bytes(type.physical()); }
 
+/// The bytes behind a value's mark, 0 where there is no value of this type in canonical form.
+std::size_t value_size(std::string_view key, const Type& type) {
+  if (type.is_nested()) {
+    std::string value;
+    std::string_view rest = key;
+    return parse_nested_key(rest, type, value) ? key.size() - rest.size() : 0;
+  }
+  if (type.is_string()) return text_key_size(key);
+  if (key.size() < fixed_width(type)) return 0;
+  const bool canonical = visit_fixed(type.physical(), [&](auto example) {
+    using T = decltype(example);
+    return is_canonical<T>(load_big_endian<OrderedBits<T>>(key.data()));
+  });
+  return canonical ? fixed_width(type) : 0;
+}
+
 }  // namespace
 
 void encode_key(std::span<const ColumnView> keys, std::size_t row, std::string& out) {
@@ -123,10 +140,10 @@ void encode_key(std::span<const ColumnView> keys, std::size_t row, std::string& 
     }
     out.push_back(kValueMark);
     const std::size_t at = out.size();
-    if (column.type.is_string()) {
-      const std::string_view text = column.as<StringRef>()[row].view();
-      out.resize(at + text.size() + zero_bytes(text) + 2);
-      write_text(out.data() + at, text);
+    if (column.type.is_nested()) {
+      append_nested_key(out, column.type, column.as<StringRef>()[row].view());
+    } else if (column.type.is_string()) {
+      append_text_key(out, column.as<StringRef>()[row].view());
     } else {
       visit_fixed(column.type.physical(), [&](auto example) {
         using T = decltype(example);
@@ -147,9 +164,17 @@ void encode_keys(std::span<const ColumnView> keys, std::size_t begin, std::size_
   out.ends.assign(rows, 0);
   // First the length of every key, then each column into its places.
   std::vector<bool> zeros(keys.size(), false);
+  std::vector<EncodedKeys> nested;  // by column, where any is nested
   for (std::size_t c = 0; c < keys.size(); ++c) {
     const ColumnView& column = keys[c];
-    if (column.type.is_string()) {
+    if (column.type.is_nested()) {
+      nested.resize(keys.size());
+      for (std::size_t row = begin; row < end; ++row) {
+        encode_key(keys.subspan(c, 1), row, nested[c].bytes);
+        nested[c].ends.push_back(static_cast<std::uint32_t>(nested[c].bytes.size()));
+        out.ends[row - begin] += static_cast<std::uint32_t>(nested[c][row - begin].size());
+      }
+    } else if (column.type.is_string()) {
       const auto* const texts = column.as<StringRef>();
       for (std::size_t row = begin; row < end; ++row) {
         std::uint32_t length = 1;
@@ -182,7 +207,13 @@ void encode_keys(std::span<const ColumnView> keys, std::size_t begin, std::size_
   std::memset(out.bytes.data() + total, 0, kKeySlackBytes);
   for (std::size_t c = 0; c < keys.size(); ++c) {
     const ColumnView& column = keys[c];
-    if (column.type.is_string()) {
+    if (column.type.is_nested()) {
+      for (std::size_t i = 0; i < rows; ++i) {
+        const std::string_view key = nested[c][i];
+        std::memcpy(out.bytes.data() + out.ends[i], key.data(), key.size());
+        out.ends[i] += static_cast<std::uint32_t>(key.size());
+      }
+    } else if (column.type.is_string()) {
       write_strings(column, begin, end, zeros[c], out.bytes.data(), out.ends.data());
     } else {
       visit_fixed(column.type.physical(), [&](auto example) {
@@ -206,19 +237,9 @@ Status split_key(std::string_view key, std::span<const Type> types,
       return bad("has no mark of NULL or value");
     std::size_t length = 1;
     if (key.front() == kValueMark) {
-      if (types[c].is_string()) {
-        const std::size_t end = text_end(key.substr(1));
-        if (end == std::string_view::npos) return bad("has no end");
-        length += end;
-      } else {
-        length += fixed_width(types[c]);
-        if (key.size() < length) return bad("is cut off");
-        const bool canonical = visit_fixed(types[c].physical(), [&](auto example) {
-          using T = decltype(example);
-          return is_canonical<T>(load_big_endian<OrderedBits<T>>(key.data() + 1));
-        });
-        if (!canonical) return bad("is not in canonical form");
-      }
+      const std::size_t size = value_size(key.substr(1), types[c]);
+      if (size == 0) return bad("is cut off, or not in canonical form");
+      length += size;
     }
     columns.push_back(key.substr(0, length));
     key.remove_prefix(length);
@@ -234,17 +255,19 @@ std::size_t key_column_size(std::string_view key, const Type& type) {
   if (key.empty()) return 0;
   if (key.front() == kNullMark) return 1;
   if (key.front() != kValueMark) return 0;
-  if (type.is_string()) {
-    const std::size_t end = text_end(key.substr(1));
-    return end == std::string_view::npos ? 0 : 1 + end;
-  }
-  const std::size_t size = 1 + fixed_width(type);
-  if (key.size() < size) return 0;
-  const bool canonical = visit_fixed(type.physical(), [&](auto example) {
-    using T = decltype(example);
-    return is_canonical<T>(load_big_endian<OrderedBits<T>>(key.data() + 1));
-  });
-  return canonical ? size : 0;
+  const std::size_t size = value_size(key.substr(1), type);
+  return size == 0 ? 0 : 1 + size;
+}
+
+void append_text_key(std::string& out, std::string_view text) {
+  const std::size_t at = out.size();
+  out.resize(at + text.size() + zero_bytes(text) + 2);
+  write_text(out.data() + at, text);
+}
+
+std::size_t text_key_size(std::string_view key) {
+  const std::size_t end = text_end(key);
+  return end == std::string_view::npos ? 0 : end;
 }
 
 void append_key_text(std::string& out, std::string_view encoded) {
@@ -266,6 +289,13 @@ void push_key_column(std::string_view encoded, ColumnVector& out, Arena& arena) 
     return;
   }
   encoded.remove_prefix(1);
+  if (out.type().is_nested()) {
+    std::string value;
+    MR_CHECK(parse_nested_key(encoded, out.type(), value), "a key column is no {}",
+             out.type().sql());
+    out.push_string(value, arena);
+    return;
+  }
   if (!out.type().is_string()) {
     visit_fixed(out.type().physical(), [&](auto example) {
       using T = decltype(example);

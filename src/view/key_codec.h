@@ -3,7 +3,7 @@
 // Documented in docs/internals/state_format.md. Per column: 0x00 is NULL; 0x01, then the value:
 // integers big endian with the sign bit flipped, booleans one byte, doubles canonical (-0.0 as 0.0,
 // one NaN, which is the largest) with the order-preserving flip, strings with 0x00 as 0x00 0xFF and
-// 0x00 0x00 behind.
+// 0x00 0x00 behind, nested values as nested_key.h has them.
 #pragma once
 
 #include <span>
@@ -44,7 +44,11 @@ Status split_key(std::string_view key, std::span<const Type> types,
 /// The bytes of the column at the front of `key`; 0 where there is no column of this type in
 /// canonical form.
 [[nodiscard]] std::size_t key_column_size(std::string_view key, const Type& type);
-/// Appends the text of an encoded string: what stands behind the mark, with its end.
+/// A string as it stands behind the mark of a column, with its end.
+void append_text_key(std::string& out, std::string_view text);
+/// The bytes of such a string at the front of `key`, 0 where it has no end.
+[[nodiscard]] std::size_t text_key_size(std::string_view key);
+/// Appends the text of such a string.
 void append_key_text(std::string& out, std::string_view encoded);
 /// Appends one encoded column, as split_key() gives it, to a column of its type.
 void push_key_column(std::string_view encoded, ColumnVector& out, Arena& arena);

@@ -12,10 +12,17 @@
 namespace millrace::view {
 namespace {
 
+int compare_nested(const Type& type, NestedReader& a, NestedReader& b);
+
 /// Order of two values as SQL groups and sorts them: NULL first, NaN last, -0.0 equal to 0.0.
 int compare_values(const ColumnView& a, std::size_t i, const ColumnView& b, std::size_t j) {
   if (!a.valid(i) || !b.valid(j))
     return static_cast<int>(a.valid(i)) - static_cast<int>(b.valid(j));
+  if (a.type.is_nested()) {
+    NestedReader left(a.as<StringRef>()[i].view());
+    NestedReader right(b.as<StringRef>()[j].view());
+    return compare_nested(a.type, left, right);
+  }
   if (a.type.is_string()) {
     const int order = a.as<StringRef>()[i].view().compare(b.as<StringRef>()[j].view());
     return order < 0 ? -1 : order > 0 ? 1 : 0;
@@ -31,6 +38,37 @@ int compare_values(const ColumnView& a, std::size_t i, const ColumnView& b, std:
     }
     return left < right ? -1 : right < left ? 1 : 0;
   });
+}
+
+/// Inside of a nested value NULL is the largest, as in DuckDB. Reads on only where all was equal.
+int compare_elements(const Type& type, NestedReader& a, NestedReader& b) {
+  const bool no_a = a.is_null();
+  const bool no_b = b.is_null();
+  if (no_a || no_b) return static_cast<int>(no_a) - static_cast<int>(no_b);
+  if (type.is_nested()) return compare_nested(type, a, b);
+  if (type.is_string()) {
+    const std::string_view left = a.read_string();
+    return left.compare(b.read_string());
+  }
+  const ScalarValue left = a.read_scalar(type);
+  const ScalarValue right = b.read_scalar(type);
+  return compare_values(left.column(), 0, right.column(), 0);
+}
+
+int compare_nested(const Type& type, NestedReader& a, NestedReader& b) {
+  std::size_t count_a = 1;
+  std::size_t count_b = 1;
+  if (type.kind != TypeKind::kStruct) {
+    count_a = a.read_count();
+    count_b = b.read_count();
+  }
+  for (std::size_t i = 0; i < std::min(count_a, count_b); ++i) {
+    for (const Type::Field& field : type.fields()) {
+      const int order = compare_elements(field.type, a, b);
+      if (order != 0) return order < 0 ? -1 : 1;
+    }
+  }
+  return count_a < count_b ? -1 : count_a > count_b ? 1 : 0;
 }
 
 int sign(int value) { return value < 0 ? -1 : value > 0 ? 1 : 0; }
@@ -114,6 +152,17 @@ TEST(KeyCodec, HasTheDocumentedBytes) {
                              "b\0\0"
                              "\0",
                              17));
+}
+
+TEST(KeyCodec, HasTheDocumentedBytesOfNestedValues) {
+  const Type list = Type::list({.kind = TypeKind::kUTinyInt});
+  const Type map = Type::map({.kind = TypeKind::kVarchar}, list);
+  ColumnBatch batch(std::span(&map, 1));
+  // {'k': [7, NULL]} as model/nested_value.h has it.
+  batch.column(0).push_string(std::string("\1\1\1k\1\2\1\7\0", 9), batch.arena());
+  std::string key;
+  encode_key(batch.views(), 0, key);
+  EXPECT_EQ(key, std::string("\1\1k\0\0\1\1\7\2\0\0", 11));
 }
 
 TEST(KeyCodec, RefusesBytesThatAreNoKey) {

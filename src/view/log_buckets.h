@@ -20,8 +20,8 @@ inline constexpr std::size_t kBucketBytes = 3;
 [[nodiscard]] bool is_bucket(std::uint32_t bucket);
 /// The middle of a bucket.
 [[nodiscard]] double bucket_value(std::uint32_t bucket);
-/// The whole number that is nearest to the middle and lies in the bucket, where any does: exact below
-/// 256.
+/// The whole number that is nearest to the middle and lies in the bucket, where any does: exact
+/// below 256.
 [[nodiscard]] double bucket_whole_value(std::uint32_t bucket);
 
 void store_bucket(std::uint32_t bucket, char* out);

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/column_batch.h"
+#include "model/nested_value.h"
 #include "view/ordered_bits.h"
 
 namespace millrace::view {
@@ -83,10 +84,14 @@ T random_integer(Random& random) {
   }
 }
 
+inline std::string random_nested(Random& random, const Type& type);
+
 inline void push_random(Random& random, ColumnVector& column, Arena& arena) {
   const Type type = column.type();
   if (below(random, 8) == 0) {
     column.push_null();
+  } else if (type.is_nested()) {
+    column.push_string(random_nested(random, type), arena);
   } else if (type.is_string()) {
     column.push_string(random_text(random), arena);
   } else {
@@ -105,6 +110,30 @@ inline void push_random(Random& random, ColumnVector& column, Arena& arena) {
   }
 }
 
+inline void append_random_element(Random& random, const Type& type, bool is_key, std::string& out) {
+  ColumnBatch one(std::span(&type, 1));
+  do {
+    push_random(random, one.column(0), one.arena());
+  } while (is_key && !one.column(0).valid(one.rows() - 1));
+  append_element(out, one.column(0).view(), one.rows() - 1);
+}
+
+inline std::string random_nested(Random& random, const Type& type) {
+  std::string out;
+  std::uint64_t times = 1;
+  if (type.kind != TypeKind::kStruct) {
+    times = below(random, 4);
+    append_count(out, times);
+  }
+  for (; times != 0; --times) {
+    for (std::size_t i = 0; i < type.fields().size(); ++i) {
+      append_random_element(random, type.fields()[i].type, type.kind == TypeKind::kMap && i == 0,
+                            out);
+    }
+  }
+  return out;
+}
+
 inline std::vector<Type> all_types() {
   std::vector<Type> types;
   for (int kind = 0; kind <= static_cast<int>(TypeKind::kTime); ++kind) {
@@ -118,6 +147,13 @@ inline std::vector<Type> all_types() {
           {.kind = TypeKind::kDecimal, .width = static_cast<std::uint8_t>(width), .scale = 2});
     }
   }
+  const Type text{.kind = TypeKind::kVarchar};
+  const Type real{.kind = TypeKind::kDouble};
+  types.push_back({.kind = TypeKind::kTime});
+  types.push_back(Type::list(text));
+  types.push_back(Type::list(Type::list(real)));
+  types.push_back(Type::structure({{"a", real}, {"b", text}, {"c", Type::list(real)}}));
+  types.push_back(Type::map({.kind = TypeKind::kInteger}, Type::structure({{"a", text}})));
   return types;
 }
 

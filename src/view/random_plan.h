@@ -51,8 +51,10 @@ inline AggregatePlan random_plan(Random& random) {
     add(ComponentKind::kCount, a, filter);
     if (can_be_summed(type))
       add(is_float(type) ? ComponentKind::kSumDouble : ComponentKind::kSumInteger, a, filter);
-    add(ComponentKind::kMin, a, filter);
-    add(ComponentKind::kMax, a, filter);
+    if (!type.is_nested()) {
+      add(ComponentKind::kMin, a, filter);
+      add(ComponentKind::kMax, a, filter);
+    }
     if (type.is_integer()) {
       add(ComponentKind::kBitAnd, a, filter);
       add(ComponentKind::kBitOr, a, filter);

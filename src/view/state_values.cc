@@ -305,6 +305,19 @@ void give_quantile(std::uint32_t bucket, const Type& type, Push&& push) {
   });
 }
 
+std::string quantile_list(const OutputColumn& output, const Entries& buckets) {
+  return nested(output.quantiles.size(), [&](std::string& out) {
+    for (const double quantile : output.quantiles) {
+      give_quantile(quantile_bucket(buckets, quantile), output.type.element(), [&](auto value) {
+        char raw[sizeof(value)];
+        std::memcpy(raw, &value, sizeof(value));
+        out.push_back(1);
+        out.append(raw, sizeof(value));
+      });
+    }
+  });
+}
+
 std::vector<MomentSum> moment_sums(const StateLayout& layout, const char* state,
                                    const OutputColumn& output) {
   std::vector<MomentSum> out;
@@ -487,6 +500,8 @@ void push_value(const StateLayout& layout, const char* state, const OutputColumn
       const Entries buckets = entries_of(cell, state);
       if (buckets.empty()) {
         out.push_null();
+      } else if (output.type.kind == TypeKind::kList) {
+        out.push_string(quantile_list(output, buckets), arena);
       } else {
         give_quantile(quantile_bucket(buckets, output.quantiles.front()), output.type,
                       [&](auto value) { out.push(value); });

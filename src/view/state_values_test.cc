@@ -375,6 +375,49 @@ TEST(StateValues, GiveQuantilesOfSmallWholeNumbersExactly) {
   EXPECT_EQ(median({.kind = TypeKind::kFloat}, {0.0, -0.0}), "0.0");
 }
 
+TEST(StateValues, OfNestedTypesReadAsDuckDbPrintsThem) {
+  AggregatePlan plan{.keys = {}, .arguments = kArguments, .components = {}};
+  plan.components = {{ComponentKind::kBuckets, {{2}}, {}, 0},
+                     {ComponentKind::kValues, {{1}}, {}, 0},
+                     {ComponentKind::kValues, {{1}, {2}}, {}, 0},
+                     {ComponentKind::kRows, {{1, true}, {0}}, {}, 2}};
+  const Type count{.kind = TypeKind::kUBigInt};
+  std::vector<OutputColumn> outputs;
+  const auto output = [&](OutputKind kind, std::uint32_t input, Type type) {
+    outputs.push_back({.name = "o", .type = std::move(type), .kind = kind, .inputs = {input}});
+    outputs.back().limit = 2;
+    outputs.back().quantiles = {0.0, 0.5, 1.0};
+  };
+  output(OutputKind::kApproxQuantile, 0, Type::list({.kind = TypeKind::kInteger}));
+  output(OutputKind::kValueList, 1, Type::list(kVarchar));
+  output(OutputKind::kValueCounts, 1, Type::map(kVarchar, count));
+  output(OutputKind::kTopCount, 1,
+         Type::list(Type::structure({{"value", kVarchar}, {"count", count}})));
+  output(OutputKind::kTopSum, 2,
+         Type::list(Type::structure({{"value", kVarchar}, {"sum", kDouble}})));
+  output(OutputKind::kRowList, 3, Type::list(kVarchar));
+  output(OutputKind::kRowMap, 3, Type::map(kVarchar, kBigInt));
+  outputs.back().column = 1;
+  GroupTable table(plan);
+  add(table, batch_of({{.number = 1, .name = "a", .value = 10},
+                       {.number = 2, .name = "b", .value = 50},
+                       {.number = 3, .name = "c", .value = 3},
+                       {.number = 4, .name = "a", .value = 1}}));
+  std::vector<Type> types;
+  for (const OutputColumn& each : outputs) types.push_back(each.type);
+  ColumnBatch out(types);
+  ASSERT_TRUE(table.finalize(outputs, false, out));
+  const std::vector<std::string> wanted = {"[1, 3, 50]",
+                                           "[a, a, b, c]",
+                                           "{a=2, b=1, c=1}",
+                                           "[{'value': a, 'count': 2}, {'value': b, 'count': 1}]",
+                                           "[{'value': b, 'sum': 50.0}, {'value': a, 'sum': 11.0}]",
+                                           "[c, b]",
+                                           "{c=3, b=2}"};
+  for (std::size_t c = 0; c < wanted.size(); ++c)
+    EXPECT_EQ(value_text(out.column(c).view(), 0), wanted[c]);
+}
+
 TEST(StateValues, OfNoRowAreNullAndCountsAreZero) {
   AggregatePlan plan{.keys = {}, .arguments = kArguments, .components = {}};
   plan.components = {
