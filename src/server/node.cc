@@ -130,7 +130,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
                             .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
-      *catalog_, *log_, *lake_, *state_files_, *speed_, *speed_database_, *workers_, *batch_,
+      *catalog_, *log_, *lake_, *state_files_, *speed_, *speed_database_, *lake_database_,
+      *workers_, *batch_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max});
 

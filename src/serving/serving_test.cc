@@ -6,6 +6,8 @@
 
 #include <future>
 
+#include "model/value_text.h"
+#include "runtime/clock.h"
 #include "runtime/file_system.h"
 #include "serving/statement_runner.h"
 #include "serving/value_parser.h"
@@ -136,8 +138,9 @@ class ServingTest : public testing::Test {
         ingest::LakeWriterOptions{.commit_interval_ms = 3'600'000});
     batch_ = std::make_unique<BatchScheduler>(*database_, *lake_, *catalog_, *states_, *speed_,
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
-    runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *states_, *speed_,
-                                                *database_, *workers_, *batch_, StatementOptions{});
+    runner_ =
+        std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *states_, *speed_, *database_,
+                                          *database_, *workers_, *batch_, StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();
@@ -363,7 +366,8 @@ TEST_F(ServingTest, LetsPlainViewsReadViewsButMaterializedOnesStreamsOnly) {
 
 TEST_F(ServingTest, PointsIntoTheWholeStatementWhereAViewsSelectIsWrong) {
   const auto result = runner_->run(
-      "CREATE MATERIALIZED VIEW m AS\n  SELECT origin,\n    bitstring_agg(delay) FROM flights GROUP BY "
+      "CREATE MATERIALIZED VIEW m AS\n  SELECT origin,\n    bitstring_agg(delay) FROM flights "
+      "GROUP BY "
       "origin");
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().id, error_id::kNotMergeable);
@@ -372,6 +376,52 @@ TEST_F(ServingTest, PointsIntoTheWholeStatementWhereAViewsSelectIsWrong) {
       runner_->run("CREATE MATERIALIZED VIEW m AS SELECT bitstring_agg(delay) FROM flights");
   ASSERT_FALSE(first_line);
   EXPECT_EQ(first_line.error().place, (TextPlace{1, 38})) << first_line.error().text();
+}
+
+TEST_F(ServingTest, AnswersAsItDidAtEveryPositionAndTime) {
+  run("CREATE MATERIALIZED VIEW pairs AS SELECT origin, count(*) AS n, sum(delay) AS late "
+      "FROM flights GROUP BY origin");
+  struct Moment {
+    std::string position;
+    std::int64_t time_us;
+    std::string answer;
+  };
+  std::vector<Moment> moments;
+  const auto note = [&] {
+    const auto state = speed_->find_stream("flights");
+    // The next event arrives in a later microsecond than this one.
+    const std::int64_t now = runtime::wall_us();
+    while (runtime::wall_us() <= now) {
+    }
+    moments.push_back({state->applied().json(), now, rows("SELECT * FROM pairs ORDER BY ALL")});
+  };
+  note();
+  for (int round = 0; round < 9; ++round) {
+    post(fmt::format("{{\"origin\":\"A{}\",\"delay\":{}}}\n{{\"origin\":\"B\",\"delay\":1}}\n",
+                     round % 3, round));
+    note();
+    if (round % 3 == 1) run_batch();
+  }
+  EXPECT_NE(moments.front().answer, moments.back().answer);
+  for (const auto& moment : moments) {
+    SCOPED_TRACE(moment.position);
+    EXPECT_EQ(
+        rows(fmt::format("SELECT * FROM pairs AS OF POSITION '{}' ORDER BY ALL", moment.position)),
+        moment.answer);
+    EXPECT_EQ(rows(fmt::format("SELECT p.* FROM pairs AS OF TIMESTAMP '{}' AS p ORDER BY ALL",
+                               timestamp_text(moment.time_us, true))),
+              moment.answer);
+  }
+  // Both ends of a change in one SELECT.
+  EXPECT_EQ(rows(fmt::format("SELECT pairs.n, old.n FROM pairs JOIN pairs AS OF POSITION '{}' AS "
+                             "old USING (origin) WHERE origin = 'B'",
+                             moments[2].position)),
+            "9 2 ; ");
+  refused("SELECT * FROM pairs AS OF POSITION '{\"0\": 1000}'", error_id::kBadValue, "is at");
+  refused("SELECT * FROM pairs AS OF POSITION 'x'", error_id::kSyntax, "POSITION");
+  refused("SELECT * FROM pairs AS OF TIMESTAMP 'x'", error_id::kSyntax, "no time");
+  refused("SELECT * FROM pairs AS OF TIMESTAMP now()", error_id::kSyntax, "quotes");
+  refused("SELECT * FROM flights AS OF POSITION '{\"0\": 1}'", error_id::kViewNotFound, "flights");
 }
 
 TEST_F(ServingTest, DescribesAndShowsWhatThereIs) {

@@ -103,14 +103,16 @@ Error placed_behind(Error error, TextPlace start) {
 
 StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
                                  batch::StateFiles& state_files, speed::SpeedLayer& speed,
-                                 sql::Database& speed_database, sql::QueryWorkers& workers,
-                                 BatchScheduler& batch, StatementOptions options)
+                                 sql::Database& speed_database, sql::Database& lake_database,
+                                 sql::QueryWorkers& workers, BatchScheduler& batch,
+                                 StatementOptions options)
     : catalog_(catalog),
       log_(log),
       lake_(lake),
       state_files_(state_files),
       speed_(speed),
       speed_database_(speed_database),
+      lake_database_(lake_database),
       workers_(workers),
       batch_(batch),
       options_(options) {}
@@ -487,51 +489,27 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
                                         .rows = {}});
     return {};
   }
-  const auto state = speed_.stream(stream.id);
-  if (state == nullptr) {
-    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "stream {} was dropped",
-                stream.name);
-  }
-  constexpr int kTries = 5;
-  for (int attempt = 1;; ++attempt) {
-    std::shared_ptr<const lake::LakeSnapshot> lake;
-    const auto snapshot = state->snapshot([&] { lake = lake_.snapshot(stream.id); });
-    sql::QueryRelation relation{.name = stream.name,
-                                .columns = stream.columns,
-                                .hidden_columns = hidden_columns,
-                                .lake_files = {},
-                                .tail = {},
-                                .rows = {}};
-    for (const auto& commit : lake->commits) {
-      for (const auto& file : commit.files) {
-        MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
-        relation.lake_files.push_back(lake_.path(stream.id, file));
-      }
+  MR_TRY(auto events, events_of(stream));
+  sql::QueryRelation relation{.name = stream.name,
+                              .columns = stream.columns,
+                              .hidden_columns = hidden_columns,
+                              .lake_files = {},
+                              .tail = std::move(events.tail),
+                              .rows = {}};
+  for (const auto& commit : events.lake->commits) {
+    for (const auto& file : commit.files) {
+      MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
+      relation.lake_files.push_back(lake_.path(stream.id, file));
     }
-    Status loaded;
-    for (const auto& entry : snapshot.tail) {
-      // The lake may be one commit ahead of the tail: those events are read from the lake.
-      if (entry.batch.base_offset < lake->end.end(entry.batch.partition)) continue;
-      auto batch = ingest::load_tail_entry(log_, stream, entry);
-      if (!batch) {
-        loaded = std::unexpected(std::move(batch).error());
-        break;
-      }
-      relation.tail.push_back(std::move(*batch));
-    }
-    // The log may let a part go between the snapshot and the read, when the lake has it: look
-    // again.
-    if (!loaded && loaded.error().code == ErrorCode::kNotFound && attempt < kTries) continue;
-    MR_RETURN_IF_ERROR(loaded);
-    speed::Coverage coverage;
-    coverage.generation = GenerationNumber(lake->last().value);
-    coverage.cut_commit = lake->last();
-    coverage.cut = lake->end;
-    coverage.delta_end = snapshot.applied;
-    assembly.sources.push_back({stream.name, true, std::move(coverage), quarantined(stream)});
-    assembly.query.relations.push_back(std::move(relation));
-    return {};
   }
+  speed::Coverage coverage;
+  coverage.generation = GenerationNumber(events.lake->last().value);
+  coverage.cut_commit = events.lake->last();
+  coverage.cut = events.lake->end;
+  coverage.delta_end = events.applied;
+  assembly.sources.push_back({stream.name, true, std::move(coverage), quarantined(stream)});
+  assembly.query.relations.push_back(std::move(relation));
+  return {};
 }
 
 std::shared_ptr<speed::ViewState> StatementRunner::find_built(const std::string& name,
@@ -570,6 +548,27 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
                                      Assembly& assembly) {
   if (std::ranges::find(assembly.seen, name) != assembly.seen.end()) return {};
   assembly.seen.push_back(name);
+  for (const auto& past : assembly.past) {
+    if (past.relation != name) continue;
+    const auto view = find_built(past.name, assembly.started_us);
+    if (view == nullptr) {
+      return std::unexpected(
+          Error{.code = ErrorCode::kNotFound,
+                .id = std::string(error_id::kViewNotFound),
+                .message = fmt::format("AS OF: there is no materialized view {}", past.name),
+                .hint = "a stream is read by conditions on _offset or _arrival",
+                .place = past.place});
+    }
+    MR_TRY(auto read, read_past(*view, past));
+    assembly.sources.push_back(source_of(*view, read.coverage));
+    assembly.query.relations.push_back({.name = name,
+                                        .columns = columns_of(view->compiled()),
+                                        .hidden_columns = false,
+                                        .lake_files = {},
+                                        .tail = {},
+                                        .rows = {std::move(read.rows)}});
+    return {};
+  }
   for (const auto& redefined : assembly.redefined) {
     if (!same_name(redefined.name, name)) continue;
     if (redefined.select) return add_plain_view(name, *redefined.select, hidden_columns, assembly);
@@ -609,10 +608,19 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
 
 Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
   assembly.started_us = runtime::monotonic_us();
+  const auto past_name = [&](std::string_view name) -> std::string {
+    const auto found =
+        std::ranges::find_if(assembly.past, [&](const auto& p) { return p.relation == name; });
+    return found == assembly.past.end() ? std::string() : found->relation;
+  };
   MR_TRY(const auto tree, sql::parse_select(text));
-  MR_TRY(const auto allowed,
-         sql::check_select(
-             tree, sql::Use::kAdHoc, [&](std::string_view name) { return resolve(name); }, text));
+  MR_TRY(const auto allowed, sql::check_select(
+                                 tree, sql::Use::kAdHoc,
+                                 [&](std::string_view name) {
+                                   auto past = past_name(name);
+                                   return past.empty() ? resolve(name) : past;
+                                 },
+                                 text));
   MR_TRY(assembly.query.select, sql::select_text(tree));
   assembly.query.result_bytes_max = options_.result_bytes_max;
   for (const auto& table : allowed.tables) {
@@ -628,7 +636,9 @@ Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
 Result<StatementResult> StatementRunner::select(std::string_view text, std::uint64_t rows_max) {
   Assembly assembly;
   assembly.query.rows_max = rows_max;
-  MR_RETURN_IF_ERROR(assemble(text, assembly));
+  MR_TRY(auto past, sql::take_as_of(text));
+  assembly.past = std::move(past.relations);
+  MR_RETURN_IF_ERROR(assemble(assembly.past.empty() ? text : past.text, assembly));
   MR_TRY(auto result, workers_.run(assembly.query));
   StatementResult out;
   out.command = "SELECT";

@@ -22,7 +22,9 @@
 #include "lake/lake.h"
 #include "log/commit_log.h"
 #include "serving/batch_scheduler.h"
+#include "serving/view_reader.h"
 #include "speed/speed_layer.h"
+#include "sql/as_of.h"
 #include "sql/query_worker.h"
 #include "sql/statement.h"
 
@@ -65,8 +67,8 @@ class StatementRunner {
  public:
   StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
                   batch::StateFiles& state_files, speed::SpeedLayer& speed,
-                  sql::Database& speed_database, sql::QueryWorkers& workers, BatchScheduler& batch,
-                  StatementOptions options);
+                  sql::Database& speed_database, sql::Database& lake_database,
+                  sql::QueryWorkers& workers, BatchScheduler& batch, StatementOptions options);
 
   Result<StatementResult> run(std::string_view sql);
   /// Those that wait for a view wait no longer.
@@ -103,6 +105,8 @@ class StatementRunner {
     /// The relations get no rows: names and types of the answer are all that is wanted.
     bool types_only = false;
     std::span<const Redefinition> redefined = {};
+    /// Views as they were: in the text that was given, not in the plain views that it reads.
+    std::vector<sql::PastRelation> past = {};
   };
 
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
@@ -131,6 +135,19 @@ class StatementRunner {
   [[nodiscard]] std::vector<std::string> readers_of(std::string_view name) const;
   Status check_name_is_free(std::string_view name) const;
 
+  // time_travel.cc
+  struct Events {
+    std::shared_ptr<const lake::LakeSnapshot> lake;
+    std::vector<StreamBatch> tail;
+    Position applied;
+  };
+  Result<Events> events_of(const StreamDefinition& stream);
+  Status read_commit(const StreamDefinition& stream, const catalog::LakeCommit& commit,
+                     const std::function<Status(const StreamBatch&)>& visit);
+  Result<Position> position_at(const StreamDefinition& stream, const Events& events,
+                               std::int64_t time_us);
+  Result<ViewRows> read_past(const speed::ViewState& view, const sql::PastRelation& past);
+
   // view_replacement.cc
   /// Plain views that read `name`, or read one that does.
   [[nodiscard]] std::vector<catalog::ViewRecord> all_readers_of(std::string_view name) const;
@@ -155,6 +172,7 @@ class StatementRunner {
   batch::StateFiles& state_files_;
   speed::SpeedLayer& speed_;
   sql::Database& speed_database_;
+  sql::Database& lake_database_;
   sql::QueryWorkers& workers_;
   BatchScheduler& batch_;
   const StatementOptions options_;

@@ -383,9 +383,9 @@ TEST_F(Compile, KnowsEveryAggregateOfDuckDb) {
   ASSERT_TRUE(listed) << listed.error().text();
   ASSERT_GT(names.size(), 50U);
   // DuckDB lists them with the aggregates, and knows them only before OVER.
-  const std::set<std::string> windows = {
-      "rank", "rank_dense", "dense_rank", "percent_rank", "row_number", "nth_value", "cume_dist",
-      "lead", "lag",        "ntile",      "fill"};
+  const std::set<std::string> windows = {"rank",       "rank_dense", "dense_rank", "percent_rank",
+                                         "row_number", "nth_value",  "cume_dist",  "lead",
+                                         "lag",        "ntile",      "fill"};
   for (const auto& name : names) {
     EXPECT_NE(is_aggregate(name), windows.contains(name)) << name;
     for (const auto* arguments : {"delay", "delay, delay", "late", "origin, delay"}) {

@@ -1,0 +1,169 @@
+// The answer of a materialized view at a position or time that has passed: the newest generation
+// that is kept and ends there or before, and the states of the events from its cut up to the point,
+// computed again from the lake and the tail. Merging is exact, so the bits are those that were
+// answered then. Thread and errors: those of statement_runner.h; kInvalidArgument (kBadValue) for a
+// point that has not come.
+#include <algorithm>
+
+#include "batch/batch_job.h"
+#include "ingest/ingest.h"
+#include "model/value_text.h"
+#include "serving/statement_runner.h"
+#include "view/evaluator.h"
+
+namespace millrace::serving {
+
+namespace {
+
+/// The rows of a batch that lie before a position.
+std::optional<StreamBatch> before(const StreamBatch& batch, const Position& point) {
+  const Offset end = point.end(batch.partition);
+  if (end <= batch.base_offset) return std::nullopt;
+  if (end >= batch.end_offset()) return batch;
+  return view::slice(batch, 0, end.value - batch.base_offset.value);
+}
+
+}  // namespace
+
+/// The events of `stream` at one moment: what the lake has, and the tail behind it.
+Result<StatementRunner::Events> StatementRunner::events_of(const StreamDefinition& stream) {
+  const auto state = speed_.stream(stream.id);
+  if (state == nullptr) {
+    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "stream {} was dropped",
+                stream.name);
+  }
+  constexpr int kTries = 5;
+  for (int attempt = 1;; ++attempt) {
+    Events out;
+    const auto snapshot = state->snapshot([&] { out.lake = lake_.snapshot(stream.id); });
+    out.applied = snapshot.applied;
+    Status loaded;
+    for (const auto& entry : snapshot.tail) {
+      // The lake may be one commit ahead of the tail: those events are read from the lake.
+      if (entry.batch.base_offset < out.lake->end.end(entry.batch.partition)) continue;
+      auto batch = ingest::load_tail_entry(log_, stream, entry);
+      if (!batch) {
+        loaded = std::unexpected(std::move(batch).error());
+        break;
+      }
+      out.tail.push_back(std::move(*batch));
+    }
+    // The log may let a part go between the snapshot and the read, when the lake has it: look
+    // again.
+    if (!loaded && loaded.error().code == ErrorCode::kNotFound && attempt < kTries) continue;
+    MR_RETURN_IF_ERROR(loaded);
+    return out;
+  }
+}
+
+Status StatementRunner::read_commit(const StreamDefinition& stream,
+                                    const catalog::LakeCommit& commit,
+                                    const std::function<Status(const StreamBatch&)>& visit) {
+  std::vector<std::filesystem::path> paths;
+  for (const auto& file : commit.files) {
+    MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
+    paths.push_back(lake_.path(stream.id, file));
+  }
+  return sql::read_lake_files(lake_database_, paths, stream, visit);
+}
+
+/// The position before the first event of each partition that arrived after `time_us`.
+Result<Position> StatementRunner::position_at(const StreamDefinition& stream, const Events& events,
+                                              std::int64_t time_us) {
+  Position point(stream.partitions);
+  std::vector<bool> passed(stream.partitions, false);
+  const auto visit = [&](const StreamBatch& batch) -> Status {
+    const auto partition = batch.partition.value;
+    if (batch.arrival_us > time_us) passed[partition] = true;
+    if (!passed[partition]) point.set_end(batch.partition, batch.end_offset());
+    return {};
+  };
+  for (const auto& commit : events.lake->commits) {
+    // A commit comes after the arrival of all that is in it.
+    if (commit.committed_us <= time_us && std::ranges::none_of(passed, std::identity())) {
+      point = commit.end;
+      continue;
+    }
+    if (std::ranges::all_of(passed, std::identity())) break;
+    MR_RETURN_IF_ERROR(read_commit(stream, commit, visit));
+  }
+  for (const auto& batch : events.tail) MR_RETURN_IF_ERROR(visit(batch));
+  return point;
+}
+
+Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
+                                            const sql::PastRelation& past) {
+  const auto& compiled = view.compiled();
+  const auto stream = catalog_.stream(view.record().stream);
+  if (!stream || compiled.inputs.size() != 1) {
+    return fail(ErrorCode::kUnimplemented, error_id::kUnsupportedStatement,
+                "{} reads several streams; AS OF takes views over one", view.record().name);
+  }
+  MR_TRY(const auto events, events_of(*stream));
+  Position point(stream->partitions);
+  if (const auto* position = std::get_if<Position>(&past.point)) {
+    if (!events.applied.covers(*position)) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kBadValue,
+                  "AS OF POSITION {}: the stream {} is at {} only", position->json(), stream->name,
+                  events.applied.json());
+    }
+    for (std::uint32_t p = 0; p < stream->partitions; ++p)
+      point.set_end(PartitionId(p), position->end(PartitionId(p)));
+  } else {
+    MR_TRY(point, position_at(*stream, events, std::get<std::int64_t>(past.point)));
+  }
+
+  auto generations = catalog_.generations(view.record().id);
+  std::ranges::sort(generations, std::greater<>(), &catalog::Generation::number);
+  catalog::Generation generation;
+  generation.cut = Position(stream->partitions);
+  auto base = view::StateRun::empty();
+  for (const auto& candidate : generations) {
+    if (!point.covers(candidate.cut)) continue;
+    auto read = state_files_.read(candidate.file, compiled.fingerprint);
+    if (!read) continue;  // damaged, or dropped meanwhile: an older one gives the same answer
+    generation = candidate;
+    base = std::move(*read);
+    break;
+  }
+
+  CommitNumber whole = generation.cut_commit;
+  for (const auto& commit : events.lake->commits) {
+    if (commit.number > whole && point.covers(commit.end)) whole = commit.number;
+  }
+  std::uint64_t skipped = 0;
+  batch::BatchProgress progress;
+  MR_TRY(auto groups, batch::map_commits(lake_database_, lake_,
+                                         {.view = &compiled,
+                                          .stream = &*stream,
+                                          .after = generation.cut_commit,
+                                          .upto = whole,
+                                          .base = nullptr},
+                                         progress, skipped));
+  MR_TRY(const auto evaluator, view::Evaluator::make(speed_database_, compiled, 0, *stream));
+  const auto take = [&](const StreamBatch& batch) -> Status {
+    const auto part = before(batch, point);
+    return part ? evaluator->run(std::span(&*part, 1), groups, skipped) : Status();
+  };
+  for (const auto& commit : events.lake->commits) {
+    if (commit.number <= whole) continue;
+    MR_RETURN_IF_ERROR(read_commit(*stream, commit, take));
+    // Commits that begin at or behind the point in all partitions have nothing for it.
+    if (commit.end.covers(point)) break;
+  }
+  for (const auto& batch : events.tail) MR_RETURN_IF_ERROR(take(batch));
+  for (std::size_t i = 0; i < base->entries(); ++i) {
+    const auto entry = base->entry(i);
+    MR_RETURN_IF_ERROR(groups.merge_state(entry.key, entry.state));
+  }
+  ViewRows out;
+  MR_TRY(out.rows, view.finalize(groups, true));
+  out.coverage = {.generation = generation.number,
+                  .cut_commit = generation.cut_commit,
+                  .cut = generation.cut,
+                  .delta_end = point,
+                  .skipped_rows = generation.skipped_rows + skipped};
+  return out;
+}
+
+}  // namespace millrace::serving
