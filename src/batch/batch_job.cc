@@ -52,7 +52,12 @@ Result<view::GroupTable> map_carefully(sql::Database& database,
         if (progress.cancel)
           return fail(ErrorCode::kCancelled, error_id::kStopping, "the batch run was cancelled");
         progress.rows_done += batch.columns->rows();
-        return evaluator->run(std::span(&batch, 1), groups, skipped_rows);
+        Status told;
+        MR_RETURN_IF_ERROR(
+            evaluator->run(std::span(&batch, 1), groups, skipped_rows, [&](view::FailedRow row) {
+              if (input.failed && told) told = input.failed(std::move(row));
+            }));
+        return told;
       }));
   return groups;
 }

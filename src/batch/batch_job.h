@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,6 +15,7 @@
 #include "lake/lake.h"
 #include "sql/database.h"
 #include "view/compiler.h"
+#include "view/evaluator.h"
 #include "view/group_table.h"
 #include "view/state_run.h"
 
@@ -33,6 +35,8 @@ struct BatchInput {
   CommitNumber upto;
   /// The generation that ends at `after`; empty where `after` is 0.
   std::shared_ptr<const view::StateRun> base;
+  /// Sees each row that is skipped, where given; an error ends the job.
+  std::function<Status(view::FailedRow)> failed = {};
 };
 
 struct BatchOutput {

@@ -250,11 +250,10 @@ class StoredCatalog final : public Catalog {
       MR_RETURN_IF_ERROR(state_.check_free(quarantine_name));
       counters = state_.counters;
     }
-    StreamDefinition quarantine;
+    StreamDefinition quarantine = quarantine_definition();
     definition.id = StreamId(counters.next_stream++);
     quarantine.id = StreamId(counters.next_stream++);
     quarantine.name = quarantine_name;
-    quarantine.columns = quarantine_columns();
     definition.quarantine = quarantine.id;
     MR_RETURN_IF_ERROR(write({
         put(RecordKind::kCounter, 0, 0, record_text(counters)),

@@ -37,6 +37,29 @@ Result<std::string> statement_of(const HttpRequest& request) {
   return std::string(sql->get_string());
 }
 
+/// REPLAY QUARANTINE with the condition of the body, if there is one.
+Result<std::string> replay_of(const HttpRequest& request) {
+  std::string sql = "REPLAY QUARANTINE " + quote_identifier(request.param("stream"));
+  if (request.body.view().empty()) return sql;
+  const auto bad = [](std::string message) {
+    return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
+                                 .id = std::string(error_id::kBadRequest),
+                                 .message = std::move(message),
+                                 .hint = "send {\"where\": \"code = 'MR2003'\"} or no body",
+                                 .place = {}});
+  };
+  boost::system::error_code failed;
+  const auto document = boost::json::parse(request.body.view(), failed);
+  if (failed) return bad("the body is not JSON: " + failed.message());
+  if (!document.is_object()) return bad("the body is not an object");
+  for (const auto& field : document.get_object()) {
+    if (field.key() != "where" || !field.value().is_string())
+      return bad("the body has another field than the text 'where'");
+    sql += " WHERE " + std::string(field.value().get_string());
+  }
+  return sql;
+}
+
 HttpResponse run_statement(serving::StatementRunner& statements, const std::string& sql) {
   const auto result = statements.run(sql);
   if (!result) return problem(result.error());
@@ -165,6 +188,19 @@ void add_statement_routes(HttpRouter& router, const Services& services) {
              {.body_bytes_max = std::uint64_t{1} << 20,
               .media_types = {"application/json"},
               .gzip_answer = true});
+  router.add("POST", "/v1/streams/{stream}/quarantine/replay",
+             [&statements = services.statements, &pool = services.pool](const HttpRequest& request,
+                                                                        Responder responder) {
+               auto sql = replay_of(request);
+               if (!sql) {
+                 responder.respond(problem(sql.error()));
+                 return;
+               }
+               answer_on_pool(pool, std::move(responder), [&statements, sql = std::move(*sql)] {
+                 return run_statement(statements, sql);
+               });
+             },
+             {.body_bytes_max = std::uint64_t{1} << 16, .media_types = {"application/json"}});
   router.add("GET", "/v1/streams", [services](const HttpRequest&, Responder responder) {
     responder.respond(list_streams(services));
   });

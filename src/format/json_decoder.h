@@ -19,6 +19,7 @@ namespace millrace::format {
 struct DecodeLimits {
   std::uint32_t depth_max = 64;
   std::uint32_t record_bytes_max = 1 << 20;
+  bool operator==(const DecodeLimits&) const = default;
 };
 
 struct RejectedRecord {

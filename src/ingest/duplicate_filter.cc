@@ -211,7 +211,8 @@ std::shared_ptr<DuplicateFilter> DuplicateFilters::of(const StreamDefinition& st
 }
 
 Status DuplicateFilters::restore(sql::Database& database, lake::Lake& lake,
-                                 const StreamDefinition& stream) {
+                                 const StreamDefinition& stream,
+                                 const std::function<void(const ColumnBatch&)>& visit) {
   const auto filter = of(stream);
   if (filter == nullptr) return {};
   // Only the columns that matter are read.
@@ -250,6 +251,7 @@ Status DuplicateFilters::restore(sql::Database& database, lake::Lake& lake,
     MR_RETURN_IF_ERROR(
         sql::read_lake_files(database, paths, part, [&](const StreamBatch& batch) -> Status {
           filter->remember(part, batch);
+          if (visit) visit(*batch.columns);
           return {};
         }));
   }

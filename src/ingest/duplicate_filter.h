@@ -87,8 +87,9 @@ class DuplicateFilters {
   /// nullptr where the stream has no dedup column.
   std::shared_ptr<DuplicateFilter> of(const StreamDefinition& stream);
   /// At the start: the memory of a stream from what the lake has of it; the log's tail comes by
-  /// remember().
-  Status restore(sql::Database& database, lake::Lake& lake, const StreamDefinition& stream);
+  /// remember(). `visit` sees what is read; its first column is the dedup column.
+  Status restore(sql::Database& database, lake::Lake& lake, const StreamDefinition& stream,
+                 const std::function<void(const ColumnBatch&)>& visit = {});
 
   [[nodiscard]] std::uint64_t size_bytes() const;
 

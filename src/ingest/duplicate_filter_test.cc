@@ -61,6 +61,7 @@ class DuplicateFilterTest : public testing::Test {
  protected:
   static StreamDefinition events() {
     StreamDefinition stream;
+    stream.quarantine = StreamId(2);
     stream.id = StreamId(1);
     stream.name = "events";
     stream.columns = {{"id", {TypeKind::kBigInt}}, {"n", {TypeKind::kBigInt}}};
@@ -69,24 +70,34 @@ class DuplicateFilterTest : public testing::Test {
     stream.partitions = 2;
     return stream;
   }
-  void open(runtime::FileSystem& files, std::uint64_t segment_bytes) {
+  static StreamDefinition quarantine() {
+    StreamDefinition stream = quarantine_definition();
+    stream.id = StreamId(2);
+    stream.name = "events__quarantine";
+    return stream;
+  }
+  void open(runtime::FileSystem& files, std::uint64_t segment_bytes,
+            format::DecodeLimits limits = {}) {
     close();
     speed_ = std::make_unique<speed::SpeedLayer>(speed::TailOptions{});
     stream_ = speed_->add_stream(events(), CommitNumber(0), Position(2));
+    speed_->add_stream(quarantine(), CommitNumber(0), Position(1));
     filters_ = std::make_unique<DuplicateFilters>(*speed_);
     Replay replay(*speed_, *filters_, 1);
-    auto log = log::CommitLog::open(
-        files,
-        {.folder = "/log",
-         .segment_bytes = segment_bytes,
-         .commit_bytes_max = 1 << 14,
-         .queue_bytes_max = 1 << 16},
-        {{{StreamId(1), PartitionId(0)}, Offset(0)}, {{StreamId(1), PartitionId(1)}, Offset(0)}},
-        [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
+    auto log =
+        log::CommitLog::open(files,
+                             {.folder = "/log",
+                              .segment_bytes = segment_bytes,
+                              .commit_bytes_max = 1 << 14,
+                              .queue_bytes_max = 1 << 16},
+                             {{{StreamId(1), PartitionId(0)}, Offset(0)},
+                              {{StreamId(1), PartitionId(1)}, Offset(0)},
+                              {{StreamId(2), PartitionId(0)}, Offset(0)}},
+                             [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
     ASSERT_TRUE(log) << log.error().text();
     log_ = std::move(*log);
     ASSERT_TRUE(replay.finish());
-    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_, IngestOptions{});
+    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_, IngestOptions{.limits = limits});
     ingest_->start();
   }
   void close() {
@@ -234,6 +245,61 @@ TEST_F(DuplicateFilterTest, FailsARepeatOfWhatCouldNotBeStoredAndTakesItAfterwar
   EXPECT_EQ(accepted + duplicates, 9U);
   EXPECT_GE(accepted, 6U) << "without a value nothing is a repeat";
   EXPECT_GE(duplicates, 2U);
+}
+
+// Promise 4: the events and the row that says that they came back are one commit.
+TEST_F(DuplicateFilterTest, GivesBackEachQuarantinedRecordOnceThroughPowerLosses) {
+  const char* given = std::getenv("MILLRACE_TEST_SEED");
+  const std::uint64_t seed =
+      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
+  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
+  std::mt19937_64 random(seed);
+  runtime::SimulatedFileSystem disk(seed);
+  ASSERT_TRUE(disk.create_directories("/log"));
+  constexpr int kRecords = 120;
+  const auto record = [](int n) { return fmt::format("{{\"n\":{},\"other\":[]}}", n); };
+  open(disk, 16384, {.depth_max = 1});
+  for (int n = 0; n < kRecords; ++n) {
+    submit(record(n) + "\n", [](const Result<IngestReply>& reply) {
+      ASSERT_TRUE(reply);
+      ASSERT_EQ(reply->rejected.size(), 1U);
+    });
+  }
+  ingest_->stop();
+  EXPECT_EQ(speed_->stream(StreamId(2))->quarantined(), std::uint64_t{kRecords});
+  int lives = 0;
+  for (std::uint64_t back = 0; back < kRecords;) {
+    ASSERT_LT(++lives, 500);
+    close();
+    disk.restore_power();
+    open(disk, 16384);
+    if (HasFatalFailure()) return;
+    disk.cut_power_after(random() % 40);
+    std::atomic<int> told{0};
+    for (int n = 0; n < kRecords; ++n) {
+      if (random() % 3 == 0) continue;
+      ++told;
+      ingest_->bring_back(stream_, Offset(static_cast<std::uint64_t>(n)), record(n),
+                          [&](const Result<Replayed>&) { --told; });
+    }
+    ingest_->stop();
+    EXPECT_EQ(told, 0);
+    close();
+    disk.restore_power();
+    open(disk, 16384);
+    if (HasFatalFailure()) return;
+    std::map<std::int64_t, int> numbers;
+    for (const auto& entry : stream_->snapshot().tail) {
+      const auto batch = load_tail_entry(*log_, stream_->definition(), entry);
+      ASSERT_TRUE(batch);
+      const auto& column = batch->columns->column(1);
+      for (std::size_t row = 0; row < column.rows(); ++row)
+        ++numbers[column.data<std::int64_t>()[row]];
+    }
+    for (const auto& [n, times] : numbers) ASSERT_EQ(times, 1) << "record " << n;
+    back = numbers.size();
+    ASSERT_EQ(speed_->stream(StreamId(2))->quarantined(), kRecords - back);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "ingest/ingest.h"
 
+#include <algorithm>
+#include <chrono>
 #include <map>
 
 #include "ingest/record_codec.h"
@@ -16,18 +18,59 @@ struct Ingest::Request {
   std::int64_t arrival_us = 0;
   IngestReply reply;
   Done done;
-  /// Of a stream with a dedup column.
-  std::shared_ptr<DuplicateFilter> filter;
-  std::shared_ptr<DuplicateFilter::Claim> claim;
+  /// Of the streams with a dedup column.
+  struct Claimed {
+    std::shared_ptr<DuplicateFilter> filter;
+    std::shared_ptr<DuplicateFilter::Claim> claim;
+  };
+  std::vector<Claimed> claims;
+
+  /// After the log has the request's group: whether all that it repeats is stored.
+  [[nodiscard]] bool repeats_are_stored() const {
+    return std::ranges::all_of(
+        claims, [](const Claimed& claimed) { return claimed.claim->repeats_are_stored(); });
+  }
+  /// A chain of requests that repeat each other must not hold them all.
+  void forget_repeats() {
+    for (const Claimed& claimed : claims) claimed.claim->waits_for.clear();
+  }
+};
+
+/// Rows on which a view failed, as many as go into the log at once.
+struct Ingest::Report {
+  std::shared_ptr<speed::StreamState> stream;
+  std::uint64_t ticket = 0;
+  ViewId view;
+  std::string name;
+  std::vector<view::FailedRow> rows;
 };
 
 namespace {
+
+constexpr std::string_view kReplayedCode = "REPLAYED";
+constexpr std::chrono::milliseconds kRetryPause(50);
+/// Of one group: well below what a log takes at once.
+constexpr std::size_t kReportBytes = std::size_t{64} << 10;
+constexpr std::size_t kRowBytes = 512;
+constexpr std::size_t kReasonBytes = 1000;
+
 std::uint64_t bytes_of(const std::vector<log::LogGroup>& groups) {
   std::uint64_t sum = 0;
   for (const auto& group : groups) {
     for (const auto& entry : group.entries) sum += entry.batch.size();
   }
   return sum;
+}
+
+/// Kept for its buffers; a thread may outlive an Ingest and its limits.
+format::JsonDecoder& decoder_of_thread(const format::DecodeLimits& limits) {
+  thread_local format::DecodeLimits made_for;
+  thread_local std::unique_ptr<format::JsonDecoder> decoder;
+  if (decoder == nullptr || made_for != limits) {
+    decoder = std::make_unique<format::JsonDecoder>(limits);
+    made_for = limits;
+  }
+  return *decoder;
 }
 
 /// The named rows of what was decoded.
@@ -69,32 +112,22 @@ void Ingest::stop() {
 
 void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
                     format::JsonFraming framing, std::string_view endpoint, Done done) {
-  thread_local std::unique_ptr<format::JsonDecoder> decoder;
-  if (decoder == nullptr) decoder = std::make_unique<format::JsonDecoder>(options_.limits);
+  auto& decoder = decoder_of_thread(options_.limits);
   const auto& definition = stream->definition();
   // Whole milliseconds, as the log keeps them: what a reader sees must not depend on whether it
   // comes from memory or from the log.
   const std::int64_t arrival_us = runtime::wall_us() / 1000 * 1000;
-  auto decoded = decoder->decode(body, framing, definition);
+  auto decoded = decoder.decode(body, framing, definition);
 
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   auto request = std::make_shared<Request>();
   request->arrival_us = arrival_us;
-  request->filter = filters_.of(definition);
   log::LogGroup group;
-  const auto add = [&](StreamId id, PartitionRecords records) {
-    request->columns.push_back(records.columns);
-    group.entries.push_back({.stream = id,
-                             .partition = records.partition,
-                             .record_count = static_cast<std::uint32_t>(records.columns->rows()),
-                             .batch = std::move(records.batch),
-                             .base_offset = {},
-                             .place = {}});
-  };
   if (!decoded.rejected.empty() && definition.quarantine) {
     request->quarantine = speed_.stream(*definition.quarantine);
     if (request->quarantine != nullptr) {
-      add(*definition.quarantine, encode_quarantine(decoded.rejected, endpoint, arrival_us));
+      auto records = encode_quarantine(decoded.rejected, endpoint, arrival_us);
+      group.entries.push_back(entry(*definition.quarantine, records, *request));
     }
   }
   for (auto& record : decoded.rejected) {
@@ -104,12 +137,13 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   const auto add_records = [&](const format::Decoded& records) {
     request->reply.accepted = records.values.size();
     for (auto& part : encode_records(definition, records, arrival_us))
-      add(definition.id, std::move(part));
+      group.entries.push_back(entry(definition.id, part, *request));
   };
   request->done = std::move(done);
   request->stream = stream;
+  const auto filter = filters_.of(definition);
   Status appended;
-  if (request->filter == nullptr || decoded.values.empty()) {
+  if (filter == nullptr || decoded.values.empty()) {
     add_records(decoded);
     if (group.entries.empty()) {
       request->done(std::move(request->reply));
@@ -117,21 +151,31 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
     }
     appended = append(request, std::move(group));
   } else {
-    appended = request->filter->pass(
-        definition, *decoded.columns, arrival_us,
-        [&](const DuplicateFilter::Passed& passed) -> Status {
-          request->claim = passed.claim;
-          request->reply.duplicates = passed.duplicates;
-          add_records(passed.duplicates == 0 ? decoded : only(decoded, passed.rows));
-          // A group without records, too: its answer waits for what it repeats.
-          return append(request, std::move(group));
-        });
+    appended =
+        filter->pass(definition, *decoded.columns, arrival_us,
+                     [&](const DuplicateFilter::Passed& passed) -> Status {
+                       request->claims.push_back({filter, passed.claim});
+                       request->reply.duplicates = passed.duplicates;
+                       add_records(passed.duplicates == 0 ? decoded : only(decoded, passed.rows));
+                       // A group without records, too: its answer waits for what it repeats.
+                       return append(request, std::move(group));
+                     });
   }
   if (!appended) {
     if (appended.error().code == ErrorCode::kResourceExhausted)
       counters_.busy.fetch_add(1, std::memory_order_relaxed);
     request->done(std::unexpected(std::move(appended).error()));
   }
+}
+
+log::LogEntry Ingest::entry(StreamId stream, PartitionRecords& records, Request& request) {
+  request.columns.push_back(records.columns);
+  return {.stream = stream,
+          .partition = records.partition,
+          .record_count = static_cast<std::uint32_t>(records.columns->rows()),
+          .batch = std::move(records.batch),
+          .base_offset = {},
+          .place = {}};
 }
 
 Status Ingest::append(std::shared_ptr<Request> request, log::LogGroup group) {
@@ -151,9 +195,9 @@ Status Ingest::append(std::shared_ptr<Request> request, log::LogGroup group) {
 void Ingest::on_commit(std::vector<log::LogGroup> groups, const Status& status) {
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
-    if (request.claim != nullptr) request.filter->settle(*request.claim, status.has_value());
+    for (const auto& [filter, claim] : request.claims) filter->settle(*claim, status.has_value());
     if (!status) {
-      if (request.claim != nullptr) request.claim->waits_for.clear();
+      request.forget_repeats();
       request.done(std::unexpected(status.error()));
     }
   }
@@ -171,14 +215,20 @@ void Ingest::apply_loop() {
     std::vector<log::LogGroup> groups;
     {
       const MutexLock lock(mutex_);
-      while (queue_.empty() && !stopping_) changed_.wait(mutex_);
-      if (queue_.empty()) return;
-      groups = std::move(queue_.front());
-      queue_.pop_front();
-      queue_bytes_ -= bytes_of(groups);
-      changed_.notify_all();
+      // What the log did not take is tried again after a pause.
+      while (queue_.empty() && !stopping_ && reports_.empty()) changed_.wait(mutex_);
+      if (queue_.empty() && stopping_) return;
+      if (queue_.empty() && retry_at_us_ > runtime::monotonic_us())
+        changed_.wait_for(mutex_, kRetryPause);
+      if (!queue_.empty()) {
+        groups = std::move(queue_.front());
+        queue_.pop_front();
+        queue_bytes_ -= bytes_of(groups);
+        changed_.notify_all();
+      }
     }
     apply(groups);
+    write_reports();
   }
 }
 
@@ -193,7 +243,12 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
       const bool own = entry.stream == request.stream->definition().id;
       auto* stream = own ? request.stream.get() : request.quarantine.get();
       const Offset end(entry.base_offset.value + entry.record_count);
-      if (own) request.reply.position.emplace_back(entry.partition, end);
+      if (own) {
+        request.reply.position.emplace_back(entry.partition, end);
+      } else {
+        constexpr auto kId = static_cast<std::size_t>(QuarantineColumn::kId);
+        stream->add_quarantined(quarantined_by(request.columns[i]->column(kId)));
+      }
       rounds[stream].push_back({.batch = {.stream = entry.stream,
                                           .partition = entry.partition,
                                           .base_offset = entry.base_offset,
@@ -204,12 +259,17 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
                                 .applied_us = now});
     }
   }
-  for (auto& [stream, entries] : rounds) stream->apply(std::move(entries));
+  for (auto& [stream, entries] : rounds) {
+    const auto ticket = open_ticket(stream->definition().id);
+    auto failures = stream->apply(std::move(entries));
+    if (!failures.empty())
+      report(speed_.stream(stream->definition().id), std::move(failures), ticket);
+    close_ticket(stream->definition().id, ticket);
+  }
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
-    const bool stored = request.claim == nullptr || request.claim->repeats_are_stored();
-    // A chain of requests that repeat each other must not hold them all.
-    if (request.claim != nullptr) request.claim->waits_for.clear();
+    const bool stored = request.repeats_are_stored();
+    request.forget_repeats();
     if (!stored) {
       // Its own records are stored; sent again they are repeats.
       request.done(fail(ErrorCode::kUnavailable, error_id::kDiskFailed,
@@ -219,6 +279,208 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
     }
     request.done(std::move(request.reply));
   }
+}
+
+void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offset,
+                        std::string_view raw, std::function<void(Result<Replayed>)> done) {
+  const auto& definition = stream->definition();
+  const auto quarantine = definition.quarantine ? speed_.stream(*definition.quarantine)
+                                                : std::shared_ptr<speed::StreamState>();
+  if (quarantine == nullptr) {
+    done(fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "stream {} has no quarantine",
+              definition.name));
+    return;
+  }
+  auto& decoder = decoder_of_thread(options_.limits);
+  const PaddedBytes body = PaddedBytes::copy_of(raw);
+  // A record of JSON Lines lies on one line, an element of an array or a whole body need not.
+  const auto decoded =
+      decoder.decode(body,
+                     raw.find('\n') == std::string_view::npos ? format::JsonFraming::kLines
+                                                              : format::JsonFraming::kDocument,
+                     definition);
+  if (!decoded.rejected.empty() || decoded.values.empty()) {
+    done(Replayed::kStillBad);
+    return;
+  }
+  const std::string id = replay_id(offset);
+  QuarantineRows marks;
+  marks.add({.code = kReplayedCode,
+             .reason = "the record was brought back by REPLAY QUARANTINE",
+             .replays = offset,
+             .id = id});
+  auto request = std::make_shared<Request>();
+  request->arrival_us = runtime::wall_us() / 1000 * 1000;
+  request->stream = stream;
+  request->quarantine = quarantine;
+  // Filled in before the log has the request.
+  auto outcome = std::make_shared<Replayed>(Replayed::kStored);
+  request->done = [done, outcome](Result<IngestReply> reply) {
+    if (reply) {
+      done(*outcome);
+    } else {
+      done(std::unexpected(std::move(reply).error()));
+    }
+  };
+  log::LogGroup group;
+  const auto add_records = [&](const format::Decoded& records) {
+    request->reply.accepted = records.values.size();
+    for (auto& part : encode_records(definition, records, request->arrival_us))
+      group.entries.push_back(entry(definition.id, part, *request));
+  };
+  const auto judge = filters_.of(quarantine->definition());
+  const auto filter = filters_.of(definition);
+  auto appended = judge->pass(
+      quarantine->definition(), *marks.columns(), request->arrival_us,
+      [&](const DuplicateFilter::Passed& mark) -> Status {
+        request->claims.push_back({judge, mark.claim});
+        if (mark.rows.empty()) {
+          *outcome = Replayed::kAlready;
+          return append(request, std::move(group));
+        }
+        auto records = marks.encode(mark.rows, request->arrival_us);
+        group.entries.push_back(entry(quarantine->definition().id, records, *request));
+        if (filter == nullptr) {
+          add_records(decoded);
+          return append(request, std::move(group));
+        }
+        return filter->pass(
+            definition, *decoded.columns, request->arrival_us,
+            [&](const DuplicateFilter::Passed& passed) -> Status {
+              request->claims.push_back({filter, passed.claim});
+              request->reply.duplicates = passed.duplicates;
+              if (passed.rows.empty()) *outcome = Replayed::kDuplicate;
+              add_records(passed.duplicates == 0 ? decoded : only(decoded, passed.rows));
+              return append(request, std::move(group));
+            });
+      });
+  if (!appended) request->done(std::unexpected(std::move(appended).error()));
+}
+
+std::uint64_t Ingest::open_ticket(StreamId stream) {
+  const MutexLock lock(mutex_);
+  tickets_[stream].insert(++last_ticket_);
+  return last_ticket_;
+}
+
+void Ingest::close_ticket(StreamId stream, std::uint64_t ticket) {
+  const MutexLock lock(mutex_);
+  const auto open = tickets_.find(stream);
+  if (open == tickets_.end()) return;
+  if (const auto place = open->second.find(ticket); place != open->second.end())
+    open->second.erase(place);
+  if (open->second.empty()) tickets_.erase(open);
+  settled_.notify_all();
+}
+
+Status Ingest::wait_for_failures(StreamId stream, const std::function<bool()>& cancelled) {
+  const MutexLock lock(mutex_);
+  const std::uint64_t upto = last_ticket_;
+  for (;;) {
+    const auto open = tickets_.find(stream);
+    if (open == tickets_.end() || *open->second.begin() > upto) return {};
+    if (cancelled())
+      return fail(ErrorCode::kCancelled, error_id::kStopping, "the server is stopping");
+    settled_.wait_for(mutex_, std::chrono::milliseconds(50));
+  }
+}
+
+void Ingest::report(const std::shared_ptr<speed::StreamState>& stream,
+                    std::vector<speed::ViewFailures> failures) {
+  if (stream == nullptr) return;
+  const auto ticket = open_ticket(stream->definition().id);
+  report(stream, std::move(failures), ticket);
+  close_ticket(stream->definition().id, ticket);
+}
+
+void Ingest::report(const std::shared_ptr<speed::StreamState>& stream,
+                    std::vector<speed::ViewFailures> failures, std::uint64_t ticket) {
+  if (stream == nullptr || !stream->definition().quarantine) return;
+  for (auto& of_view : failures) {
+    auto rows = std::span(of_view.rows);
+    while (!rows.empty()) {
+      std::size_t count = 0;
+      std::size_t bytes = 0;
+      while (count < rows.size() && bytes < kReportBytes)
+        bytes += kRowBytes + rows[count++].raw.size();
+      auto report = std::make_shared<Report>();
+      report->stream = stream;
+      report->view = of_view.view;
+      report->name = of_view.name;
+      report->rows.assign(
+          std::make_move_iterator(rows.begin()),
+          std::make_move_iterator(rows.begin() + static_cast<std::ptrdiff_t>(count)));
+      rows = rows.subspan(count);
+      // That of the round: who waits for the round waits for what came of it.
+      report->ticket = ticket;
+      const MutexLock lock(mutex_);
+      tickets_[stream->definition().id].insert(ticket);
+      reports_.push_back(std::move(report));
+      changed_.notify_all();
+    }
+  }
+}
+
+void Ingest::write_reports() {
+  for (;;) {
+    std::shared_ptr<Report> report;
+    {
+      const MutexLock lock(mutex_);
+      if (reports_.empty() || stopping_ || retry_at_us_ > runtime::monotonic_us()) return;
+      report = std::move(reports_.front());
+      reports_.pop_front();
+    }
+    write_report(std::move(report));
+  }
+}
+
+void Ingest::write_report(std::shared_ptr<Report> report) {
+  const auto& definition = report->stream->definition();
+  const auto quarantine = speed_.stream(*definition.quarantine);
+  if (quarantine == nullptr) {  // dropped meanwhile
+    close_ticket(definition.id, report->ticket);
+    return;
+  }
+  QuarantineRows rows;
+  for (const auto& row : report->rows) {
+    const std::string id = failure_id(report->view, row.partition, row.offset);
+    const std::string reason = fmt::format("view {}: {}", report->name, row.reason);
+    rows.add({.code = error_id::kEvaluation,
+              .reason = std::string_view(reason).substr(0, kReasonBytes),
+              .raw = row.raw,
+              .view = report->name,
+              .source_partition = row.partition,
+              .source_offset = row.offset,
+              .id = id});
+  }
+  auto request = std::make_shared<Request>();
+  request->arrival_us = runtime::wall_us() / 1000 * 1000;
+  request->stream = report->stream;
+  request->quarantine = quarantine;
+  request->done = [this, report](const Result<IngestReply>& reply) {
+    if (reply) {
+      close_ticket(report->stream->definition().id, report->ticket);
+      return;
+    }
+    // A full queue or disk; after a failed sync it stays open, and the lake waits for the restart.
+    const MutexLock lock(mutex_);
+    retry_at_us_ = runtime::monotonic_us() + 1000 * kRetryPause.count();
+    reports_.push_back(report);
+    changed_.notify_all();
+  };
+  const auto judge = filters_.of(quarantine->definition());
+  auto appended = judge->pass(
+      quarantine->definition(), *rows.columns(), request->arrival_us,
+      [&](const DuplicateFilter::Passed& passed) -> Status {
+        request->claims.push_back({judge, passed.claim});
+        log::LogGroup group;
+        if (!passed.rows.empty()) {
+          auto records = rows.encode(passed.rows, request->arrival_us);
+          group.entries.push_back(entry(quarantine->definition().id, records, *request));
+        }
+        return append(request, std::move(group));
+      });
+  if (!appended) request->done(std::unexpected(std::move(appended).error()));
 }
 
 Result<StreamBatch> load_tail_entry(const log::CommitLog& log, const StreamDefinition& stream,

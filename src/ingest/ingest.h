@@ -12,7 +12,9 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -22,6 +24,7 @@
 #include "base/result.h"
 #include "format/json_decoder.h"
 #include "ingest/duplicate_filter.h"
+#include "ingest/record_codec.h"
 #include "log/commit_log.h"
 #include "speed/speed_layer.h"
 
@@ -49,6 +52,14 @@ struct IngestCounters {
   std::atomic<std::uint64_t> busy{0};
 };
 
+/// What became of a record of a quarantine stream that was to be brought back.
+enum class Replayed {
+  kStored,     // its events are in the stream
+  kDuplicate,  // decoded, and the stream had all its events by its dedup column: it is done, too
+  kAlready,    // brought back before
+  kStillBad,   // does not decode with the present definition either
+};
+
 class Ingest {
  public:
   /// Called once, on the apply thread (or at once, where nothing was to be appended or the log
@@ -66,11 +77,31 @@ class Ingest {
 
   void submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
               format::JsonFraming framing, std::string_view endpoint, Done done);
+  /// Decodes the record at `offset` of the stream's quarantine again. Its events and the row that
+  /// says so become durable in one commit, so it comes back once, whatever happens.
+  void bring_back(std::shared_ptr<speed::StreamState> stream, Offset offset, std::string_view raw,
+                  std::function<void(Result<Replayed>)> done);
+
+  /// Rows on which views failed go to the stream's quarantine, each once per view: by the apply
+  /// thread, as soon as the log takes them. Thread: any.
+  void report(const std::shared_ptr<speed::StreamState>& stream,
+              std::vector<speed::ViewFailures> failures);
+  /// Waits until all that was reported of a stream up to now is durable, and all rounds of events
+  /// that began are through the views. Errors: kCancelled.
+  Status wait_for_failures(StreamId stream, const std::function<bool()>& cancelled);
   [[nodiscard]] const IngestCounters& counters() const { return counters_; }
 
  private:
   struct Request;
+  struct Report;
   Status append(std::shared_ptr<Request> request, log::LogGroup group);
+  static log::LogEntry entry(StreamId stream, PartitionRecords& records, Request& request);
+  std::uint64_t open_ticket(StreamId stream) EXCLUDES(mutex_);
+  void report(const std::shared_ptr<speed::StreamState>& stream,
+              std::vector<speed::ViewFailures> failures, std::uint64_t ticket) EXCLUDES(mutex_);
+  void close_ticket(StreamId stream, std::uint64_t ticket) EXCLUDES(mutex_);
+  void write_reports() EXCLUDES(mutex_);
+  void write_report(std::shared_ptr<Report> report) EXCLUDES(mutex_);
   void on_commit(std::vector<log::LogGroup> groups, const Status& status);
   void apply_loop();
   void apply(std::vector<log::LogGroup>& groups);
@@ -86,6 +117,13 @@ class Ingest {
   std::deque<std::vector<log::LogGroup>> queue_ GUARDED_BY(mutex_);
   std::uint64_t queue_bytes_ GUARDED_BY(mutex_) = 0;
   bool stopping_ GUARDED_BY(mutex_) = false;
+  /// Failures on their way into the quarantine, and rounds of events that are being applied: what
+  /// the lake must not overtake, since after a restart only the log's events are looked at again.
+  std::map<StreamId, std::multiset<std::uint64_t>> tickets_ GUARDED_BY(mutex_);
+  std::uint64_t last_ticket_ GUARDED_BY(mutex_) = 0;
+  CondVar settled_;
+  std::deque<std::shared_ptr<Report>> reports_ GUARDED_BY(mutex_);
+  std::int64_t retry_at_us_ GUARDED_BY(mutex_) = 0;
   std::thread thread_;
 };
 

@@ -4,17 +4,17 @@
 
 #include <algorithm>
 
-#include "ingest/ingest.h"
 #include "runtime/clock.h"
 #include "runtime/thread_priority.h"
 
 namespace millrace::ingest {
 
-LakeWriter::LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake,
-                       catalog::Catalog& catalog, batch::StateFiles& state_files,
+LakeWriter::LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, Ingest& ingest,
+                       lake::Lake& lake, catalog::Catalog& catalog, batch::StateFiles& state_files,
                        LakeWriterOptions options)
     : log_(log),
       speed_(speed),
+      ingest_(ingest),
       lake_(lake),
       catalog_(catalog),
       state_files_(state_files),
@@ -52,6 +52,14 @@ Status LakeWriter::wait_for(StreamId stream, CommitNumber commit, const std::ato
   }
 }
 
+Status LakeWriter::keep_failures(StreamId stream, speed::ViewFailures failures,
+                                 const std::atomic<bool>& cancel) {
+  std::vector<speed::ViewFailures> all;
+  all.push_back(std::move(failures));
+  ingest_.report(speed_.stream(stream), std::move(all));
+  return ingest_.wait_for_failures(stream, [&] { return cancel.load(); });
+}
+
 void LakeWriter::loop() {
   runtime::lower_thread_priority("lake");
   const auto interval_us = static_cast<std::int64_t>(options_.commit_interval_ms * 1000);
@@ -76,6 +84,7 @@ void LakeWriter::loop() {
           if (stopping_) return;
         }
         auto made = make_commit(*stream, *pending);
+        if (!made && made.error().code == ErrorCode::kCancelled) return;
         if (!made) {
           counters_.failures.fetch_add(1, std::memory_order_relaxed);
           spdlog::error("lake commit {} of stream {}: {}", pending->edge.commit,
@@ -103,6 +112,12 @@ Status LakeWriter::make_commit(speed::StreamState& stream,
     stream.committed(pending.edge.commit);
     return {};
   }
+  // After a restart only events that the lake does not have are looked at again: so the rows among
+  // them on which a view failed are in the quarantine first.
+  MR_RETURN_IF_ERROR(ingest_.wait_for_failures(definition.id, [this] {
+    const MutexLock lock(mutex_);
+    return stopping_;
+  }));
   std::vector<StreamBatch> batches;
   batches.reserve(pending.entries.size());
   for (const auto& entry : pending.entries) {

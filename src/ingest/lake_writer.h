@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "batch/state_files.h"
 #include "catalog/catalog.h"
+#include "ingest/ingest.h"
 #include "lake/lake.h"
 #include "log/commit_log.h"
 #include "speed/speed_layer.h"
@@ -35,7 +36,7 @@ struct LakeWriterCounters {
 
 class LakeWriter {
  public:
-  LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, lake::Lake& lake,
+  LakeWriter(log::CommitLog& log, speed::SpeedLayer& speed, Ingest& ingest, lake::Lake& lake,
              catalog::Catalog& catalog, batch::StateFiles& state_files, LakeWriterOptions options);
   ~LakeWriter();
   void start();
@@ -44,6 +45,10 @@ class LakeWriter {
   /// Waits until the lake has the commit. Errors: kCancelled when stopping, kDataLoss where it
   /// cannot be made.
   Status wait_for(StreamId stream, CommitNumber commit, const std::atomic<bool>& cancel);
+  /// Rows on which a view failed in a batch run: in the quarantine on return, each once. Errors:
+  /// kCancelled.
+  Status keep_failures(StreamId stream, speed::ViewFailures failures,
+                       const std::atomic<bool>& cancel);
   [[nodiscard]] const LakeWriterCounters& counters() const { return counters_; }
 
  private:
@@ -54,6 +59,7 @@ class LakeWriter {
 
   log::CommitLog& log_;
   speed::SpeedLayer& speed_;
+  Ingest& ingest_;
   lake::Lake& lake_;
   catalog::Catalog& catalog_;
   batch::StateFiles& state_files_;

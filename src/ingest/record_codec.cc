@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "format/base64.h"
+#include "format/json_text.h"
 #include "wire/record_batch.h"
 
 namespace millrace::ingest {
@@ -17,6 +19,17 @@ std::string_view on_one_line(std::string_view value, Arena& arena) {
   char* copy = arena.allocate(value.size());
   std::ranges::replace_copy(value, copy, '\n', ' ');
   return {copy, value.size()};
+}
+
+constexpr std::string_view kReplayId = "replay of ";
+
+std::string as_utf8(std::string_view text) {
+  std::string out(text);
+  for (std::size_t bad = format::first_bad_utf8(out); bad < out.size();
+       bad = format::first_bad_utf8(out)) {
+    out[bad] = '?';
+  }
+  return out;
 }
 
 }  // namespace
@@ -97,33 +110,110 @@ std::vector<PartitionRecords> encode_records(const StreamDefinition& stream,
   return out;
 }
 
-PartitionRecords encode_quarantine(std::span<const format::RejectedRecord> rejected,
-                                   std::string_view endpoint, std::int64_t arrival_us) {
+QuarantineRows::QuarantineRows() {
   std::vector<Type> types;
   for (const auto& column : quarantine_columns()) types.push_back(column.type);
-  auto columns = std::make_shared<ColumnBatch>(types);
-  std::vector<std::string> lines;
-  for (const auto& record : rejected) {
-    columns->column(0).push_string(record.id, columns->arena());
-    columns->column(1).push_string(record.reason, columns->arena());
-    columns->column(2).push(static_cast<std::int64_t>(record.line));
-    columns->column(3).push_string(record.raw, columns->arena());
-    columns->column(4).push_string(endpoint, columns->arena());
-    std::string line = "{\"code\":";
-    append_json_string(line, record.id);
-    line += ",\"reason\":";
-    append_json_string(line, record.reason);
-    line += fmt::format(",\"line\":{},\"raw\":\"{}\",\"endpoint\":", record.line,
-                        format::base64_encode(record.raw));
-    append_json_string(line, endpoint);
-    line += "}";
-    lines.push_back(std::move(line));
+  columns_ = std::make_shared<ColumnBatch>(types);
+}
+
+void QuarantineRows::add(const QuarantineRow& row) {
+  static const std::vector<Column> kColumns = quarantine_columns();
+  std::string& record = records_.emplace_back("{");
+  const auto begin = [&](QuarantineColumn which) -> ColumnVector& {
+    const auto index = static_cast<std::size_t>(which);
+    if (record.size() > 1) record += ',';
+    append_json_string(record, kColumns[index].name);
+    record += ':';
+    return columns_->column(index);
+  };
+  const auto null = [&](QuarantineColumn which) {
+    columns_->column(static_cast<std::size_t>(which)).push_null();
+  };
+  const auto text = [&](QuarantineColumn which, std::optional<std::string_view> value) {
+    if (!value) return null(which);
+    // What the record says must come back from the log: a reason may quote bytes that are no text.
+    const std::string good = as_utf8(*value);
+    begin(which).push_string(good, columns_->arena());
+    append_json_string(record, good);
+  };
+  const auto number = [&](QuarantineColumn which, std::optional<std::uint64_t> value) {
+    if (!value) return null(which);
+    begin(which).push(static_cast<std::int64_t>(*value));
+    record += fmt::format("{}", *value);
+  };
+  const auto offset = [&](QuarantineColumn which, std::optional<Offset> value) {
+    number(which, value ? std::optional(value->value) : std::nullopt);
+  };
+  text(QuarantineColumn::kCode, row.code);
+  text(QuarantineColumn::kReason, row.reason);
+  number(QuarantineColumn::kLine, row.line);
+  if (row.raw) {
+    begin(QuarantineColumn::kRaw).push_string(*row.raw, columns_->arena());
+    record += '"' + format::base64_encode(*row.raw) + '"';
+  } else {
+    null(QuarantineColumn::kRaw);
   }
-  const std::vector<std::string_view> values(lines.begin(), lines.end());
+  text(QuarantineColumn::kEndpoint, row.endpoint);
+  text(QuarantineColumn::kView, row.view);
+  if (row.source_partition) {
+    begin(QuarantineColumn::kSourcePartition)
+        .push(static_cast<std::int32_t>(row.source_partition->value));
+    record += fmt::format("{}", *row.source_partition);
+  } else {
+    null(QuarantineColumn::kSourcePartition);
+  }
+  offset(QuarantineColumn::kSourceOffset, row.source_offset);
+  offset(QuarantineColumn::kReplays, row.replays);
+  text(QuarantineColumn::kId, row.id);
+  record += '}';
+}
+
+PartitionRecords QuarantineRows::encode(std::span<const std::uint32_t> rows,
+                                        std::int64_t arrival_us) const {
   PartitionRecords out;
-  out.columns = std::move(columns);
+  const auto views = columns_->views();
+  std::vector<Type> types;
+  for (const auto& view : views) types.push_back(view.type);
+  auto chosen = std::make_shared<ColumnBatch>(types);
+  chosen->append_rows({views, columns_->rows()}, rows);
+  out.columns = std::move(chosen);
+  std::vector<std::string_view> values;
+  for (const auto row : rows) values.push_back(records_[row]);
   wire::encode_record_batch(values, arrival_us, out.batch);
   return out;
+}
+
+PartitionRecords encode_quarantine(std::span<const format::RejectedRecord> rejected,
+                                   std::string_view endpoint, std::int64_t arrival_us) {
+  QuarantineRows out;
+  for (const auto& record : rejected) {
+    out.add({.code = record.id,
+             .reason = record.reason,
+             .line = record.line,
+             .raw = record.raw,
+             .endpoint = endpoint});
+  }
+  std::vector<std::uint32_t> rows(rejected.size());
+  std::iota(rows.begin(), rows.end(), 0U);
+  return out.encode(rows, arrival_us);
+}
+
+std::int64_t quarantined_by(const ColumnVector& id) {
+  std::int64_t sum = 0;
+  for (std::size_t row = 0; row < id.rows(); ++row) {
+    if (!id.valid(row)) {
+      ++sum;
+    } else if (id.data<StringRef>()[row].view().starts_with(kReplayId)) {
+      --sum;
+    }
+  }
+  return sum;
+}
+
+std::string replay_id(Offset offset) { return fmt::format("{}{}", kReplayId, offset); }
+
+std::string failure_id(ViewId view, PartitionId partition, Offset offset) {
+  return fmt::format("view {} at {}:{}", view, partition, offset);
 }
 
 Result<DecodedRecords> decode_record_batch(std::string_view batch, const StreamDefinition& stream) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,9 +31,46 @@ std::vector<PartitionRecords> encode_records(const StreamDefinition& stream,
                                              const format::Decoded& decoded,
                                              std::int64_t arrival_us);
 
+/// What a row of a quarantine stream says; none is NULL.
+struct QuarantineRow {
+  std::string_view code;
+  std::string_view reason;
+  std::optional<std::uint64_t> line = {};
+  std::optional<std::string_view> raw = {};
+  std::optional<std::string_view> endpoint = {};
+  std::optional<std::string_view> view = {};
+  std::optional<PartitionId> source_partition = {};
+  std::optional<Offset> source_offset = {};
+  std::optional<Offset> replays = {};
+  std::optional<std::string_view> id = {};
+};
+
+/// Rows of a quarantine stream, as columns and as records.
+class QuarantineRows {
+ public:
+  QuarantineRows();
+  void add(const QuarantineRow& row);
+  [[nodiscard]] const std::shared_ptr<ColumnBatch>& columns() const { return columns_; }
+  /// Those of `rows`, ready for the log.
+  [[nodiscard]] PartitionRecords encode(std::span<const std::uint32_t> rows,
+                                        std::int64_t arrival_us) const;
+
+ private:
+  std::shared_ptr<ColumnBatch> columns_;
+  std::vector<std::string> records_;
+};
+
 /// The rejected records as records of the quarantine stream.
 PartitionRecords encode_quarantine(std::span<const format::RejectedRecord> rejected,
                                    std::string_view endpoint, std::int64_t arrival_us);
+
+/// How many records these rows of a quarantine stream add to those that wait to be brought back:
+/// one that could not be decoded adds 1, one that was brought back takes 1. `id` is their column.
+[[nodiscard]] std::int64_t quarantined_by(const ColumnVector& id);
+/// The id of the row that says that the record of this offset was brought back.
+[[nodiscard]] std::string replay_id(Offset offset);
+/// The id of the row that says that a view failed on a row of the stream.
+[[nodiscard]] std::string failure_id(ViewId view, PartitionId partition, Offset offset);
 
 /// Decodes a record batch of the log.
 struct DecodedRecords {

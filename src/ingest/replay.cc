@@ -23,8 +23,15 @@ Status Replay::add(const log::RecoveredBatch& batch) {
 
 Status Replay::finish() {
   MR_RETURN_IF_ERROR(decode_round());
-  if (applying_.valid()) applying_.get();
+  join_round();
   return {};
+}
+
+void Replay::join_round() {
+  if (!applying_.valid()) return;
+  auto failed = applying_.get();
+  failures_.insert(failures_.end(), std::make_move_iterator(failed.begin()),
+                   std::make_move_iterator(failed.end()));
 }
 
 Status Replay::decode_round() {
@@ -43,8 +50,11 @@ Status Replay::decode_round() {
   }
   const std::int64_t now = runtime::monotonic_us();
   Rounds rounds;
-  const auto remember = [&](const StreamDefinition& stream, const StreamBatch& batch) {
-    if (const auto filter = filters_.of(stream)) filter->remember(stream, batch);
+  const auto remember = [&](speed::StreamState& stream, const StreamBatch& batch) {
+    const auto& definition = stream.definition();
+    if (const auto filter = filters_.of(definition)) filter->remember(definition, batch);
+    if (speed_.is_quarantine(definition.id))
+      stream.add_quarantined(quarantined_by(batch.columns->column(*definition.dedup_column)));
   };
   for (std::size_t i = 0; i < gathered_.size(); ++i) {
     const auto& batch = gathered_[i].batch;
@@ -58,11 +68,16 @@ Status Replay::decode_round() {
                                            .place = batch.place,
                                            .rows = batch.record_count,
                                            .applied_us = now});
-    remember(gathered_[i].stream->definition(), rounds[gathered_[i].stream].back().batch);
+    remember(*gathered_[i].stream, rounds[gathered_[i].stream].back().batch);
   }
-  if (applying_.valid()) applying_.get();
+  join_round();
   applying_ = std::async(std::launch::async, [rounds = std::move(rounds)]() mutable {
-    for (auto& [stream, entries] : rounds) stream->apply(std::move(entries));
+    Failures failures;
+    for (auto& [stream, entries] : rounds) {
+      auto failed = stream->apply(std::move(entries));
+      if (!failed.empty()) failures.emplace_back(stream, std::move(failed));
+    }
+    return failures;
   });
   gathered_.clear();
   gathered_bytes_ = 0;

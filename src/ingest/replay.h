@@ -29,6 +29,11 @@ class Replay {
   Status finish();
   [[nodiscard]] std::uint64_t records() const { return records_; }
 
+  /// After finish(): the rows on which views failed, for Ingest::report().
+  using Failures =
+      std::vector<std::pair<std::shared_ptr<speed::StreamState>, std::vector<speed::ViewFailures>>>;
+  [[nodiscard]] Failures take_failures() { return std::move(failures_); }
+
  private:
   struct Gathered {
     std::shared_ptr<speed::StreamState> stream;
@@ -37,11 +42,13 @@ class Replay {
   };
   using Rounds = std::map<std::shared_ptr<speed::StreamState>, std::vector<speed::TailEntry>>;
   Status decode_round();
+  void join_round();
 
   speed::SpeedLayer& speed_;
   DuplicateFilters& filters_;
   const std::uint32_t threads_;
-  std::future<void> applying_;
+  std::future<Failures> applying_;
+  Failures failures_;
   std::vector<Gathered> gathered_;
   std::uint64_t gathered_bytes_ = 0;
   std::uint64_t records_ = 0;

@@ -23,7 +23,19 @@ std::vector<Column> quarantine_columns() {
           {"reason", {TypeKind::kVarchar}},
           {"line", {TypeKind::kBigInt}},
           {"raw", {TypeKind::kBlob}},
-          {"endpoint", {TypeKind::kVarchar}}};
+          {"endpoint", {TypeKind::kVarchar}},
+          {"view", {TypeKind::kVarchar}},
+          {"source_partition", {TypeKind::kInteger}},
+          {"source_offset", {TypeKind::kBigInt}},
+          {"replays", {TypeKind::kBigInt}},
+          {"id", {TypeKind::kVarchar}}};
+}
+
+StreamDefinition quarantine_definition() {
+  StreamDefinition out;
+  out.columns = quarantine_columns();
+  out.dedup_column = static_cast<std::uint32_t>(QuarantineColumn::kId);
+  return out;
 }
 
 Status check_object_name(std::string_view name) {

@@ -52,8 +52,25 @@ struct StreamDefinition {
   bool operator==(const StreamDefinition&) const = default;
 };
 
-/// The columns of every quarantine stream: code, reason, line, raw, endpoint.
+/// The columns of every quarantine stream. A row is one of three things: a record that could not be
+/// decoded (`id` is NULL); a row of the stream on which a view failed (view, source_partition,
+/// source_offset); or that a record was brought back (replays: its _offset here). `id` names the
+/// last two, so that each is written once: it is the quarantine's dedup column.
 [[nodiscard]] std::vector<Column> quarantine_columns();
+enum class QuarantineColumn : std::uint8_t {
+  kCode,
+  kReason,
+  kLine,
+  kRaw,
+  kEndpoint,
+  kView,
+  kSourcePartition,
+  kSourceOffset,
+  kReplays,
+  kId,
+};
+/// The definition of a quarantine stream, without ids and name.
+[[nodiscard]] StreamDefinition quarantine_definition();
 
 /// A name of a stream, view or column: a letter or '_' first, then letters, digits, '_'; at most 63
 /// bytes. Column names are laxer: any UTF-8 without control characters, so that JSON keys fit.

@@ -6,7 +6,6 @@
 #include <set>
 #include <thread>
 
-#include "ingest/replay.h"
 #include "runtime/clock.h"
 
 namespace millrace::server {
@@ -89,8 +88,14 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   const std::int64_t states_done = runtime::monotonic_us();
 
   filters_ = std::make_unique<ingest::DuplicateFilters>(*speed_);
-  for (const auto& stream : catalog_->streams())
-    MR_RETURN_IF_ERROR(filters_->restore(*lake_database_, *lake_, stream));
+  for (const auto& stream : catalog_->streams()) {
+    const bool is_quarantine = speed_->is_quarantine(stream.id);
+    const auto state = speed_->stream(stream.id);
+    MR_RETURN_IF_ERROR(
+        filters_->restore(*lake_database_, *lake_, stream, [&](const ColumnBatch& read) {
+          if (is_quarantine) state->add_quarantined(ingest::quarantined_by(read.column(0)));
+        }));
+  }
   ingest::Replay replay(*speed_, *filters_, cores);
   auto log = log::CommitLog::open(
       files,
@@ -103,6 +108,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
     return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
   log_ = std::move(*log);
   MR_RETURN_IF_ERROR(replay.finish());
+  for (auto& failed : replay.take_failures()) failures_.push_back(std::move(failed));
   spdlog::info(
       "recovered in {} ms: {} streams, {} views, {} events replayed from the log ({} ms), {} bytes "
       "of a torn tail cut",
@@ -123,7 +129,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
               .depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
               .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max)}});
   lake_writer_ = std::make_unique<ingest::LakeWriter>(
-      *log_, *speed_, *lake_, *catalog_, *state_files_,
+      *log_, *speed_, *ingest_, *lake_, *catalog_, *state_files_,
       ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms});
   batch_ = std::make_unique<serving::BatchScheduler>(
       *batch_database_, *lake_, *catalog_, *state_files_, *speed_, *lake_writer_,
@@ -131,7 +137,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                             .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *state_files_, *speed_, *speed_database_, *lake_database_,
-      *workers_, *batch_,
+      *workers_, *ingest_, *batch_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max});
 
@@ -143,6 +149,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   for (const auto& view : views) statements_->finish_replacement(view);
 
   ingest_->start();
+  // Those that are in the quarantine already are told by their ids.
+  for (auto& [stream, failures] : std::exchange(failures_, {}))
+    ingest_->report(stream, std::move(failures));
   lake_writer_->start();
   batch_->start();
   const bool building = std::ranges::any_of(
@@ -215,6 +224,7 @@ Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& strea
   const auto lake = lake_->snapshot(stream.id);
   view::GroupTable delta(compiled.plan);
   std::uint64_t skipped = 0;
+  std::vector<view::FailedRow> failed;
   CommitNumber from = generation.cut_commit;
   for (const auto& checkpoint : catalog_->checkpoints(view.record().id)) {
     if (checkpoint.base_commit != generation.cut_commit || checkpoint.commit > lake->last())
@@ -235,12 +245,24 @@ Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& strea
   }
   if (from < lake->last()) {
     batch::BatchProgress progress;
-    const batch::BatchInput input{
-        .view = &compiled, .stream = &stream, .after = from, .upto = lake->last(), .base = {}};
+    const batch::BatchInput input{.view = &compiled,
+                                  .stream = &stream,
+                                  .after = from,
+                                  .upto = lake->last(),
+                                  .base = {},
+                                  .failed = [&](view::FailedRow row) -> Status {
+                                    failed.push_back(std::move(row));
+                                    return {};
+                                  }};
     MR_TRY(const auto rest, batch::map_commits(*batch_database_, *lake_, input, progress, skipped));
     delta.merge(rest);
   }
   view.restore(generation, std::move(base), std::move(delta), lake->end, skipped);
+  if (!failed.empty()) {
+    std::vector<speed::ViewFailures> all;
+    all.push_back({view.record().id, view.record().name, std::move(failed)});
+    failures_.emplace_back(speed_->stream(stream.id), std::move(all));
+  }
   return {};
 }
 

@@ -13,6 +13,7 @@
 #include "catalog/catalog.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
+#include "ingest/replay.h"
 #include "lake/lake.h"
 #include "log/commit_log.h"
 #include "runtime/file_system.h"
@@ -51,6 +52,9 @@ class Node {
   Status restore_delta(speed::ViewState& view, const StreamDefinition& stream,
                        const catalog::Generation& generation,
                        std::shared_ptr<const view::StateRun> base);
+
+  /// Rows on which views failed that were met while their states were computed again.
+  ingest::Replay::Failures failures_;
 
   // In the order of construction; what is below uses what is above.
   std::unique_ptr<runtime::FolderLock> lock_;

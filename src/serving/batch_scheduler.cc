@@ -11,7 +11,8 @@ namespace millrace::serving {
 
 namespace {
 constexpr std::size_t kRunsShown = 20;
-}
+constexpr std::size_t kFailuresAtOnce = 1000;
+}  // namespace
 
 BatchScheduler::BatchScheduler(sql::Database& database, lake::Lake& lake, catalog::Catalog& catalog,
                                batch::StateFiles& state_files, speed::SpeedLayer& speed,
@@ -189,7 +190,20 @@ Status BatchScheduler::run_view(const StreamDefinition& stream,
                           .after = full ? CommitNumber(0) : before.generation.cut_commit,
                           .upto = edge.commit,
                           .base = full ? nullptr : before.base};
+  speed::ViewFailures failures{view->record().id, view->record().name, {}};
+  const auto keep_failures = [&]() -> Status {
+    if (failures.rows.empty()) return {};
+    return lake_writer_.keep_failures(
+        stream.id, {failures.view, failures.name, std::exchange(failures.rows, {})},
+        progress_.cancel);
+  };
+  input.failed = [&](view::FailedRow row) -> Status {
+    failures.rows.push_back(std::move(row));
+    return failures.rows.size() < kFailuresAtOnce ? Status() : keep_failures();
+  };
   MR_TRY(const auto output, batch::run_batch_job(database_, lake_, input, progress_));
+  // Before the generation, which counts them as skipped and is never looked at again.
+  MR_RETURN_IF_ERROR(keep_failures());
 
   catalog::Generation generation;
   generation.view = view->record().id;

@@ -104,8 +104,8 @@ Error placed_behind(Error error, TextPlace start) {
 StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
                                  batch::StateFiles& state_files, speed::SpeedLayer& speed,
                                  sql::Database& speed_database, sql::Database& lake_database,
-                                 sql::QueryWorkers& workers, BatchScheduler& batch,
-                                 StatementOptions options)
+                                 sql::QueryWorkers& workers, ingest::Ingest& ingest,
+                                 BatchScheduler& batch, StatementOptions options)
     : catalog_(catalog),
       log_(log),
       lake_(lake),
@@ -114,6 +114,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
       speed_database_(speed_database),
       lake_database_(lake_database),
       workers_(workers),
+      ingest_(ingest),
       batch_(batch),
       options_(options) {}
 
@@ -128,6 +129,8 @@ Result<StatementResult> StatementRunner::run(std::string_view sql) {
           return show(parsed);
         } else if constexpr (std::is_same_v<T, sql::Describe>) {
           return describe(parsed);
+        } else if constexpr (std::is_same_v<T, sql::ReplayQuarantine>) {
+          return replay_quarantine(parsed);
         } else {
           const MutexLock lock(definitions_);
           if constexpr (std::is_same_v<T, sql::CreateStream>) {
@@ -466,7 +469,7 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
 std::uint64_t StatementRunner::quarantined(const StreamDefinition& stream) const {
   if (!stream.quarantine) return 0;
   const auto state = speed_.stream(*stream.quarantine);
-  return state == nullptr ? 0 : state->events();
+  return state == nullptr ? 0 : state->quarantined();
 }
 
 SourceCoverage StatementRunner::source_of(const speed::ViewState& view,

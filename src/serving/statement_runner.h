@@ -68,7 +68,8 @@ class StatementRunner {
   StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
                   batch::StateFiles& state_files, speed::SpeedLayer& speed,
                   sql::Database& speed_database, sql::Database& lake_database,
-                  sql::QueryWorkers& workers, BatchScheduler& batch, StatementOptions options);
+                  sql::QueryWorkers& workers, ingest::Ingest& ingest, BatchScheduler& batch,
+                  StatementOptions options);
 
   Result<StatementResult> run(std::string_view sql);
   /// Those that wait for a view wait no longer.
@@ -114,6 +115,8 @@ class StatementRunner {
   Result<StatementResult> create_materialized_view(const sql::CreateView& statement)
       REQUIRES(definitions_);
   Result<StatementResult> drop(const sql::Drop& statement);
+  /// quarantine_replay.cc
+  Result<StatementResult> replay_quarantine(const sql::ReplayQuarantine& statement);
   Result<StatementResult> show(const sql::Show& statement);
   Result<StatementResult> describe(const sql::Describe& statement);
   Result<StatementResult> select(std::string_view text, std::uint64_t rows_max);
@@ -174,6 +177,7 @@ class StatementRunner {
   sql::Database& speed_database_;
   sql::Database& lake_database_;
   sql::QueryWorkers& workers_;
+  ingest::Ingest& ingest_;
   BatchScheduler& batch_;
   const StatementOptions options_;
   Mutex definitions_;  // held by one statement that changes what exists

@@ -1,5 +1,7 @@
 #include "speed/speed_layer.h"
 
+#include <algorithm>
+
 #include "base/ascii_case.h"
 
 namespace millrace::speed {
@@ -53,6 +55,12 @@ std::shared_ptr<StreamState> SpeedLayer::stream(StreamId id) const {
   const MutexLock lock(mutex_);
   const auto found = streams_.find(id);
   return found == streams_.end() ? nullptr : found->second;
+}
+
+bool SpeedLayer::is_quarantine(StreamId id) const {
+  const MutexLock lock(mutex_);
+  return std::ranges::any_of(
+      streams_, [&](const auto& entry) { return entry.second->definition().quarantine == id; });
 }
 
 std::shared_ptr<StreamState> SpeedLayer::find_stream(std::string_view name) const {

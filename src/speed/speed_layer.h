@@ -33,6 +33,8 @@ class SpeedLayer {
   /// nullptr where there is none.
   [[nodiscard]] std::shared_ptr<StreamState> stream(StreamId id) const;
   [[nodiscard]] std::shared_ptr<StreamState> find_stream(std::string_view name) const;
+  /// Whether it is the quarantine of a stream that lives.
+  [[nodiscard]] bool is_quarantine(StreamId id) const;
   [[nodiscard]] std::shared_ptr<ViewState> find_view(std::string_view name) const;
   /// The next definition of this view, while there is one.
   [[nodiscard]] std::shared_ptr<ViewState> replacement_of(ViewId replaced) const;

@@ -22,7 +22,7 @@ StreamState::StreamState(StreamDefinition definition, const TailOptions& options
   events_ = applied_.events();
 }
 
-void StreamState::apply(std::vector<TailEntry> entries) {
+std::vector<ViewFailures> StreamState::apply(std::vector<TailEntry> entries) {
   const MutexLock lock(mutex_);
   std::vector<StreamBatch> batches;
   batches.reserve(entries.size());
@@ -34,7 +34,12 @@ void StreamState::apply(std::vector<TailEntry> entries) {
     applied_.set_end(batch.partition, entry.end_offset());
     batches.push_back(batch);
   }
-  for (const auto& view : views_) view->apply(batches, applied_);
+  std::vector<ViewFailures> failures;
+  for (const auto& view : views_) {
+    auto rows = view->apply(batches, applied_);
+    if (!rows.empty())
+      failures.push_back({view->record().id, view->record().name, std::move(rows)});
+  }
   if (!entries.empty()) {
     const std::int64_t now_us = entries.front().applied_us;
     if (now_us - rate_window_us_ >= kRateWindowUs) {
@@ -61,6 +66,7 @@ void StreamState::apply(std::vector<TailEntry> entries) {
   }
   events_.store(applied_.events(), std::memory_order_release);
   if (rows_since_edge_ >= options_.commit_rows) cut_edge_locked();
+  return failures;
 }
 
 StreamState::EdgePoint StreamState::cut_edge_locked() {

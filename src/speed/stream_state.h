@@ -49,6 +49,13 @@ struct LakeEdge {
   std::vector<CheckpointDraft> checkpoints;
 };
 
+/// Rows of the stream on which a view failed.
+struct ViewFailures {
+  ViewId view;
+  std::string name;
+  std::vector<view::FailedRow> rows;
+};
+
 class StreamState {
  public:
   /// The lake has commits up to `last_commit`, which ends at `lake_end`.
@@ -59,8 +66,8 @@ class StreamState {
   [[nodiscard]] const StreamDefinition& definition() const { return definition_; }
 
   /// Events of one or more partitions that follow `applied`, in log order: into every view, then
-  /// visible.
-  void apply(std::vector<TailEntry> entries);
+  /// visible. Gives the rows on which views failed.
+  std::vector<ViewFailures> apply(std::vector<TailEntry> entries);
 
   /// Ends the present lake commit here, if it has any rows. Gives the newest edge, made now or
   /// earlier, or the last lake commit.
@@ -107,6 +114,14 @@ class StreamState {
   /// Number of events before `applied`; never waits for a round that is being applied.
   [[nodiscard]] std::uint64_t events() const { return events_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t tail_rows() const;
+  /// Of a quarantine stream: records that could not be decoded and were not brought back.
+  [[nodiscard]] std::uint64_t quarantined() const {
+    const std::int64_t open = quarantined_.load(std::memory_order_relaxed);
+    return open < 0 ? 0 : static_cast<std::uint64_t>(open);
+  }
+  void add_quarantined(std::int64_t records) {
+    quarantined_.fetch_add(records, std::memory_order_relaxed);
+  }
   /// Events per second over the last full second or more; 0 where nothing came for a while.
   [[nodiscard]] double rate(std::int64_t now_us) const;
   /// Age of the oldest event that no edge covers yet; 0 where there is none.
@@ -120,6 +135,7 @@ class StreamState {
   const TailOptions options_;
   std::atomic<std::uint64_t>& tail_bytes_;
   std::atomic<std::uint64_t> events_{0};
+  std::atomic<std::int64_t> quarantined_{0};
 
   mutable Mutex mutex_;
   Position applied_ GUARDED_BY(mutex_);

@@ -27,11 +27,14 @@ ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
   generation_.view = record_.id;
 }
 
-void ViewState::apply(std::span<const StreamBatch> batches, const Position& end) {
+std::vector<view::FailedRow> ViewState::apply(std::span<const StreamBatch> batches,
+                                              const Position& end) {
   const MutexLock lock(mutex_);
   delta_end_ = end;
-  if (phase_ == ViewPhase::kFailed) return;
-  auto status = evaluator_->run(batches, active_, active_skipped_);
+  std::vector<view::FailedRow> failed;
+  if (phase_ == ViewPhase::kFailed) return failed;
+  auto status = evaluator_->run(batches, active_, active_skipped_,
+                                [&](view::FailedRow row) { failed.push_back(std::move(row)); });
   if (!status) {
     // Not one row's fault: without these events the view would be wrong, so it answers the error
     // instead.
@@ -39,6 +42,7 @@ void ViewState::apply(std::span<const StreamBatch> batches, const Position& end)
     error_ = std::move(status).error().within("view {}", record_.name);
     built_.notify_all();
   }
+  return failed;
 }
 
 void ViewState::roll(CommitNumber commit) {

@@ -69,8 +69,9 @@ class ViewState {
   [[nodiscard]] const view::CompiledView& compiled() const { return compiled_; }
   [[nodiscard]] bool is_native() const { return evaluator_->is_native(); }
 
-  /// Adds events that follow delta_end; afterwards delta_end is `end`.
-  void apply(std::span<const StreamBatch> batches, const Position& end);
+  /// Adds events that follow delta_end; afterwards delta_end is `end`. Gives the rows that are in
+  /// no group, since an expression of the view failed on them.
+  std::vector<view::FailedRow> apply(std::span<const StreamBatch> batches, const Position& end);
   /// Ends the active segment at lake commit `commit`, whose end is the present delta_end.
   void roll(CommitNumber commit);
   /// One step for readers: the new generation in, the segment that it covers out.

@@ -17,10 +17,10 @@ namespace {
 
 constexpr std::string_view kStatements =
     "CREATE STREAM, CREATE MATERIALIZED VIEW, CREATE VIEW, DROP STREAM, DROP VIEW, "
-    "DROP MATERIALIZED VIEW, SHOW STREAMS, SHOW VIEWS, DESCRIBE, SELECT";
+    "DROP MATERIALIZED VIEW, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, SELECT";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
-    {"CREATE", "DROP", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES", "TABLE"});
+    {"CREATE", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES", "TABLE"});
 
 constexpr auto kStreamOptions =
     std::to_array<std::string_view>({"time", "key", "partitions", "dedup", "dedup_within"});
@@ -59,6 +59,7 @@ class Parser {
     }
     if (word == "CREATE") return create();
     if (word == "DROP") return drop();
+    if (word == "REPLAY") return replay();
     if (word == "SHOW") return show();
     if (word == "DESCRIBE" || word == "DESC") return describe();
     if (word.empty()) return unsupported(shortened(here()), {});
@@ -508,6 +509,27 @@ class Parser {
       return expected("the end of the statement", "drop the views of a stream before the stream");
     }
     MR_RETURN_IF_ERROR(expect_end());
+    return statement;
+  }
+
+  Result<Statement> replay() {
+    ++at_;
+    ReplayQuarantine statement;
+    if (!take_word("QUARANTINE"))
+      return expected("QUARANTINE", "REPLAY QUARANTINE stream [WHERE condition]");
+    MR_TRY(statement.stream, object_name(/*made=*/false));
+    if (at_end()) return statement;
+    if (!take_word("WHERE")) return expected("WHERE or the end of the statement");
+    if (at_end()) return expected("a condition");
+    statement.condition_place = place();
+    statement.condition =
+        std::string(text_.substr(tokens_[at_].begin, tokens_.back().end - tokens_[at_].begin));
+    // The condition becomes a part of a SELECT of ours, in brackets: it must not end them.
+    int depth = 0;
+    for (; !at_end(); ++at_) {
+      if (is_symbol('(')) ++depth;
+      if (is_symbol(')') && --depth < 0) return expected("the end of the condition");
+    }
     return statement;
   }
 

@@ -36,13 +36,19 @@ struct Drop {
 struct Show {
   ObjectKind kind = ObjectKind::kStream;  // SHOW STREAMS; SHOW VIEWS shows both kinds of views
 };
+struct ReplayQuarantine {
+  std::string stream;
+  std::string condition;  // the text behind WHERE; empty where there is none
+  TextPlace condition_place;
+};
 struct Describe {
   std::string name;
 };
 struct Select {
   std::string text;
 };
-using Statement = std::variant<CreateStream, CreateView, Drop, Show, Describe, Select>;
+using Statement =
+    std::variant<ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe, Select>;
 
 /// Exactly one statement, with or without a semicolon behind it.
 Result<Statement> parse_statement(std::string_view text);

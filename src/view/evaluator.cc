@@ -5,6 +5,28 @@
 
 namespace millrace::view {
 
+namespace {
+
+constexpr std::size_t kRawBytesMax = std::size_t{64} << 10;
+
+/// The batch's one row as an object, without its NULLs: as it could be sent again.
+std::string row_text(std::span<const Column> columns, const ColumnBatch& row) {
+  std::string out = "{";
+  const auto views = row.views();
+  for (std::size_t c = 0; c < views.size() && out.size() < kRawBytesMax; ++c) {
+    if (!views[c].valid(0)) continue;
+    if (out.size() > 1) out += ',';
+    append_json_string(out, columns[c].name);
+    out += ':';
+    append_json(out, views[c], 0);
+  }
+  out += '}';
+  if (out.size() > kRawBytesMax) out.resize(kRawBytesMax);
+  return out;
+}
+
+}  // namespace
+
 StreamBatch slice(const StreamBatch& batch, std::size_t begin, std::size_t end) {
   std::vector<Type> types;
   for (std::size_t c = 0; c < batch.columns->column_count(); ++c)
@@ -31,7 +53,8 @@ Result<std::unique_ptr<Evaluator>> Evaluator::make(sql::Database& database,
   if (native == nullptr) {
     MR_TRY(stage, sql::ScalarStage::prepare(database, stage_input.sql, stream));
   }
-  return std::unique_ptr<Evaluator>(new Evaluator(std::move(native), std::move(stage), columns));
+  return std::unique_ptr<Evaluator>(
+      new Evaluator(std::move(native), std::move(stage), columns, stream));
 }
 
 Status Evaluator::run_stage(std::span<const StreamBatch> batches, GroupTable& groups) {
@@ -50,21 +73,25 @@ Status Evaluator::run_stage(std::span<const StreamBatch> batches, GroupTable& gr
 }
 
 Status Evaluator::run_row_by_row(const StreamBatch& batch, GroupTable& groups,
-                                 std::uint64_t& skipped) {
+                                 std::uint64_t& skipped, const FailureVisitor& failed) {
   const StreamBatch one[] = {batch};
   auto status = run_stage(one, groups);
   if (status || status.error().id != error_id::kEvaluation) return status;
   const std::size_t rows = batch.columns->rows();
   if (rows == 1) {
     ++skipped;
+    if (failed) {
+      failed({batch.partition, batch.base_offset, status.error().message,
+              row_text(stream_columns_, *batch.columns)});
+    }
     return {};
   }
-  MR_RETURN_IF_ERROR(run_row_by_row(slice(batch, 0, rows / 2), groups, skipped));
-  return run_row_by_row(slice(batch, rows / 2, rows), groups, skipped);
+  MR_RETURN_IF_ERROR(run_row_by_row(slice(batch, 0, rows / 2), groups, skipped, failed));
+  return run_row_by_row(slice(batch, rows / 2, rows), groups, skipped, failed);
 }
 
 Status Evaluator::run(std::span<const StreamBatch> batches, GroupTable& groups,
-                      std::uint64_t& skipped) {
+                      std::uint64_t& skipped, const FailureVisitor& failed) {
   if (native_ != nullptr) {
     for (const auto& batch : batches) {
       native_->run(*batch.columns, [&](const BatchView& rows) { groups.update(rows); });
@@ -74,7 +101,8 @@ Status Evaluator::run(std::span<const StreamBatch> batches, GroupTable& groups,
   if (batches.empty()) return {};
   auto status = run_stage(batches, groups);
   if (status || status.error().id != error_id::kEvaluation) return status;
-  for (const auto& batch : batches) MR_RETURN_IF_ERROR(run_row_by_row(batch, groups, skipped));
+  for (const auto& batch : batches)
+    MR_RETURN_IF_ERROR(run_row_by_row(batch, groups, skipped, failed));
   return {};
 }
 

@@ -6,8 +6,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "model/stream.h"
@@ -18,26 +21,42 @@
 
 namespace millrace::view {
 
+/// A row that an expression of the view failed on.
+struct FailedRow {
+  PartitionId partition;
+  Offset offset;
+  std::string reason;  // DuckDB's
+  std::string raw;     // the row as JSON, cut at 64 KiB
+};
+using FailureVisitor = std::function<void(FailedRow)>;
+
 class Evaluator {
  public:
   /// Of one of the view's inputs; `stream` is the one that it reads.
   static Result<std::unique_ptr<Evaluator>> make(sql::Database& database, const CompiledView& view,
                                                  std::size_t input, const StreamDefinition& stream);
 
-  /// Adds the batches' rows to `groups`, and the number of rows that were skipped to `skipped`.
-  Status run(std::span<const StreamBatch> batches, GroupTable& groups, std::uint64_t& skipped);
+  /// Adds the batches' rows to `groups`, and the number of rows that were skipped to `skipped`;
+  /// `failed`, where given, sees each of them, in the order of the batches.
+  Status run(std::span<const StreamBatch> batches, GroupTable& groups, std::uint64_t& skipped,
+             const FailureVisitor& failed = {});
   [[nodiscard]] bool is_native() const { return native_ != nullptr; }
 
  private:
   Evaluator(std::unique_ptr<NativeStage> native, std::unique_ptr<sql::ScalarStage> stage,
-            std::size_t columns)
-      : native_(std::move(native)), stage_(std::move(stage)), columns_(columns) {}
+            std::size_t columns, const StreamDefinition& stream)
+      : native_(std::move(native)),
+        stage_(std::move(stage)),
+        columns_(columns),
+        stream_columns_(stream.columns) {}
   Status run_stage(std::span<const StreamBatch> batches, GroupTable& groups);
-  Status run_row_by_row(const StreamBatch& batch, GroupTable& groups, std::uint64_t& skipped);
+  Status run_row_by_row(const StreamBatch& batch, GroupTable& groups, std::uint64_t& skipped,
+                        const FailureVisitor& failed);
 
   std::unique_ptr<NativeStage> native_;
   std::unique_ptr<sql::ScalarStage> stage_;
   std::size_t columns_;  // keys and arguments
+  std::vector<Column> stream_columns_;
 };
 
 /// The rows [begin, end) of a batch as a batch of their own.
