@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include "base/check.h"
@@ -172,6 +173,10 @@ struct GroupTable::Impl {
   static constexpr std::size_t kFirstRows = 16;
   /// Below this a table stays in the second level cache, and prefetching only costs.
   static constexpr std::size_t kPrefetchBytes = 512 * 1024;
+  /// Values that find their group without a hash: as many as the second level cache has room for;
+  /// and how many more than twice the groups they may be.
+  static constexpr Int128 kDirectMax = 16 * 1024;
+  static constexpr Int128 kDirectFirst = 1024;
 
   explicit Impl(const AggregatePlan& for_plan) : plan(for_plan), layout(for_plan, sizeof(KeyRef)) {
     chunk_shift = static_cast<unsigned>(std::bit_width(
@@ -383,6 +388,67 @@ struct GroupTable::Impl {
     }
   }
 
+  /// Where the only key is an integer and all of its values lie close together, the group of a
+  /// value that came before is found by the value itself. Many views group by a small number.
+  template <class T>
+  void find_direct(const ColumnView& column, std::size_t begin, std::size_t rows, char** states) {
+    std::array<std::uint32_t, kPieceRows> named;  // number + 1; 0: not found by its value
+    const std::uint32_t* const known = direct.data();
+    const std::size_t size = direct.size();
+    const auto base = static_cast<std::uint64_t>(direct_base);
+    std::size_t misses = 0;
+    for (std::size_t i = 0; i < rows; ++i) {
+      const auto value = static_cast<std::int64_t>(load_value<T>(column.data, begin + i));
+      const std::uint64_t place = static_cast<std::uint64_t>(value) - base;
+      named[i] = place < size && column.valid(begin + i) ? known[place] : 0;
+      misses += named[i] == 0 ? 1 : 0;
+    }
+    for (std::size_t i = 0; i < rows && misses != 0; ++i) {
+      if (named[i] != 0) continue;
+      KeyRef wanted;
+      make_fixed_keys<T>(column, begin + i, begin + i + 1, &wanted);
+      const std::uint32_t group = find_or_add(wanted, hash_key(wanted));
+      named[i] = group + 1;
+      if (column.valid(begin + i)) {
+        know_direct(static_cast<std::int64_t>(load_value<T>(column.data, begin + i)), group);
+      }
+    }
+    // Only now: a new group may have moved the rows of the first chunk.
+    const std::size_t stride = layout.stride();
+    const unsigned shift = chunk_shift;
+    const std::size_t in_chunk = (std::size_t{1} << shift) - 1;
+    const std::unique_ptr<char[]>* const all = chunks.data();
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::size_t group = named[i] - 1;
+      states[i] = all[group >> shift].get() + (group & in_chunk) * stride;
+    }
+  }
+
+  /// Notes the group of a value; gives up where the values lie too far apart.
+  void know_direct(std::int64_t value, std::uint32_t group) {
+    if (!direct_useful) return;
+    if (direct.empty()) {
+      direct_base = value;
+      direct.assign(1, 0);
+    }
+    const auto end = static_cast<Int128>(direct_base) + static_cast<Int128>(direct.size());
+    if (value < direct_base || value >= end) {
+      const std::int64_t low = std::min(value, direct_base);
+      const Int128 range = std::max<Int128>(value + Int128{1}, end) - low;
+      // Values far apart would take more memory than their groups.
+      if (range > kDirectMax || range > kDirectFirst + 2 * static_cast<Int128>(groups)) {
+        direct_useful = false;
+        direct = {};
+        return;
+      }
+      std::vector<std::uint32_t> wider(static_cast<std::size_t>(range), 0);
+      std::ranges::copy(direct, wider.begin() + (direct_base - low));
+      direct = std::move(wider);
+      direct_base = low;
+    }
+    direct[static_cast<std::size_t>(value - direct_base)] = group + 1;
+  }
+
   void update(const BatchView& batch) {
     const std::size_t key_count = plan.keys.size();
     MR_CHECK(batch.columns.size() == key_count + plan.arguments.size(),
@@ -399,11 +465,20 @@ struct GroupTable::Impl {
       if (key_count == 0) {
         std::fill_n(states.begin(), rows, row(find_or_add(KeyRef{}, hash_key(KeyRef{}))));
       } else {
+        bool found = false;
         if (one_fixed) {
           visit_fixed(key_columns[0].type.physical(), [&](auto example) {
             using T = decltype(example);
-            if constexpr (sizeof(T) <= 8)
+            if constexpr (sizeof(T) <= 8) {
+              if constexpr (std::is_integral_v<T>) {
+                if (direct_useful) {
+                  find_direct<T>(key_columns[0], begin, rows, states.data());
+                  found = true;
+                  return;
+                }
+              }
               make_fixed_keys<T>(key_columns[0], begin, begin + rows, keys.data());
+            }
           });
         } else {
           encode_keys(key_columns, begin, begin + rows, encoded);
@@ -413,7 +488,7 @@ struct GroupTable::Impl {
             at = encoded.ends[i];
           }
         }
-        find_states(keys.data(), rows, states.data());
+        if (!found) find_states(keys.data(), rows, states.data());
       }
       heap_bytes +=
           adder.add(layout, batch.columns.subspan(key_count), begin, rows, states.data(), texts);
@@ -458,6 +533,10 @@ struct GroupTable::Impl {
   Arena key_arena;
   TextKeeper texts;
   RowAdder adder;
+  /// Of the values from direct_base on: number + 1 of the group, 0 where none is known. Not copied.
+  std::vector<std::uint32_t> direct;
+  std::int64_t direct_base = 0;
+  bool direct_useful = true;
 };
 
 GroupTable::GroupTable(const AggregatePlan& plan) : impl_(std::make_unique<Impl>(plan)) {}
@@ -494,6 +573,7 @@ std::size_t GroupTable::groups() const { return impl_->groups; }
 
 std::size_t GroupTable::size_bytes() const {
   return sizeof(Impl) + impl_->slots.capacity() * sizeof(std::uint64_t) +
+         impl_->direct.capacity() * sizeof(std::uint32_t) +
          impl_->row_capacity * impl_->layout.stride() + impl_->chunks.capacity() * sizeof(void*) +
          impl_->key_arena.size_bytes() + impl_->texts.size_bytes() + impl_->heap_bytes;
 }

@@ -382,6 +382,55 @@ TEST(GroupTable, FindsEveryOneOfManyGroups) {
   EXPECT_EQ(states_of(other), states_of(table));
 }
 
+// Values that lie close together find their groups without a hash, until one lies far away.
+TEST(GroupTable, FindsIntegersThatLieCloseTogetherAndThenFarApart) {
+  const AggregatePlan plan{.keys = {kBigInt}, .arguments = {}, .components = {{}}};
+  std::map<std::optional<std::int64_t>, std::int64_t> expected;
+  GroupTable table(plan);
+  const auto add_keys = [&](const std::vector<std::optional<std::int64_t>>& keys) {
+    ColumnBatch batch(plan.keys);
+    for (const auto& key : keys) {
+      ++expected[key];
+      if (key) {
+        batch.column(0).push(*key);
+      } else {
+        batch.column(0).push_null();
+      }
+    }
+    add(table, batch);
+  };
+  const auto check = [&] {
+    const std::vector<OutputColumn> outputs = {
+        {.name = "k", .type = kBigInt, .kind = OutputKind::kKey, .inputs = {0}},
+        {.name = "n", .type = kBigInt, .kind = OutputKind::kCount, .inputs = {0}}};
+    const std::vector<Type> types = {kBigInt, kBigInt};
+    ColumnBatch out(types);
+    ASSERT_TRUE(table.finalize(outputs, true, out));
+    std::map<std::optional<std::int64_t>, std::int64_t> got;
+    for (std::size_t row = 0; row < out.rows(); ++row) {
+      std::optional<std::int64_t> key;
+      if (out.column(0).valid(row)) key = out.column(0).data<std::int64_t>()[row];
+      got[key] = out.column(1).data<std::int64_t>()[row];
+    }
+    EXPECT_EQ(got, expected);
+  };
+  std::vector<std::optional<std::int64_t>> keys;
+  for (std::int64_t i = 0; i < 3000; ++i) {
+    keys.push_back(i % 2 == 0 ? i : -i);
+    keys.push_back(i / 3);
+    if (i % 5 == 0) keys.push_back(std::nullopt);
+  }
+  add_keys(keys);
+  check();
+  add_keys(keys);
+  check();
+  const GroupTable copy(table);
+  add_keys({std::numeric_limits<std::int64_t>::max(), 7, std::numeric_limits<std::int64_t>::min()});
+  add_keys(keys);
+  check();
+  EXPECT_EQ(copy.groups() + 2, table.groups());
+}
+
 TEST(GroupTable, AveragesAsDuckDbDoesAndGivesNullForNoValue) {
   const std::vector<Type> arguments = {kBigInt,
                                        {.kind = TypeKind::kSmallInt},

@@ -186,6 +186,7 @@ std::size_t RowAdder::add_composites(const Cell& cell, const Piece& piece,
                                     return sketch.heap_bytes() - before;
                                   });
     default:
+      if (cell.rules.once) return add_once(cell, piece, composites, selected);
       return add_each<BagCell>(cell, selected, piece.rows, piece.states,
                                [&](BagCell& bag, std::size_t i) {
                                  const std::size_t before = bag.heap_bytes();
@@ -193,6 +194,41 @@ std::size_t RowAdder::add_composites(const Cell& cell, const Piece& piece,
                                  return bag.heap_bytes() - before;
                                });
   }
+}
+
+/// The bags of many groups do not fit into the cache, and behind each row stand three loads that
+/// miss: the bag, its slot, the entry that the slot names. Each is asked for a number of rows
+/// ahead.
+std::size_t RowAdder::add_once(const Cell& cell, const Piece& piece, const EncodedKeys& composites,
+                               const std::uint64_t* selected) {
+  std::size_t count = 0;
+  for_each_row(selected, piece.rows, [&](std::size_t i) {
+    chosen_[count] = static_cast<std::uint32_t>(i);
+    hashes_[count++] = ValueBag::hash(composites[i]);
+  });
+  const auto bag_of = [&](std::size_t k) -> BagCell& {
+    return StateLayout::at<BagCell>(piece.states[chosen_[k]], cell.offset);
+  };
+  constexpr std::size_t kAhead = 8;
+  std::size_t taken = 0;
+  for (std::size_t k = 0; k < count + 3 * kAhead; ++k) {
+    if (k < count) __builtin_prefetch(bag_of(k).get(), 1);
+    if (k >= kAhead && k - kAhead < count) {
+      const ValueBag* const bag = bag_of(k - kAhead).get();
+      if (bag != nullptr) bag->prefetch_slot(hashes_[k - kAhead]);
+    }
+    if (k >= 2 * kAhead && k - 2 * kAhead < count) {
+      const ValueBag* const bag = bag_of(k - 2 * kAhead).get();
+      if (bag != nullptr) bag->prefetch_entry(hashes_[k - 2 * kAhead]);
+    }
+    if (k < 3 * kAhead) continue;
+    const std::size_t at = k - 3 * kAhead;
+    BagCell& bag = bag_of(at);
+    const std::size_t before = bag.heap_bytes();
+    bag.own().add_hashed(cell.rules, composites[chosen_[at]], hashes_[at]);
+    taken += bag.heap_bytes() - before;
+  }
+  return taken;
 }
 
 std::size_t RowAdder::add(const StateLayout& layout, std::span<const ColumnView> arguments,

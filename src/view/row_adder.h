@@ -35,7 +35,12 @@ class RowAdder {
   const std::uint64_t* filter_words(std::uint32_t filter, const Piece& piece);
   std::size_t add_composites(const Cell& cell, const Piece& piece, const std::uint64_t* selected);
 
+  std::size_t add_once(const Cell& cell, const Piece& piece, const EncodedKeys& composites,
+                       const std::uint64_t* selected);
+
   CompositeEncoder encoder_;
+  std::array<std::uint32_t, kPieceRows> chosen_ = {};  // rows that go in
+  std::array<std::uint64_t, kPieceRows> hashes_ = {};  // of their composites
   Words selected_ = {};
   Words filtered_ = {};
   std::uint32_t filter_ = std::numeric_limits<std::uint32_t>::max();  // of filtered_

@@ -14,10 +14,6 @@ namespace {
 
 constexpr std::size_t kCountBytes = 8;
 
-std::uint64_t hash_of(std::string_view composite) {
-  return XXH3_64bits(composite.data(), composite.size());
-}
-
 }  // namespace
 
 ValueBag::ValueBag(const ValueBag& other)
@@ -36,6 +32,10 @@ ValueBag::ValueBag(const ValueBag& other)
     slots_ = std::make_unique_for_overwrite<std::uint64_t[]>(other.slot_count());
     std::memcpy(slots_.get(), other.slots_.get(), other.slot_count() * sizeof(std::uint64_t));
   }
+}
+
+std::uint64_t ValueBag::hash(std::string_view composite) {
+  return XXH3_64bits(composite.data(), composite.size());
 }
 
 // An entry is the size of the composite as a varint, the composite, and its count in 8 bytes where
@@ -72,7 +72,7 @@ std::uint64_t ValueBag::find(const BagRules& rules, std::string_view composite,
     return kNoEntry;
   }
   const std::uint64_t mask = slot_count() - 1;
-  for (std::uint64_t i = hash & mask;; i = (i + 1) & mask) {
+  for (std::uint64_t i = place_of(hash);; i = (i + 1) & mask) {
     const std::uint64_t slot = slots_[i];
     if (slot == 0) return kNoEntry;
     if ((slot >> kPlaceBits) != (hash >> kPlaceBits)) continue;
@@ -120,21 +120,29 @@ void ValueBag::add_to_count(std::uint64_t place, std::uint64_t count) {
   std::memcpy(bytes_.get() + next - kCountBytes, &sum, kCountBytes);
 }
 
-void ValueBag::put_slot(std::uint64_t hash, std::uint64_t place) {
+void ValueBag::put_slot(std::uint64_t slot, std::uint64_t hash) {
   const std::uint64_t mask = slot_count() - 1;
-  std::uint64_t i = hash & mask;
+  std::uint64_t i = place_of(hash);
   while (slots_[i] != 0) i = (i + 1) & mask;
-  slots_[i] = (hash >> kPlaceBits << kPlaceBits) | (place + 1);
+  slots_[i] = slot;
 }
 
-void ValueBag::build_index(const BagRules& rules) {
+void ValueBag::grow_index(const BagRules& rules) {
+  const std::size_t old_count = slot_count();
+  const std::unique_ptr<std::uint64_t[]> old = std::move(slots_);
   // At most 5/8 full, also after twice as many.
   slot_bits_ = static_cast<std::uint8_t>(std::bit_width(entries_ * 16 / 5));
   slots_ = std::make_unique<std::uint64_t[]>(std::size_t{1} << slot_bits_);
+  if (old != nullptr && slot_bits_ <= 64 - kPlaceBits) {
+    for (std::size_t i = 0; i < old_count; ++i) {
+      if (old[i] != 0) put_slot(old[i], old[i]);
+    }
+    return;
+  }
   std::uint64_t next = 0;
   for (std::uint64_t place = 0; place < used_; place = next) {
-    const Entry entry = entry_at(rules, place, next);
-    put_slot(hash_of(entry.composite), place);
+    const std::uint64_t of_entry = hash(entry_at(rules, place, next).composite);
+    put_slot((of_entry >> kPlaceBits << kPlaceBits) | (place + 1), of_entry);
   }
 }
 
@@ -151,16 +159,20 @@ void ValueBag::add(const BagRules& rules, std::string_view composite, std::uint6
     }
     return;
   }
+  add_hashed(rules, composite, entries_ > kScanMax ? hash(composite) : 0, count);
+}
+
+void ValueBag::add_hashed(const BagRules& rules, std::string_view composite, std::uint64_t hash,
+                          std::uint64_t count) {
   const bool indexed = entries_ > kScanMax;
-  const std::uint64_t hash = indexed ? hash_of(composite) : 0;
-  if (indexed && entries_ * 8 >= slot_count() * 5) build_index(rules);
+  if (indexed && entries_ * 8 >= slot_count() * 5) grow_index(rules);
   const std::uint64_t found = find(rules, composite, hash);
   if (found != kNoEntry) {
     if (rules.counted) add_to_count(found, count);
     return;
   }
   append(rules, composite, count);
-  if (indexed) put_slot(hash, last_);
+  if (indexed) put_slot((hash >> kPlaceBits << kPlaceBits) | (last_ + 1), hash);
 }
 
 void ValueBag::merge(const BagRules& rules, const ValueBag& other) {

@@ -37,6 +37,19 @@ class ValueBag {
   ValueBag& operator=(const ValueBag&) = delete;
 
   void add(const BagRules& rules, std::string_view composite, std::uint64_t count = 1);
+  /// The same for a caller that has the hash of the composite (with `once`), and who may ask for
+  /// the memory that add() is going to touch some rows before: first the slot, then the entry.
+  void add_hashed(const BagRules& rules, std::string_view composite, std::uint64_t hash,
+                  std::uint64_t count = 1);
+  static std::uint64_t hash(std::string_view composite);
+  void prefetch_slot(std::uint64_t hash) const {
+    if (slots_ != nullptr) __builtin_prefetch(slots_.get() + place_of(hash), 1);
+  }
+  void prefetch_entry(std::uint64_t hash) const {
+    if (slots_ == nullptr) return;
+    const std::uint64_t slot = slots_[place_of(hash)];
+    if (slot != 0) __builtin_prefetch(bytes_.get() + (slot & kPlaceMask) - 1, 1);
+  }
   /// Adds a composite that is not less than those there, and with `once` greater: without a look
   /// for it.
   void append(const BagRules& rules, std::string_view composite, std::uint64_t count = 1);
@@ -66,8 +79,13 @@ class ValueBag {
   [[nodiscard]] std::uint64_t find(const BagRules& rules, std::string_view composite,
                                    std::uint64_t hash) const;
   void add_to_count(std::uint64_t place, std::uint64_t count);
-  void put_slot(std::uint64_t hash, std::uint64_t place);
-  void build_index(const BagRules& rules);
+  /// The slot where a hash begins to look: its upper bits, so that a slot, which has 24 of them,
+  /// tells where it goes in a larger index.
+  [[nodiscard]] std::uint64_t place_of(std::uint64_t hash) const {
+    return hash >> (64 - slot_bits_);
+  }
+  void put_slot(std::uint64_t slot, std::uint64_t hash);
+  void grow_index(const BagRules& rules);
   void keep_smallest(const BagRules& rules);
 
   // A slot is 0, or the upper 24 bits of the hash and the place of an entry + 1.
