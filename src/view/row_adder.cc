@@ -201,11 +201,13 @@ std::size_t RowAdder::add_composites(const Cell& cell, const Piece& piece,
 /// ahead.
 std::size_t RowAdder::add_once(const Cell& cell, const Piece& piece, const EncodedKeys& composites,
                                const std::uint64_t* selected) {
-  std::size_t count = 0;
+  chosen_.clear();
+  hashes_.clear();
   for_each_row(selected, piece.rows, [&](std::size_t i) {
-    chosen_[count] = static_cast<std::uint32_t>(i);
-    hashes_[count++] = ValueBag::hash(composites[i]);
+    chosen_.push_back(static_cast<std::uint32_t>(i));
+    hashes_.push_back(ValueBag::hash(composites[i]));
   });
+  const std::size_t count = chosen_.size();
   const auto bag_of = [&](std::size_t k) -> BagCell& {
     return StateLayout::at<BagCell>(piece.states[chosen_[k]], cell.offset);
   };

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <limits>
 #include <span>
+#include <vector>
 
 #include "view/composite.h"
 #include "view/state_layout.h"
@@ -39,8 +40,8 @@ class RowAdder {
                        const std::uint64_t* selected);
 
   CompositeEncoder encoder_;
-  std::array<std::uint32_t, kPieceRows> chosen_ = {};  // rows that go in
-  std::array<std::uint64_t, kPieceRows> hashes_ = {};  // of their composites
+  std::vector<std::uint32_t> chosen_;  // rows that go in
+  std::vector<std::uint64_t> hashes_;  // of their composites
   Words selected_ = {};
   Words filtered_ = {};
   std::uint32_t filter_ = std::numeric_limits<std::uint32_t>::max();  // of filtered_
