@@ -220,14 +220,13 @@ Result<std::string> AggregateCalls::add(const json::object& node) {
 Result<std::string> AggregateCalls::counts(const Call& call) {
   if (call.function == "count_if") {
     MR_RETURN_IF_ERROR(call.check_children(1, 1));
-    MR_TRY(auto condition, call.text(0));
-    condition = fmt::format("CAST({} AS BOOLEAN)", condition);
-    if (call.filter_tree != nullptr) {
-      MR_TRY(const auto filter, sql::expression_text(*call.filter_tree));
-      condition = fmt::format("({}) AND CAST({} AS BOOLEAN)", condition, filter);
-    }
-    MR_TRY(const auto filter, argument(condition));
-    return column(OutputKind::kCount, {component({ComponentKind::kCountRows, {}, filter, 0})});
+    MR_TRY(const auto text, call.text(0));
+    // Not a count: as in DuckDB it is the sum of a BOOLEAN, HUGEINT, and NULL where nothing went
+    // in.
+    MR_TRY(const auto condition, argument(fmt::format("CAST({} AS BOOLEAN)", text)));
+    const auto sum = component({ComponentKind::kSumInteger, {{condition}}, call.filter, 0});
+    const auto count = component({ComponentKind::kCount, {{condition}}, call.filter, 0});
+    return column(OutputKind::kSum, {sum, count});
   }
   if (call.children.empty())
     return column(OutputKind::kCount, {component({ComponentKind::kCountRows, {}, call.filter, 0})});
@@ -412,10 +411,19 @@ Result<std::string> AggregateCalls::ordered(const Call& call) {
     }
     auto list = column(OutputKind::kValueList,
                        {component({ComponentKind::kDistinct, {{value}}, call.filter, 0})});
-    if (call.orders != nullptr && text_of(call.orders->at(0).as_object(), "type") == "DESCENDING") {
+    const auto* order = call.orders == nullptr ? nullptr : &call.orders->at(0).as_object();
+    if (order != nullptr && text_of(*order, "type") == "DESCENDING")
       list = fmt::format("list_reverse({})", list);
-    }
-    return f == "list" ? list : fmt::format("array_to_string({}, {})", list, separator);
+    if (f == "string_agg") return fmt::format("array_to_string({}, {})", list, separator);
+    // A list has NULL too, once, which the set of values has not.
+    const auto all =
+        column(OutputKind::kCount, {component({ComponentKind::kCountRows, {}, call.filter, 0})});
+    const auto values =
+        column(OutputKind::kCount, {component({ComponentKind::kCount, {{value}}, call.filter, 0})});
+    const bool first = order != nullptr && text_of(*order, "null_order") == "NULLS FIRST";
+    return fmt::format("CASE WHEN {} = {} THEN {} ELSE {} END", all, values, list,
+                       first ? fmt::format("list_prepend(NULL, {})", list)
+                             : fmt::format("list_append({}, NULL)", list));
   }
   std::optional<std::uint32_t> filter = call.filter;
   if (f == "any_value" || f == "string_agg" || map) {

@@ -482,6 +482,16 @@ std::string_view Compiler::column_named(std::string_view name) const {
   return {};
 }
 
+/// The names of arguments, as in struct_pack(a := 1), stand where aliases do: `made` of `call` gets
+/// them back.
+void keep_argument_names(const json::object& call, json::object& made) {
+  const auto* children = array_of(call, "children");
+  if (children == nullptr || text_of(call, "class") != "FUNCTION") return;
+  auto& arguments = made.at("children").as_array();
+  for (std::size_t i = 0; i < children->size(); ++i)
+    arguments[i].as_object()["alias"] = text_of((*children)[i].as_object(), "alias");
+}
+
 json::value Compiler::canonical(const json::value& expression, int depth) const {
   if (const auto* object = expression.if_object()) {
     json::object out;
@@ -489,6 +499,7 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
       out.emplace(field.key(),
                   field.key() == "alias" ? json::value("") : canonical(field.value(), depth));
     }
+    keep_argument_names(*object, out);
     if (text_of(out, "class") != "COLUMN_REF") return out;
     auto& names = out["column_names"].as_array();
     if (names.size() == 2 && !alias_.empty() && same_name(names[0].as_string(), alias_))
@@ -774,6 +785,7 @@ Result<json::value> Compiler::over_groups(const json::value& expression, const j
     MR_TRY(auto made, over_groups(field.value(), origin, lambda));
     out.emplace(field.key(), std::move(made));
   }
+  keep_argument_names(*object, out);
   lambda.resize(bound);
   return out;
 }

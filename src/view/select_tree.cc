@@ -51,20 +51,22 @@ std::optional<std::uint64_t> location_of(const json::value& tree, std::uint64_t 
   return first;
 }
 
-void write_identity(const json::value& tree, std::string& out) {
+/// `named`: the alias of an argument is a part of what the call means, as in struct_pack(a := 1).
+void write_identity(const json::value& tree, bool named, std::string& out) {
   if (const auto* object = tree.if_object()) {
+    const bool call = text_of(*object, "class") == "FUNCTION";
     out.push_back('{');
     for (const auto& field : *object) {
-      if (field.key() == "query_location" || field.key() == "alias") continue;
+      if (field.key() == "query_location" || (field.key() == "alias" && !named)) continue;
       out += field.key();
       out.push_back(':');
-      write_identity(field.value(), out);
+      write_identity(field.value(), call && field.key() == "children", out);
     }
     out.push_back('}');
   } else if (const auto* array = tree.if_array()) {
     out.push_back('[');
     for (const auto& element : *array) {
-      write_identity(element, out);
+      write_identity(element, named, out);
       out.push_back(',');
     }
     out.push_back(']');
@@ -111,7 +113,7 @@ TextPlace place_of(std::string_view select, const json::value& node) {
 
 std::string identity_of(const json::value& expression) {
   std::string out;
-  write_identity(expression, out);
+  write_identity(expression, false, out);
   return out;
 }
 

@@ -419,7 +419,11 @@ void push_value(const StateLayout& layout, const char* state, const OutputColumn
         out.push_null();
       } else if (cell.kind == CellKind::kExactSum) {
         out.push(StateLayout::at<ExactSum>(state, cell.offset).round());
+      } else if (cell.kind == CellKind::kProductSum) {
+        out.push(StateLayout::at<ExactProductSum>(state, cell.offset).round());
       } else {
+        MR_CHECK(cell.kind == CellKind::kIntegerSum, "column {} is the sum of component {}",
+                 output.name, output.inputs[0]);
         push_integer(StateLayout::at<IntegerSum>(state, cell.offset).bits(), out);
       }
       break;
