@@ -620,6 +620,17 @@ Status AggregateCalls::resolve(std::span<const Type> arguments, std::span<const 
       case OutputKind::kMin:
       case OutputKind::kMax:
         output.type = type_of(0);
+        if (output.type.is_nested()) {
+          // The bytes of a nested value do not order as it does, those of a composite do.
+          auto& component = components_[output.inputs[0]];
+          if (component.kind != ComponentKind::kRows) {
+            component.arguments[0].descending = component.kind == ComponentKind::kMax;
+            component.arguments[0].nulls_last = true;
+            component.kind = ComponentKind::kRows;
+            component.parameter = 1;
+          }
+          output.kind = OutputKind::kRowValue;
+        }
         break;
       case OutputKind::kRowValue:
         output.type = type_of(output.column);

@@ -52,7 +52,13 @@ constexpr std::string_view kOwnFunctions =
     "CREATE TEMP MACRO top_k(x, k) AS [{'value': any_value(x), 'count': count(*)::UBIGINT}], "
     "(x, k, w) AS [{'value': any_value(x), 'sum': sum(w)}]";
 
-bool has_no_state(const Type& type) { return type.is_nested() || type.kind == TypeKind::kInterval; }
+/// Intervals have no order to the bit: 30 days are a month, and are not.
+bool has_no_state(const Type& type) {
+  if (type.is_nested())
+    return std::ranges::any_of(type.fields(),
+                               [](const auto& field) { return has_no_state(field.type); });
+  return type.kind == TypeKind::kInterval;
+}
 
 /// The column that tells when an event was.
 std::string_view time_of(const StreamDefinition& stream) {

@@ -258,13 +258,16 @@ std::string top_sum(const Cell& cell, const OutputColumn& output, const Entries&
   });
 }
 
-/// The bucket in which the row of rank floor(q * (rows - 1)) lies, rows counted from 0 in ascending
-/// order.
+/// The bucket in which the row lies that quantile_disc would give: of rank max(1, ceil(q * rows)),
+/// rows counted from 1 in ascending order.
 std::uint32_t quantile_bucket(const Entries& buckets, double quantile) {
   std::uint64_t rows = 0;
   for (const auto& entry : buckets) rows += entry.count;
-  const double place = std::floor(std::clamp(quantile, 0.0, 1.0) * static_cast<double>(rows - 1));
-  const std::uint64_t rank = std::min(static_cast<std::uint64_t>(place), rows - 1);
+  // As DuckDB computes it: its own roundings decide where the product is close to a whole number.
+  const auto all = static_cast<double>(rows);
+  const double above = std::floor(all - std::clamp(quantile, 0.0, 1.0) * all);
+  const std::uint64_t rank =
+      std::max<std::uint64_t>(rows - static_cast<std::uint64_t>(above), 1) - 1;
   std::uint64_t below = 0;
   for (const auto& entry : buckets) {
     below += entry.count;

@@ -339,8 +339,9 @@ TEST(StateValues, GiveQuantilesWithinTheirBound) {
       ColumnBatch out(std::span(&output.type, 1));
       RC_ASSERT(table.finalize_one("", {&output, 1}, out).has_value());
       const double got = out.column(0).data<double>()[0];
-      const double exact =
-          values[static_cast<std::size_t>(std::floor(q * static_cast<double>(values.size() - 1)))];
+      const double exact = values[static_cast<std::size_t>(std::max(
+                                      std::ceil(q * static_cast<double>(values.size())), 1.0)) -
+                                  1];
       if (!std::isfinite(exact)) {
         const bool same = std::isnan(exact) ? std::isnan(got) : got == exact;
         RC_ASSERT(same);

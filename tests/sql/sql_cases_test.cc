@@ -160,7 +160,8 @@ TEST(SqlCaseRunner, FailsWhereARefusalIsAnotherOrNone) {
   EXPECT_TRUE(
       failures_of("refused MR1302 2:3 neither in an aggregate" + sql, Way::kSpeedOnly).empty());
   expect_failure("refused MR1301 2:3 neither in an aggregate" + sql, "refused with MR1302");
-  expect_failure("refused MR1302 2:4 neither in an aggregate" + sql, "at 2:3, expected MR1302 at 2:4");
+  expect_failure("refused MR1302 2:4 neither in an aggregate" + sql,
+                 "at 2:3, expected MR1302 at 2:4");
   expect_failure("refused MR1302 2:3 something else" + sql, "the words \"something else\"");
   expect_failure("refused MR1302 2:3 neither\nSELECT k FROM e GROUP BY k", "was not refused");
 }

@@ -294,7 +294,8 @@ class CaseRunner::Run {
   void check(const RefusedCase& refused) {
     const bool select = is_select(refused.sql);
     const auto done = node_->run(
-        select ? fmt::format("CREATE MATERIALIZED VIEW refused AS\n{}", refused.sql) : refused.sql);
+        select ? fmt::format("CREATE MATERIALIZED VIEW r{} AS\n{}", refused.line, refused.sql)
+               : refused.sql);
     if (done) return report(refused.line, "this was not refused");
     const auto& error = done.error();
     // The SELECT stands in the second line.
