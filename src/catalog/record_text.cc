@@ -128,6 +128,10 @@ StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
   out.dedup_within_us = reader.added<std::int64_t>("dedup_within_us");
   out.partitions = reader.number<std::uint32_t>("partitions");
   if (const auto quarantine = reader.optional("quarantine")) out.quarantine = StreamId(*quarantine);
+  if (const auto source = reader.added<std::uint32_t>("source")) {
+    out.source = StreamId(*source);
+    out.select = reader.string("select");
+  }
   out.sql = reader.string("sql");
   return out;
 }
@@ -214,6 +218,10 @@ std::string record_text(const StreamDefinition& stream) {
                    {"sql", stream.sql}};
   if (stream.dedup_column) out["dedup_column"] = *stream.dedup_column;
   if (stream.dedup_within_us) out["dedup_within_us"] = *stream.dedup_within_us;
+  if (stream.source) {
+    out["source"] = stream.source->value;
+    out["select"] = stream.select;
+  }
   return json::serialize(out);
 }
 

@@ -12,9 +12,12 @@ namespace millrace::ingest {
 /// What goes with a group through the log.
 struct Ingest::Request {
   std::shared_ptr<speed::StreamState> stream;
-  std::shared_ptr<speed::StreamState> quarantine;
   /// One for each entry of the group, in its order.
-  std::vector<std::shared_ptr<const ColumnBatch>> columns;
+  struct Part {
+    std::shared_ptr<speed::StreamState> stream;
+    std::shared_ptr<const ColumnBatch> columns;
+  };
+  std::vector<Part> parts;
   std::int64_t arrival_us = 0;
   IngestReply reply;
   Done done;
@@ -114,6 +117,17 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
                     format::JsonFraming framing, std::string_view endpoint, Done done) {
   auto& decoder = decoder_of_thread(options_.limits);
   const auto& definition = stream->definition();
+  if (definition.source) {
+    done(std::unexpected(
+        Error{.code = ErrorCode::kInvalidArgument,
+              .id = std::string(error_id::kInUse),
+              .message = fmt::format("{} is a derived stream: its events are made of those of "
+                                     "another stream",
+                                     definition.name),
+              .hint = "send the events to the stream that its SELECT reads",
+              .place = {}}));
+    return;
+  }
   // Whole milliseconds, as the log keeps them: what a reader sees must not depend on whether it
   // comes from memory or from the log.
   const std::int64_t arrival_us = runtime::wall_us() / 1000 * 1000;
@@ -124,42 +138,42 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   request->arrival_us = arrival_us;
   log::LogGroup group;
   if (!decoded.rejected.empty() && definition.quarantine) {
-    request->quarantine = speed_.stream(*definition.quarantine);
-    if (request->quarantine != nullptr) {
+    if (auto quarantine = speed_.stream(*definition.quarantine)) {
       auto records = encode_quarantine(decoded.rejected, endpoint, arrival_us);
-      group.entries.push_back(entry(*definition.quarantine, records, *request));
+      group.entries.push_back(entry(std::move(quarantine), records, *request));
     }
   }
   for (auto& record : decoded.rejected) {
     record.raw.clear();
     request->reply.rejected.push_back(std::move(record));
   }
-  const auto add_records = [&](const format::Decoded& records) {
+  const auto add_records = [&](const format::Decoded& records) -> Status {
     request->reply.accepted = records.values.size();
     for (auto& part : encode_records(definition, records, arrival_us))
-      group.entries.push_back(entry(definition.id, part, *request));
+      group.entries.push_back(entry(stream, part, *request));
+    return derive(definition, records, *request, group);
   };
   request->done = std::move(done);
   request->stream = stream;
   const auto filter = filters_.of(definition);
   Status appended;
   if (filter == nullptr || decoded.values.empty()) {
-    add_records(decoded);
-    if (group.entries.empty()) {
+    appended = add_records(decoded);
+    if (appended && group.entries.empty()) {
       request->done(std::move(request->reply));
       return;
     }
-    appended = append(request, std::move(group));
+    if (appended) appended = append(request, std::move(group));
   } else {
-    appended =
-        filter->pass(definition, *decoded.columns, arrival_us,
-                     [&](const DuplicateFilter::Passed& passed) -> Status {
-                       request->claims.push_back({filter, passed.claim});
-                       request->reply.duplicates = passed.duplicates;
-                       add_records(passed.duplicates == 0 ? decoded : only(decoded, passed.rows));
-                       // A group without records, too: its answer waits for what it repeats.
-                       return append(request, std::move(group));
-                     });
+    appended = filter->pass(definition, *decoded.columns, arrival_us,
+                            [&](const DuplicateFilter::Passed& passed) -> Status {
+                              request->claims.push_back({filter, passed.claim});
+                              request->reply.duplicates = passed.duplicates;
+                              MR_RETURN_IF_ERROR(add_records(
+                                  passed.duplicates == 0 ? decoded : only(decoded, passed.rows)));
+                              // A group without records, too: its answer waits for what it repeats.
+                              return append(request, std::move(group));
+                            });
   }
   if (!appended) {
     if (appended.error().code == ErrorCode::kResourceExhausted)
@@ -168,9 +182,45 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   }
 }
 
-log::LogEntry Ingest::entry(StreamId stream, PartitionRecords& records, Request& request) {
-  request.columns.push_back(records.columns);
-  return {.stream = stream,
+Status Ingest::derive(const StreamDefinition& source, const format::Decoded& records,
+                      Request& request, log::LogGroup& group) {
+  for (const auto& derivation : derivations_.of(source.id)) {
+    const auto stream = speed_.stream(derivation->derived());
+    if (stream == nullptr) continue;  // dropped meanwhile
+    const auto& definition = stream->definition();
+    auto made = derivation->run(records.columns, request.arrival_us);
+    if (!made) return std::unexpected(std::move(made).error().within("stream {}", definition.name));
+    const PaddedBytes body = PaddedBytes::copy_of(made->lines);
+    auto decoded =
+        decoder_of_thread(options_.limits).decode(body, format::JsonFraming::kLines, definition);
+    for (auto& failed : made->failed) {
+      // The record is whole in the source; as a record of this stream it would mean another thing,
+      // so it stands in the reason.
+      decoded.rejected.push_back(
+          {.line = failed.row + 1,
+           .id = std::string(error_id::kEvaluation),
+           .reason = fmt::format("{} (from {}: {})", failed.reason, source.name,
+                                 records.values[failed.row].substr(0, kReasonBytes)),
+           .raw = {}});
+    }
+    if (!decoded.rejected.empty()) {
+      if (auto quarantine = speed_.stream(*definition.quarantine)) {
+        auto rows = encode_quarantine(decoded.rejected, source.name, request.arrival_us);
+        group.entries.push_back(entry(std::move(quarantine), rows, request));
+      }
+    }
+    for (auto& part : encode_records(definition, decoded, request.arrival_us))
+      group.entries.push_back(entry(stream, part, request));
+    MR_RETURN_IF_ERROR(derive(definition, decoded, request, group));
+  }
+  return {};
+}
+
+log::LogEntry Ingest::entry(std::shared_ptr<speed::StreamState> stream, PartitionRecords& records,
+                            Request& request) {
+  const StreamId id = stream->definition().id;
+  request.parts.push_back({std::move(stream), records.columns});
+  return {.stream = id,
           .partition = records.partition,
           .record_count = static_cast<std::uint32_t>(records.columns->rows()),
           .batch = std::move(records.batch),
@@ -240,20 +290,20 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
     auto& request = *static_cast<Request*>(group.context.get());
     for (std::size_t i = 0; i < group.entries.size(); ++i) {
       auto& entry = group.entries[i];
-      const bool own = entry.stream == request.stream->definition().id;
-      auto* stream = own ? request.stream.get() : request.quarantine.get();
+      auto& part = request.parts[i];
+      auto* stream = part.stream.get();
       const Offset end(entry.base_offset.value + entry.record_count);
-      if (own) {
+      if (stream == request.stream.get()) {
         request.reply.position.emplace_back(entry.partition, end);
-      } else {
+      } else if (!stream->definition().quarantine) {
         constexpr auto kId = static_cast<std::size_t>(QuarantineColumn::kId);
-        stream->add_quarantined(quarantined_by(request.columns[i]->column(kId)));
+        stream->add_quarantined(quarantined_by(part.columns->column(kId)));
       }
       rounds[stream].push_back({.batch = {.stream = entry.stream,
                                           .partition = entry.partition,
                                           .base_offset = entry.base_offset,
                                           .arrival_us = request.arrival_us,
-                                          .columns = std::move(request.columns[i])},
+                                          .columns = std::move(part.columns)},
                                 .place = entry.place,
                                 .rows = entry.record_count,
                                 .applied_us = now});
@@ -312,7 +362,6 @@ void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offse
   auto request = std::make_shared<Request>();
   request->arrival_us = runtime::wall_us() / 1000 * 1000;
   request->stream = stream;
-  request->quarantine = quarantine;
   // Filled in before the log has the request.
   auto outcome = std::make_shared<Replayed>(Replayed::kStored);
   request->done = [done, outcome](Result<IngestReply> reply) {
@@ -323,10 +372,11 @@ void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offse
     }
   };
   log::LogGroup group;
-  const auto add_records = [&](const format::Decoded& records) {
+  const auto add_records = [&](const format::Decoded& records) -> Status {
     request->reply.accepted = records.values.size();
     for (auto& part : encode_records(definition, records, request->arrival_us))
-      group.entries.push_back(entry(definition.id, part, *request));
+      group.entries.push_back(entry(stream, part, *request));
+    return derive(definition, records, *request, group);
   };
   const auto judge = filters_.of(quarantine->definition());
   const auto filter = filters_.of(definition);
@@ -339,20 +389,20 @@ void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offse
           return append(request, std::move(group));
         }
         auto records = marks.encode(mark.rows, request->arrival_us);
-        group.entries.push_back(entry(quarantine->definition().id, records, *request));
+        group.entries.push_back(entry(quarantine, records, *request));
         if (filter == nullptr) {
-          add_records(decoded);
+          MR_RETURN_IF_ERROR(add_records(decoded));
           return append(request, std::move(group));
         }
-        return filter->pass(
-            definition, *decoded.columns, request->arrival_us,
-            [&](const DuplicateFilter::Passed& passed) -> Status {
-              request->claims.push_back({filter, passed.claim});
-              request->reply.duplicates = passed.duplicates;
-              if (passed.rows.empty()) *outcome = Replayed::kDuplicate;
-              add_records(passed.duplicates == 0 ? decoded : only(decoded, passed.rows));
-              return append(request, std::move(group));
-            });
+        return filter->pass(definition, *decoded.columns, request->arrival_us,
+                            [&](const DuplicateFilter::Passed& passed) -> Status {
+                              request->claims.push_back({filter, passed.claim});
+                              request->reply.duplicates = passed.duplicates;
+                              if (passed.rows.empty()) *outcome = Replayed::kDuplicate;
+                              MR_RETURN_IF_ERROR(add_records(
+                                  passed.duplicates == 0 ? decoded : only(decoded, passed.rows)));
+                              return append(request, std::move(group));
+                            });
       });
   if (!appended) request->done(std::unexpected(std::move(appended).error()));
 }
@@ -456,7 +506,6 @@ void Ingest::write_report(std::shared_ptr<Report> report) {
   auto request = std::make_shared<Request>();
   request->arrival_us = runtime::wall_us() / 1000 * 1000;
   request->stream = report->stream;
-  request->quarantine = quarantine;
   request->done = [this, report](const Result<IngestReply>& reply) {
     if (reply) {
       close_ticket(report->stream->definition().id, report->ticket);
@@ -469,17 +518,16 @@ void Ingest::write_report(std::shared_ptr<Report> report) {
     changed_.notify_all();
   };
   const auto judge = filters_.of(quarantine->definition());
-  auto appended = judge->pass(
-      quarantine->definition(), *rows.columns(), request->arrival_us,
-      [&](const DuplicateFilter::Passed& passed) -> Status {
-        request->claims.push_back({judge, passed.claim});
-        log::LogGroup group;
-        if (!passed.rows.empty()) {
-          auto records = rows.encode(passed.rows, request->arrival_us);
-          group.entries.push_back(entry(quarantine->definition().id, records, *request));
-        }
-        return append(request, std::move(group));
-      });
+  auto appended = judge->pass(quarantine->definition(), *rows.columns(), request->arrival_us,
+                              [&](const DuplicateFilter::Passed& passed) -> Status {
+                                request->claims.push_back({judge, passed.claim});
+                                log::LogGroup group;
+                                if (!passed.rows.empty()) {
+                                  auto records = rows.encode(passed.rows, request->arrival_us);
+                                  group.entries.push_back(entry(quarantine, records, *request));
+                                }
+                                return append(request, std::move(group));
+                              });
   if (!appended) request->done(std::unexpected(std::move(appended).error()));
 }
 

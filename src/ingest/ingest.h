@@ -23,6 +23,7 @@
 #include "base/padded_bytes.h"
 #include "base/result.h"
 #include "format/json_decoder.h"
+#include "ingest/derivation.h"
 #include "ingest/duplicate_filter.h"
 #include "ingest/record_codec.h"
 #include "log/commit_log.h"
@@ -90,12 +91,19 @@ class Ingest {
   /// that began are through the views. Errors: kCancelled.
   Status wait_for_failures(StreamId stream, const std::function<bool()>& cancelled);
   [[nodiscard]] const IngestCounters& counters() const { return counters_; }
+  /// How derived streams are made; a stream must live before its derivation is added.
+  [[nodiscard]] Derivations& derivations() { return derivations_; }
 
  private:
   struct Request;
   struct Report;
   Status append(std::shared_ptr<Request> request, log::LogGroup group);
-  static log::LogEntry entry(StreamId stream, PartitionRecords& records, Request& request);
+  static log::LogEntry entry(std::shared_ptr<speed::StreamState> stream, PartitionRecords& records,
+                             Request& request);
+  /// Puts what derived streams make of the records into the same group, and what is derived of
+  /// those.
+  Status derive(const StreamDefinition& source, const format::Decoded& records, Request& request,
+                log::LogGroup& group);
   std::uint64_t open_ticket(StreamId stream) EXCLUDES(mutex_);
   void report(const std::shared_ptr<speed::StreamState>& stream,
               std::vector<speed::ViewFailures> failures, std::uint64_t ticket) EXCLUDES(mutex_);
@@ -111,6 +119,7 @@ class Ingest {
   DuplicateFilters& filters_;
   const IngestOptions options_;
   IngestCounters counters_;
+  Derivations derivations_;
 
   Mutex mutex_;
   CondVar changed_;

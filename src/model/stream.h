@@ -45,6 +45,9 @@ struct StreamDefinition {
   /// The stream that keeps the records of this one that could not be decoded; none for a quarantine
   /// stream.
   std::optional<StreamId> quarantine;
+  /// Of a derived stream: whose events it is made of, and how (view::RowSelect::sql).
+  std::optional<StreamId> source;
+  std::string select;
   std::string sql;
 
   [[nodiscard]] std::optional<std::uint32_t> find_column(std::string_view column) const;

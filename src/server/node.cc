@@ -128,6 +128,11 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           .limits = {
               .depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
               .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max)}});
+  for (const auto& stream : catalog_->streams()) {
+    if (!stream.source) continue;
+    MR_RETURN_IF_ERROR(
+        serving::StatementRunner::start_derivation(*speed_database_, *ingest_, *catalog_, stream));
+  }
   lake_writer_ = std::make_unique<ingest::LakeWriter>(
       *log_, *speed_, *ingest_, *lake_, *catalog_, *state_files_,
       ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms});

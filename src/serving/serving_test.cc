@@ -138,9 +138,10 @@ class ServingTest : public testing::Test {
         ingest::LakeWriterOptions{.commit_interval_ms = 3'600'000});
     batch_ = std::make_unique<BatchScheduler>(*database_, *lake_, *catalog_, *states_, *speed_,
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
-    runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *states_, *speed_,
-                                                *database_, *database_, *workers_, *ingest_,
-                                                *batch_, StatementOptions{});
+    runner_ =
+        std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *states_, *speed_, *database_,
+                                          *database_, *workers_, *ingest_, *batch_,
+                                          StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();

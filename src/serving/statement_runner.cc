@@ -158,18 +158,69 @@ Status StatementRunner::check_name_is_free(std::string_view name) const {
   return {};
 }
 
+/// What the SELECT of a derived stream says of its definition.
+Status StatementRunner::define_derived(const sql::CreateStream& statement,
+                                       StreamDefinition& definition) {
+  const auto in_select = [&](Error error) {
+    return placed_behind(std::move(error), statement.select_place);
+  };
+  auto tree = sql::parse_select(statement.select);
+  if (!tree) return std::unexpected(in_select(std::move(tree).error()));
+  auto allowed = sql::check_select(
+      *tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
+      statement.select);
+  if (!allowed) return std::unexpected(in_select(std::move(allowed).error()));
+  const auto source = allowed->tables.size() == 1 ? catalog_.find_stream(*allowed->tables.begin())
+                                                  : std::optional<StreamDefinition>();
+  if (!source) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
+                "a derived stream reads one stream, this SELECT reads {}",
+                fmt::join(allowed->tables, ", "));
+  }
+  auto rows = view::compile_row_select(speed_database_, statement.select, *tree, *source);
+  if (!rows) return std::unexpected(in_select(std::move(rows).error()));
+  definition.columns = std::move(rows->columns);
+  definition.source = source->id;
+  definition.select = std::move(rows->sql);
+  if (!statement.options.empty())
+    MR_RETURN_IF_ERROR(sql::apply_stream_options(statement.options, definition));
+  if (definition.dedup_column) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadOption,
+                "a derived stream takes no dedup: give it to {}", source->name);
+  }
+  return {};
+}
+
 Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& statement) {
   if (statement.if_not_exists && catalog_.find_stream(statement.definition.name))
     return done("CREATE STREAM");
   MR_RETURN_IF_ERROR(check_name_is_free(statement.definition.name));
-  MR_TRY(const auto created, catalog_.create_stream(statement.definition));
+  auto definition = statement.definition;
+  if (!statement.select.empty()) MR_RETURN_IF_ERROR(define_derived(statement, definition));
+  MR_TRY(const auto created, catalog_.create_stream(definition));
   if (created.quarantine) {
     if (const auto quarantine = catalog_.stream(*created.quarantine)) {
       speed_.add_stream(*quarantine, CommitNumber(0), Position(quarantine->partitions));
     }
   }
   speed_.add_stream(created, CommitNumber(0), Position(created.partitions));
+  if (created.source)
+    MR_RETURN_IF_ERROR(start_derivation(speed_database_, ingest_, catalog_, created));
   return done("CREATE STREAM");
+}
+
+Status StatementRunner::start_derivation(sql::Database& database, ingest::Ingest& ingest,
+                                         const catalog::Catalog& catalog,
+                                         const StreamDefinition& derived) {
+  const auto source = catalog.stream(*derived.source);
+  if (!source) {
+    return fail(ErrorCode::kDataLoss, error_id::kChecksum,
+                "stream {} is derived of stream {}, which the catalog does not have", derived.name,
+                *derived.source);
+  }
+  MR_TRY(auto derivation, ingest::Derivation::make(database, *source, derived, derived.select));
+  ingest.derivations().add(source->id, std::move(derivation));
+  return {};
 }
 
 Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
@@ -332,6 +383,9 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
     for (auto& reader : readers_of(stream->name + std::string(kQuarantineSuffix)))
       readers.push_back(std::move(reader));
   }
+  for (const auto& derived : catalog_.streams()) {
+    if (stream && derived.source == stream->id) readers.push_back(derived.name);
+  }
   if (!readers.empty()) {
     return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
                 "{} is read by {}: drop that first", statement.name, fmt::join(readers, ", "));
@@ -356,6 +410,7 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
                 "{} belongs to its stream and goes with it", stream->name);
   }
   MR_RETURN_IF_ERROR(catalog_.drop_stream(stream->id));
+  ingest_.derivations().remove(stream->id);
   speed_.remove_stream(stream->id);
   speed_.remove_stream(*stream->quarantine);
   return done(command);

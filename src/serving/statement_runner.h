@@ -85,6 +85,10 @@ class StatementRunner {
   /// the start.
   static Result<std::shared_ptr<speed::ViewState>> make_view_state(
       sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream);
+  /// From now on the derived stream gets what is made of its source's events. Also used at the
+  /// start.
+  static Status start_derivation(sql::Database& database, ingest::Ingest& ingest,
+                                 const catalog::Catalog& catalog, const StreamDefinition& derived);
   /// Records of a stream that went to its quarantine, so far.
   [[nodiscard]] std::uint64_t quarantined(const StreamDefinition& stream) const;
   [[nodiscard]] SourceCoverage source_of(const speed::ViewState& view,
@@ -111,6 +115,7 @@ class StatementRunner {
   };
 
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
+  Status define_derived(const sql::CreateStream& statement, StreamDefinition& definition);
   Result<StatementResult> create_view(const sql::CreateView& statement) REQUIRES(definitions_);
   Result<StatementResult> create_materialized_view(const sql::CreateView& statement)
       REQUIRES(definitions_);

@@ -221,8 +221,11 @@ class Parser {
     MR_TRY(statement.if_not_exists, if_not_exists());
     MR_TRY(statement.definition.name, object_name(/*made=*/true));
     StreamDefinition& stream = statement.definition;
+    if (is_word("WITH") || is_word("AS")) return derived_stream(std::move(statement));
     if (!is_symbol('(')) {
-      return expected("'('", "CREATE STREAM name (column type, ...) [WITH (time = column)]");
+      return expected("'('",
+                      "CREATE STREAM name (column type, ...) [WITH (time = column)], or CREATE "
+                      "STREAM name [WITH (...)] AS SELECT ...");
     }
     ++at_;
     std::set<std::string> seen;
@@ -251,6 +254,32 @@ class Parser {
     return statement;
   }
 
+  /// CREATE STREAM name [WITH (…)] AS SELECT …
+  Result<Statement> derived_stream(CreateStream statement) {
+    if (take_word("WITH")) {
+      const std::size_t begin = at_;
+      MR_RETURN_IF_ERROR(expect_symbol('('));
+      while (!at_end() && !is_symbol(')')) ++at_;
+      MR_RETURN_IF_ERROR(expect_symbol(')'));
+      statement.options = std::string(
+          text_.substr(tokens_[begin].begin, tokens_[at_ - 1].end - tokens_[begin].begin));
+    }
+    if (!take_word("AS")) return expected("AS", "CREATE STREAM name [WITH (...)] AS SELECT ...");
+    if (at_end()) return expected("SELECT");
+    statement.select_place = place();
+    statement.select =
+        std::string(text_.substr(tokens_[at_].begin, tokens_.back().end - tokens_[at_].begin));
+    statement.definition.sql = sql();
+    return statement;
+  }
+
+ public:
+  Status options_of(StreamDefinition& stream) {
+    MR_RETURN_IF_ERROR(stream_options(stream));
+    return expect_end();
+  }
+
+ private:
   Result<Column> column_definition() {
     if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier)) {
       return expected("a column name");
@@ -572,6 +601,11 @@ bool is_semicolon(std::string_view text, const Token& token) {
 }
 
 }  // namespace
+
+Status apply_stream_options(std::string_view options, StreamDefinition& stream) {
+  MR_TRY(const std::vector<Token> tokens, tokenize(options));
+  return Parser(options, tokens).options_of(stream);
+}
 
 Result<Statement> parse_statement(std::string_view text) {
   MR_TRY(const std::vector<Token> all, tokenize(text));

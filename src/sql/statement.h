@@ -17,6 +17,11 @@ namespace millrace::sql {
 struct CreateStream {
   StreamDefinition definition;  // without ids; `sql` is the statement's text
   bool if_not_exists = false;
+  /// Of a derived stream, whose columns come from its SELECT: the text behind AS, where it starts,
+  /// and the text behind WITH, for apply_stream_options().
+  std::string select = {};
+  TextPlace select_place = {};
+  std::string options = {};
 };
 struct CreateView {
   std::string name;
@@ -49,6 +54,9 @@ struct Select {
 };
 using Statement =
     std::variant<ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe, Select>;
+
+/// Reads "(time = …, key = …)" into a definition that has its columns.
+Status apply_stream_options(std::string_view options, StreamDefinition& stream);
 
 /// Exactly one statement, with or without a semicolon behind it.
 Result<Statement> parse_statement(std::string_view text);

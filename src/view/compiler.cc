@@ -73,6 +73,7 @@ class Compiler {
       : database_(database), select_(select), streams_(streams), tables_(tables) {}
 
   Result<CompiledView> run(const json::object& statement);
+  Result<RowSelect> run_rows(const json::object& statement);
 
  private:
   struct Key {
@@ -82,12 +83,16 @@ class Compiler {
   using NamedType = std::pair<std::string, std::string>;
 
   std::unexpected<Error> refuse(const json::value& node, std::string reason) const {
-    return std::unexpected(
-        Error{.code = ErrorCode::kInvalidArgument,
-              .id = std::string(error_id::kNotMergeable),
-              .message = "a materialized view cannot maintain this: " + std::move(reason),
-              .hint = "use CREATE VIEW, which may say all of SQL and is computed when it is read",
-              .place = place_of(select_, node)});
+    return std::unexpected(Error{
+        .code = ErrorCode::kInvalidArgument,
+        .id = std::string(error_id::kNotMergeable),
+        .message = (rows_only_ ? "a derived stream cannot be made of this: "
+                               : "a materialized view cannot maintain this: ") +
+                   std::move(reason),
+        .hint = rows_only_ ? "a derived stream takes each event by itself; group in a view over it"
+                           : "use CREATE VIEW, which may say all of SQL and is computed when it is "
+                             "read",
+        .place = place_of(select_, node)});
   }
   /// A reason that the aggregate calls gave, with the place and the way out.
   std::unexpected<Error> refuse(const json::value& node, Error error) const {
@@ -144,6 +149,7 @@ class Compiler {
   void make_fingerprint();
 
   sql::Database& database_;
+  bool rows_only_ = false;
   std::string_view select_;
   std::span<const StreamDefinition> streams_;
   std::span<const TableDefinition> tables_;
@@ -1145,7 +1151,64 @@ Result<CompiledView> Compiler::run(const json::object& statement) {
   return std::move(out_);
 }
 
+Result<RowSelect> Compiler::run_rows(const json::object& statement) {
+  rows_only_ = true;
+  const auto& node = statement.at("node").as_object();
+  if (is_set(node, "modifiers"))
+    return refuse(array_of(node, "modifiers")->at(0), "ORDER BY, LIMIT or DISTINCT");
+  MR_RETURN_IF_ERROR(check_rows(node, false));
+  if (stream_read_ == nullptr) return refuse(node, "it reads no stream");
+  // A copy: the tree that is walked may be one, too.
+  std::optional<json::object> hidden;
+  (void)any_node(node, [&](const json::object& one) {
+    const auto* names =
+        text_of(one, "class") == "COLUMN_REF" ? array_of(one, "column_names") : nullptr;
+    if (names == nullptr) return false;
+    for (const auto column : {kPartitionColumn, kOffsetColumn}) {
+      if (same_name(names->back().as_string(), column)) hidden = one;
+    }
+    return hidden.has_value();
+  });
+  if (hidden) {
+    return refuse(*hidden,
+                  "the partition and offset of an event are given when it is stored; the "
+                  "derived event has its own");
+  }
+  MR_TRY(connection_, database_.connect());
+  std::string table = fmt::format("CREATE TEMP TABLE {} (", quote_identifier(stream_read_->name));
+  for (const auto& column : stream_read_->columns)
+    table += fmt::format("{} {}, ", quote_identifier(column.name), column.type.sql());
+  MR_RETURN_IF_ERROR(connection_->execute(table + "_arrival TIMESTAMP WITH TIME ZONE)"));
+  RowSelect out;
+  MR_TRY(const auto described, describe(select_));
+  std::map<std::string, int> seen;
+  for (const auto& [name, type_name] : described) {
+    if (name == kArrivalColumn) continue;  // of a star; the derived event has its own
+    const auto type = Type::parse(type_name);
+    if (!type || type->is_nested() || type->kind == TypeKind::kInterval) {
+      return refuse(node, fmt::format("column {} has type {}, which a stream cannot have; cast it",
+                                      name, type_name));
+    }
+    if (++seen[lower_name(name)] > 1)
+      return refuse(node, fmt::format("two columns are named {}; give one another alias", name));
+    MR_RETURN_IF_ERROR(check_column_name(name));
+    out.sql += fmt::format("{}{}", out.sql.empty() ? "SELECT " : ", ", quote_identifier(name));
+    out.columns.push_back({name, *type});
+  }
+  if (out.columns.size() > kColumnsMax || out.columns.empty())
+    return refuse(node, fmt::format("{} columns", out.columns.size()));
+  MR_TRY(const auto text, sql::select_text(statement));
+  out.sql += fmt::format(" FROM ({}) AS derived_rows", text);
+  return out;
+}
+
 }  // namespace
+
+Result<RowSelect> compile_row_select(sql::Database& database, std::string_view select,
+                                     const boost::json::object& statement,
+                                     const StreamDefinition& stream) {
+  return Compiler(database, select, std::span(&stream, 1), {}).run_rows(statement);
+}
 
 Result<CompiledView> compile_view(sql::Database& database, std::string_view select,
                                   const boost::json::object& statement,

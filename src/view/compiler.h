@@ -87,4 +87,14 @@ Result<CompiledView> compile_view(sql::Database& database, std::string_view sele
                                   std::span<const StreamDefinition> streams,
                                   std::span<const TableDefinition> tables = {});
 
+/// The SELECT of a derived stream: rows of one stream, each by itself, without their positions,
+/// which are not known before the log has them.
+struct RowSelect {
+  std::string sql;
+  std::vector<Column> columns;
+};
+Result<RowSelect> compile_row_select(sql::Database& database, std::string_view select,
+                                     const boost::json::object& statement,
+                                     const StreamDefinition& stream);
+
 }  // namespace millrace::view
