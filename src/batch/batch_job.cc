@@ -44,7 +44,8 @@ Result<view::GroupTable> map_carefully(sql::Database& database,
                                        std::span<const std::filesystem::path> paths,
                                        const BatchInput& input, BatchProgress& progress,
                                        std::uint64_t& skipped_rows) {
-  MR_TRY(const auto evaluator, view::Evaluator::make(database, *input.view, 0, *input.stream));
+  MR_TRY(const auto evaluator,
+         view::Evaluator::make(database, *input.view, 0, *input.stream, input.tables));
   view::GroupTable groups(input.view->plan);
   progress.rows_done = 0;
   MR_RETURN_IF_ERROR(
@@ -86,12 +87,14 @@ Result<view::GroupTable> map_commits(sql::Database& database, lake::Lake& lake,
 
   ThreadTables tables(input.view->plan);
   const std::size_t columns = input.view->plan.keys.size() + input.view->plan.arguments.size();
-  const sql::ScanStage stage{input.view->inputs[0].sql, [&tables, columns]() -> sql::RowSink {
+  const sql::ScanStage stage{input.view->inputs[0].sql,
+                             [&tables, columns]() -> sql::RowSink {
                                auto& table = tables.add();
                                return [&table, columns](const BatchView& chunk) {
                                  table.update({chunk.columns.subspan(0, columns), chunk.rows});
                                };
-                             }};
+                             },
+                             input.tables};
   auto scanned = sql::scan_lake_files(database, paths, *input.stream, stage, progress.rows_done,
                                       progress.cancel);
   if (!scanned && scanned.error().id == error_id::kEvaluation) {

@@ -9,11 +9,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/result.h"
 #include "lake/lake.h"
 #include "sql/database.h"
+#include "sql/reference_table.h"
 #include "view/compiler.h"
 #include "view/evaluator.h"
 #include "view/group_table.h"
@@ -35,6 +37,8 @@ struct BatchInput {
   CommitNumber upto;
   /// The generation that ends at `after`; empty where `after` is 0.
   std::shared_ptr<const view::StateRun> base;
+  /// The reference tables that the view joins.
+  std::span<const sql::ReferenceTable> tables = {};
   /// Sees each row that is skipped, where given; an error ends the job.
   std::function<Status(view::FailedRow)> failed = {};
 };

@@ -47,6 +47,7 @@ struct ViewState {
 struct State {
   Counters counters;
   std::map<StreamId, StreamState> streams;
+  std::map<TableId, TableRecord> tables;
   std::map<ViewId, ViewState> views;
 
   [[nodiscard]] const StreamDefinition* find_stream(std::string_view name) const {
@@ -62,6 +63,35 @@ struct State {
       if (!view.record.replaces && folded(view.record.name) == key) return &view.record;
     }
     return nullptr;
+  }
+  [[nodiscard]] const TableRecord* find_table(std::string_view name) const {
+    const auto key = folded(name);
+    for (const auto& [id, table] : tables) {
+      if (folded(table.name) == key) return &table;
+    }
+    return nullptr;
+  }
+  [[nodiscard]] bool has(const TableUse& use) const {
+    const auto found = tables.find(use.table);
+    return found != tables.end() &&
+           std::ranges::find(found->second.contents, use.version, &TableContent::version) !=
+               found->second.contents.end();
+  }
+  /// The table without the contents that nobody needs; the names of their files go to `files`.
+  [[nodiscard]] TableRecord without_old_contents(TableRecord table,
+                                                 std::vector<std::string>& files) const {
+    const auto newest = table.newest().version;
+    std::erase_if(table.contents, [&](const TableContent& content) {
+      if (content.version == newest) return false;
+      for (const auto& [id, view] : views) {
+        if (std::ranges::find(view.record.tables, TableUse{table.id, content.version}) !=
+            view.record.tables.end())
+          return false;
+      }
+      files.push_back(content.file.name);
+      return true;
+    });
+    return table;
   }
   [[nodiscard]] const ViewRecord* replacement_of(ViewId replaced) const {
     for (const auto& [id, view] : views) {
@@ -89,6 +119,10 @@ struct State {
       return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists, "a view named {} exists",
                   view->name);
     }
+    if (const auto* table = find_table(name)) {
+      return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists, "a table named {} exists",
+                  table->name);
+    }
     return {};
   }
 };
@@ -110,6 +144,10 @@ std::unexpected<Error> no_stream(StreamId id) {
 }
 std::unexpected<Error> no_view(ViewId id) {
   return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "no view has the id {}", id);
+}
+
+std::unexpected<Error> no_table(TableId id) {
+  return fail(ErrorCode::kNotFound, error_id::kTableNotFound, "no table has the id {}", id);
 }
 
 /// Adds one record to the state. Records come ordered by kind, then owner, then number.
@@ -149,12 +187,25 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
       commits.push_back(std::move(commit));
       return {};
     }
+    case RecordKind::kTable: {
+      MR_TRY(auto record, read_record<TableRecord>(text));
+      if (record.id.value != key.owner || record.id.value >= state.counters.next_table)
+        return inconsistent(fmt::format("table {} has the id {}", record.name, record.id));
+      const auto id = record.id;
+      state.tables.emplace(id, std::move(record));
+      return {};
+    }
     case RecordKind::kView: {
       MR_TRY(auto record, read_record<ViewRecord>(text));
       if (record.id.value != key.owner || record.id.value >= state.counters.next_view ||
           (record.materialized && !state.streams.contains(record.stream))) {
         return inconsistent(fmt::format("view {} has the id {} and reads stream {}", record.name,
                                         record.id, record.stream));
+      }
+      for (const auto& use : record.tables) {
+        if (!state.has(use))
+          return inconsistent(fmt::format("view {} is made of version {} of table {}", record.name,
+                                          use.version, use.table));
       }
       if (record.replaces) {
         // A replacement is younger than what it replaces, and comes behind it.
@@ -339,6 +390,11 @@ class StoredCatalog final : public Catalog {
                                          : state_.check_free(record.name));
       if (record.materialized && !state_.streams.contains(record.stream))
         return no_stream(record.stream);
+      for (const auto& use : record.tables) {
+        if (!state_.has(use))
+          return fail(ErrorCode::kInternal, error_id::kInternal, "table {} has no version {}",
+                      use.table, use.version);
+      }
       counters = state_.counters;
     }
     record.id = ViewId(counters.next_view++);
@@ -427,6 +483,118 @@ class StoredCatalog final : public Catalog {
     const MutexLock lock(mutex_);
     const auto* found = state_.find_view(name);
     return found != nullptr ? std::optional(*found) : std::nullopt;
+  }
+
+  [[nodiscard]] TableId next_table_id() const override {
+    const MutexLock lock(mutex_);
+    return TableId(state_.counters.next_table);
+  }
+
+  Result<TableRecord> create_table(TableRecord record) override {
+    const MutexLock change(change_);
+    MR_RETURN_IF_ERROR(check_new_name(record.name));
+    Counters counters;
+    {
+      const MutexLock lock(mutex_);
+      MR_RETURN_IF_ERROR(state_.check_free(record.name));
+      counters = state_.counters;
+    }
+    record.id = TableId(counters.next_table++);
+    MR_RETURN_IF_ERROR(write({
+        put(RecordKind::kCounter, 0, 0, record_text(counters)),
+        put(RecordKind::kTable, record.id.value, 0, record_text(record)),
+    }));
+    const MutexLock lock(mutex_);
+    state_.counters = counters;
+    state_.tables.emplace(record.id, record);
+    return record;
+  }
+
+  Result<std::vector<std::string>> add_table_content(TableId id,
+                                                     const TableContent& content) override {
+    const MutexLock change(change_);
+    std::vector<std::string> files;
+    TableRecord next;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.tables.find(id);
+      if (found == state_.tables.end()) return no_table(id);
+      next = found->second;
+      MR_CHECK(content.version > next.newest().version, "table {}: version {} comes after {}",
+               next.name, content.version, next.newest().version);
+      next.contents.push_back(content);
+      next = state_.without_old_contents(std::move(next), files);
+    }
+    MR_RETURN_IF_ERROR(write({put(RecordKind::kTable, id.value, 0, record_text(next))}));
+    const MutexLock lock(mutex_);
+    state_.tables.at(id) = std::move(next);
+    return files;
+  }
+
+  Result<std::vector<std::string>> drop_old_table_contents() override {
+    const MutexLock change(change_);
+    std::vector<std::string> files;
+    std::vector<TableRecord> changed;
+    std::vector<RecordChange> changes;
+    {
+      const MutexLock lock(mutex_);
+      for (const auto& [id, table] : state_.tables) {
+        auto next = state_.without_old_contents(table, files);
+        if (next == table) continue;
+        changes.push_back(put(RecordKind::kTable, id.value, 0, record_text(next)));
+        changed.push_back(std::move(next));
+      }
+    }
+    if (changes.empty()) return files;
+    MR_RETURN_IF_ERROR(write(changes));
+    const MutexLock lock(mutex_);
+    for (auto& table : changed) {
+      const auto id = table.id;
+      state_.tables.at(id) = std::move(table);
+    }
+    return files;
+  }
+
+  Result<std::vector<std::string>> drop_table(TableId id) override {
+    const MutexLock change(change_);
+    std::vector<std::string> files;
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.tables.find(id);
+      if (found == state_.tables.end()) return no_table(id);
+      for (const auto& [view_id, view] : state_.views) {
+        if (std::ranges::find(view.record.tables, id, &TableUse::table) !=
+            view.record.tables.end()) {
+          return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
+                      "table {} is read by the materialized view {}; drop the view first",
+                      found->second.name, view.record.name);
+        }
+      }
+      for (const auto& content : found->second.contents) files.push_back(content.file.name);
+    }
+    MR_RETURN_IF_ERROR(write({remove(RecordKind::kTable, id.value, 0)}));
+    const MutexLock lock(mutex_);
+    state_.tables.erase(id);
+    return files;
+  }
+
+  [[nodiscard]] std::vector<TableRecord> tables() const override {
+    const MutexLock lock(mutex_);
+    std::vector<TableRecord> out;
+    for (const auto& [id, table] : state_.tables) out.push_back(table);
+    return out;
+  }
+
+  [[nodiscard]] std::optional<TableRecord> find_table(std::string_view name) const override {
+    const MutexLock lock(mutex_);
+    const auto* found = state_.find_table(name);
+    return found != nullptr ? std::optional(*found) : std::nullopt;
+  }
+
+  [[nodiscard]] std::optional<TableRecord> table(TableId id) const override {
+    const MutexLock lock(mutex_);
+    const auto found = state_.tables.find(id);
+    return found != state_.tables.end() ? std::optional(found->second) : std::nullopt;
   }
 
   Status add_lake_commit(const LakeCommit& commit) override {

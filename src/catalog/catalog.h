@@ -1,7 +1,7 @@
-// The durable record of what exists: streams, views, lake commits, generations, checkpoints. SQLite
-// in WAL mode with synchronous=FULL; each row carries a CRC32C of its content, and the rows of a
-// commit or a generation become visible in one transaction or not at all. Thread: any (one
-// connection behind a mutex). Reads come from memory, writes go through. Errors: kDataLoss
+// The durable record of what exists: streams, tables, views, lake commits, generations,
+// checkpoints. SQLite in WAL mode with synchronous=FULL; each row carries a CRC32C of its content,
+// and the rows of a commit or a generation become visible in one transaction or not at all. Thread:
+// any (one connection behind a mutex). Reads come from memory, writes go through. Errors: kDataLoss
 // (kChecksum) a row does not match its checksum or the lake commits of a stream have a gap;
 //   kAlreadyExists, kNotFound; kUnavailable (kDiskFailed).
 // Invariant: commit n of a stream begins where commit n - 1 ends; ids are never given twice; a view
@@ -44,6 +44,35 @@ struct LakeCommit {
   bool operator==(const LakeCommit&) const = default;
 };
 
+/// One content of a reference table.
+struct TableContent {
+  TableVersion version;
+  FileRecord file;
+  std::int64_t created_us = 0;
+  bool operator==(const TableContent&) const = default;
+};
+
+/// A reference table: small, changed by statements, each change a version of its own.
+struct TableRecord {
+  TableId id;
+  std::string name;
+  std::vector<Column> columns;
+  std::vector<std::uint32_t> primary_key;  // indices of columns; empty: none
+  std::string sql;                         // the statement that made it
+  std::int64_t created_us = 0;
+  /// Those that a view is made of, and the newest, which is the last. Never empty.
+  std::vector<TableContent> contents;
+  [[nodiscard]] const TableContent& newest() const { return contents.back(); }
+  bool operator==(const TableRecord&) const = default;
+};
+
+/// The content of a table that a materialized view is made of.
+struct TableUse {
+  TableId table;
+  TableVersion version;
+  bool operator==(const TableUse&) const = default;
+};
+
 struct ViewRecord {
   ViewId id;
   std::string name;
@@ -55,6 +84,8 @@ struct ViewRecord {
   /// Set while this is the next definition of that view: built beside it, found by no name. It has
   /// the same name, and takes its place by switch_view().
   std::optional<ViewId> replaces = {};
+  /// The reference tables that a materialized view joins.
+  std::vector<TableUse> tables = {};
   bool operator==(const ViewRecord&) const = default;
 };
 
@@ -126,6 +157,22 @@ class Catalog {
   /// Never a replacement.
   [[nodiscard]] virtual std::optional<ViewRecord> find_view(std::string_view name) const = 0;
   [[nodiscard]] virtual std::optional<ViewRecord> replacement_of(ViewId id) const = 0;
+
+  /// The id that the next table gets.
+  [[nodiscard]] virtual TableId next_table_id() const = 0;
+  /// `record` has its first content. Streams, views and tables share one space of names.
+  virtual Result<TableRecord> create_table(TableRecord record) = 0;
+  /// The next content of the table. Like the two below, gives the names of the files that nobody
+  /// needs any more.
+  virtual Result<std::vector<std::string>> add_table_content(TableId id,
+                                                             const TableContent& content) = 0;
+  /// Forgets the contents that are not the newest and that no view is made of.
+  virtual Result<std::vector<std::string>> drop_old_table_contents() = 0;
+  /// Errors: kFailedPrecondition (kInUse) while a materialized view is made of it.
+  virtual Result<std::vector<std::string>> drop_table(TableId id) = 0;
+  [[nodiscard]] virtual std::vector<TableRecord> tables() const = 0;
+  [[nodiscard]] virtual std::optional<TableRecord> find_table(std::string_view name) const = 0;
+  [[nodiscard]] virtual std::optional<TableRecord> table(TableId id) const = 0;
 
   /// Errors: kInternal where it does not begin at the end of the last one.
   virtual Status add_lake_commit(const LakeCommit& commit) = 0;

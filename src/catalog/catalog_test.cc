@@ -318,6 +318,52 @@ TEST_F(CatalogTest, AReplacementGoesWithItsViewAndTheViewStaysWithoutIt) {
   EXPECT_TRUE(catalog->views().empty());
 }
 
+TEST_F(CatalogTest, KeepsTheContentsOfATableThatAViewIsMadeOf) {
+  auto catalog = open();
+  const auto stream = *catalog->create_stream(flights());
+  const auto content = [](std::uint64_t version) {
+    return TableContent{TableVersion(version), {fmt::format("t{}", version), 1, 2, 3}, 4};
+  };
+  TableRecord record;
+  record.name = "city";
+  record.columns = {{"code", {TypeKind::kVarchar}}, {"fare", {TypeKind::kDecimal, 9, 2}}};
+  record.primary_key = {1, 0};
+  record.sql = "CREATE TABLE …";
+  record.contents = {content(1)};
+  const auto table = *catalog->create_table(record);
+  EXPECT_EQ(catalog->create_table(record).error().id, error_id::kAlreadyExists);
+  record.name = "flights";
+  EXPECT_EQ(catalog->create_table(record).error().id, error_id::kAlreadyExists);
+  auto view = view_of(stream, "v");
+  view.tables = {{table.id, TableVersion(1)}};
+  view = *catalog->create_view(view);
+  EXPECT_TRUE(catalog->add_table_content(table.id, content(2))->empty());
+  EXPECT_THAT(*catalog->add_table_content(table.id, content(3)), testing::ElementsAre("t2"));
+  EXPECT_EQ(catalog->drop_table(table.id).error().id, error_id::kInUse);
+  auto next = view;
+  next.replaces = view.id;
+  next.tables = {{table.id, TableVersion(2)}};
+  EXPECT_FALSE(catalog->create_view(next)) << "that content is gone";
+  next.tables = {{table.id, TableVersion(3)}};
+  next = *catalog->create_view(next);
+  catalog.reset();
+  catalog = open();
+  EXPECT_EQ(catalog->find_table("CITY")->contents, (std::vector{content(1), content(3)}));
+  EXPECT_EQ(catalog->replacement_of(view.id), next);
+  ASSERT_TRUE(catalog->switch_view(next.id));
+  EXPECT_THAT(*catalog->drop_old_table_contents(), testing::ElementsAre("t1"));
+  EXPECT_TRUE(catalog->drop_old_table_contents()->empty());
+  catalog.reset();
+  catalog = open();
+  auto kept = table;
+  kept.contents = {content(3)};
+  EXPECT_EQ(catalog->table(table.id), kept);
+  ASSERT_TRUE(catalog->drop_view(next.id));
+  EXPECT_THAT(*catalog->drop_table(table.id), testing::ElementsAre("t3"));
+  record.name = "city";
+  EXPECT_GT(catalog->create_table(record)->id, table.id) << "ids are never given twice";
+}
+
 TEST_F(CatalogTest, TakesLakeCommitsOnlyWhereTheyTile) {
   const auto catalog = open();
   const auto stream = *catalog->create_stream(flights());

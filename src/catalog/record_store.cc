@@ -29,11 +29,12 @@ constexpr const char* kCreateSeal =
     "CREATE TABLE seal (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, rows INTEGER NOT NULL, "
     "checksum_sum INTEGER NOT NULL, crc32c INTEGER NOT NULL)";
 
-constexpr std::array<std::pair<RecordKind, std::string_view>, 8> kKindNames = {{
+constexpr std::array<std::pair<RecordKind, std::string_view>, 9> kKindNames = {{
     {RecordKind::kCounter, "counter"},
     {RecordKind::kStream, "stream"},
     {RecordKind::kLakeEnd, "lake_end"},
     {RecordKind::kLakeCommit, "lake_commit"},
+    {RecordKind::kTable, "table"},
     {RecordKind::kView, "view"},
     {RecordKind::kViewEnd, "view_end"},
     {RecordKind::kGeneration, "generation"},

@@ -35,6 +35,7 @@ enum class RecordKind : std::uint8_t {
   kStream,      // owner: its id
   kLakeEnd,     // owner: stream; number of its newest lake commit
   kLakeCommit,  // owner: stream, number: of the commit
+  kTable,       // owner: its id
   kView,        // owner: its id
   kViewEnd,     // owner: view; number of its newest generation
   kGeneration,  // owner: view, number: of the generation

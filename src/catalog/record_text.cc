@@ -107,10 +107,8 @@ json::value index_or_null(std::optional<std::uint32_t> index) {
   return index ? json::value(*index) : json::value(nullptr);
 }
 
-StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
-  StreamDefinition out;
-  out.id = StreamId(reader.number<std::uint32_t>("id"));
-  out.name = reader.string("name");
+std::vector<Column> read_columns(Reader& reader) {
+  std::vector<Column> out;
   for (const auto& value : reader.array("columns")) {
     Reader column(value);
     Column read{.name = column.string("name"), .type = {}};
@@ -120,8 +118,47 @@ StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
       break;
     }
     read.type = *type;
-    out.columns.push_back(std::move(read));
+    out.push_back(std::move(read));
   }
+  return out;
+}
+
+json::array columns_array(std::span<const Column> columns) {
+  json::array out;
+  for (const auto& column : columns) {
+    out.push_back(json::object{{"name", column.name}, {"type", column.type.sql()}});
+  }
+  return out;
+}
+
+TableRecord read(Reader& reader, std::type_identity<TableRecord>) {
+  TableRecord out;
+  out.id = TableId(reader.number<std::uint32_t>("id"));
+  out.name = reader.string("name");
+  out.columns = read_columns(reader);
+  for (const auto& value : reader.array("primary_key")) {
+    boost::system::error_code error;
+    out.primary_key.push_back(value.to_number<std::uint32_t>(error));
+    if (error || out.primary_key.back() >= out.columns.size()) reader.spoil();
+  }
+  out.sql = reader.string("sql");
+  out.created_us = reader.number<std::int64_t>("created_us");
+  for (const auto& value : reader.array("contents")) {
+    Reader content(value);
+    out.contents.push_back({.version = TableVersion(content.number<std::uint64_t>("version")),
+                            .file = content.file(content.find("file")),
+                            .created_us = content.number<std::int64_t>("created_us")});
+    if (!content.ok()) reader.spoil();
+  }
+  if (out.contents.empty()) reader.spoil();
+  return out;
+}
+
+StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
+  StreamDefinition out;
+  out.id = StreamId(reader.number<std::uint32_t>("id"));
+  out.name = reader.string("name");
+  out.columns = read_columns(reader);
   out.time_column = reader.optional("time_column");
   out.key_column = reader.optional("key_column");
   out.dedup_column = reader.added<std::uint32_t>("dedup_column");
@@ -156,9 +193,15 @@ ViewRecord read(Reader& reader, std::type_identity<ViewRecord>) {
   out.select = reader.string("select");
   out.sql = reader.string("sql");
   out.created_us = reader.number<std::int64_t>("created_us");
-  // A record without the member is of a time before there were replacements.
-  if (reader.find("replaces") != nullptr) {
-    if (const auto replaces = reader.optional("replaces")) out.replaces = ViewId(*replaces);
+  if (const auto replaces = reader.added<std::uint32_t>("replaces"))
+    out.replaces = ViewId(*replaces);
+  if (reader.find("tables") != nullptr) {
+    for (const auto& value : reader.array("tables")) {
+      Reader use(value);
+      out.tables.push_back({.table = TableId(use.number<std::uint32_t>("table")),
+                            .version = TableVersion(use.number<std::uint64_t>("version"))});
+      if (!use.ok()) reader.spoil();
+    }
   }
   return out;
 }
@@ -192,7 +235,8 @@ Checkpoint read(Reader& reader, std::type_identity<Checkpoint>) {
 
 Counters read(Reader& reader, std::type_identity<Counters>) {
   return {.next_stream = reader.number<std::uint32_t>("next_stream"),
-          .next_view = reader.number<std::uint32_t>("next_view")};
+          .next_view = reader.number<std::uint32_t>("next_view"),
+          .next_table = reader.added<std::uint32_t>("next_table").value_or(1)};
 }
 
 NewestNumber read(Reader& reader, std::type_identity<NewestNumber>) {
@@ -202,15 +246,11 @@ NewestNumber read(Reader& reader, std::type_identity<NewestNumber>) {
 }  // namespace
 
 std::string record_text(const StreamDefinition& stream) {
-  json::array columns;
-  for (const auto& column : stream.columns) {
-    columns.push_back(json::object{{"name", column.name}, {"type", column.type.sql()}});
-  }
   std::optional<std::uint32_t> quarantine;
   if (stream.quarantine) quarantine = stream.quarantine->value;
   json::object out{{"id", stream.id.value},
                    {"name", stream.name},
-                   {"columns", std::move(columns)},
+                   {"columns", columns_array(stream.columns)},
                    {"time_column", index_or_null(stream.time_column)},
                    {"key_column", index_or_null(stream.key_column)},
                    {"partitions", stream.partitions},
@@ -236,12 +276,36 @@ std::string record_text(const LakeCommit& commit) {
                                       {"committed_us", commit.committed_us}});
 }
 
+std::string record_text(const TableRecord& table) {
+  json::array contents;
+  for (const auto& content : table.contents) {
+    contents.push_back(json::object{{"version", content.version.value},
+                                    {"file", file_object(content.file)},
+                                    {"created_us", content.created_us}});
+  }
+  return json::serialize(
+      json::object{{"id", table.id.value},
+                   {"name", table.name},
+                   {"columns", columns_array(table.columns)},
+                   {"primary_key", json::array(table.primary_key.begin(), table.primary_key.end())},
+                   {"sql", table.sql},
+                   {"created_us", table.created_us},
+                   {"contents", std::move(contents)}});
+}
+
 std::string record_text(const ViewRecord& view) {
   json::object out{
       {"id", view.id.value},          {"name", view.name},     {"materialized", view.materialized},
       {"stream", view.stream.value},  {"select", view.select}, {"sql", view.sql},
       {"created_us", view.created_us}};
   if (view.replaces) out["replaces"] = view.replaces->value;
+  if (!view.tables.empty()) {
+    json::array tables;
+    for (const auto& use : view.tables) {
+      tables.push_back(json::object{{"table", use.table.value}, {"version", use.version.value}});
+    }
+    out["tables"] = std::move(tables);
+  }
   return json::serialize(out);
 }
 
@@ -269,8 +333,9 @@ std::string record_text(const Checkpoint& checkpoint) {
 }
 
 std::string record_text(const Counters& counters) {
-  return json::serialize(
-      json::object{{"next_stream", counters.next_stream}, {"next_view", counters.next_view}});
+  return json::serialize(json::object{{"next_stream", counters.next_stream},
+                                      {"next_view", counters.next_view},
+                                      {"next_table", counters.next_table}});
 }
 
 std::string record_text(const NewestNumber& newest) {
@@ -295,6 +360,7 @@ Result<T> read_record(std::string_view text) {
 
 template Result<StreamDefinition> read_record(std::string_view);
 template Result<LakeCommit> read_record(std::string_view);
+template Result<TableRecord> read_record(std::string_view);
 template Result<ViewRecord> read_record(std::string_view);
 template Result<Generation> read_record(std::string_view);
 template Result<Checkpoint> read_record(std::string_view);

@@ -14,6 +14,7 @@ namespace millrace::catalog {
 
 [[nodiscard]] std::string record_text(const StreamDefinition& stream);
 [[nodiscard]] std::string record_text(const LakeCommit& commit);
+[[nodiscard]] std::string record_text(const TableRecord& table);
 [[nodiscard]] std::string record_text(const ViewRecord& view);
 [[nodiscard]] std::string record_text(const Generation& generation);
 [[nodiscard]] std::string record_text(const Checkpoint& checkpoint);
@@ -22,10 +23,11 @@ namespace millrace::catalog {
 template <class T>
 Result<T> read_record(std::string_view text);
 
-/// The ids that the next stream and the next view get.
+/// The ids that the next stream, the next view and the next table get.
 struct Counters {
   std::uint32_t next_stream = 1;
   std::uint32_t next_view = 1;
+  std::uint32_t next_table = 1;
 };
 [[nodiscard]] std::string record_text(const Counters& counters);
 

@@ -14,6 +14,10 @@ using PartitionId = StrongId<struct PartitionIdTag, std::uint32_t>;
 using Offset = StrongId<struct OffsetTag, std::uint64_t>;
 /// Given by the catalog when a view is created; never reused, so a re-created view is another one.
 using ViewId = StrongId<struct ViewIdTag, std::uint32_t>;
+/// Given by the catalog when a reference table is created; never reused.
+using TableId = StrongId<struct TableIdTag, std::uint32_t>;
+/// Number of one content of a reference table, from 1.
+using TableVersion = StrongId<struct TableVersionTag, std::uint64_t>;
 /// Number of a lake commit of one stream, from 1; 0 is "before the first".
 using CommitNumber = StrongId<struct CommitNumberTag, std::uint64_t>;
 /// Number of a generation of one view, from 1; 0 is "the empty one".

@@ -54,6 +54,8 @@ const std::vector<ConfigKey>& config_keys() {
        "memory of one SELECT"},
       {"sql.rows_max", &Config::sql_rows_max, 100'000, 1, 100'000'000,
        "most rows of an answer; the rest is cut off"},
+      {"sql.table_bytes_max", &Config::sql_table_bytes_max, 256 * kMiB, kKiB, 16 * kGiB,
+       "most bytes of a reference table in memory"},
       {"sql.workers", &Config::sql_workers, 2, 1, 256, "worker processes for SELECTs"},
   };
   return keys;

@@ -33,6 +33,7 @@ struct Config {
   std::uint64_t sql_deadline_ms = 0;
   std::uint64_t sql_memory_bytes_max = 0;
   std::uint64_t sql_rows_max = 0;
+  std::uint64_t sql_table_bytes_max = 0;
   std::uint64_t sql_workers = 0;
 
   /// Every key at its default.

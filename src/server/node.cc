@@ -46,9 +46,11 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
 
   const auto lake_folder = std::filesystem::absolute(folder / "lake");
   MR_RETURN_IF_ERROR(files.create_directories(lake_folder));
+  const auto tables_folder = std::filesystem::absolute(folder / "tables");
+  MR_RETURN_IF_ERROR(files.create_directories(tables_folder));
   MR_TRY(lake_database_, sql::Database::open({.threads = 1,
                                               .memory_bytes_max = config.batch_memory_bytes_max,
-                                              .folders = {lake_folder},
+                                              .folders = {lake_folder, tables_folder},
                                               .spill_folder = {}}));
   MR_TRY(speed_database_, sql::Database::open({.threads = 1,
                                                .memory_bytes_max = std::uint64_t{256} << 20,
@@ -60,6 +62,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                                .spill_folder = {}}));
   MR_TRY(lake_, lake::Lake::open(files, *catalog_, lake_database_, lake_folder));
   MR_RETURN_IF_ERROR(lake_->sweep());
+  MR_TRY(tables_, lake::Tables::open(files, *catalog_, lake_database_, tables_folder));
   MR_TRY(state_files_, batch::StateFiles::open(files, folder / "states"));
 
   speed_ = std::make_unique<speed::SpeedLayer>(
@@ -141,10 +144,12 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
                             .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
-      *catalog_, *log_, *lake_, *state_files_, *speed_, *speed_database_, *lake_database_,
+      *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
       *workers_, *ingest_, *batch_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
-                                .rows_max = config.sql_rows_max});
+                                .rows_max = config.sql_rows_max,
+                                .table_bytes_max = config.sql_table_bytes_max,
+                                .import_folder = std::filesystem::absolute(folder / "import")});
 
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
     statements_->finish_replacement(view);
@@ -152,6 +157,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   // A replacement that was whole when the program ended takes its place now.
   const auto views = speed_->views();
   for (const auto& view : views) statements_->finish_replacement(view);
+  statements_->refresh_views();
 
   ingest_->start();
   // Those that are in the quarantine already are told by their ids.
@@ -172,7 +178,10 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
                 "view {} reads stream {}, which the catalog does not have", record.name,
                 record.stream);
   }
-  auto made = serving::StatementRunner::make_view_state(*speed_database_, record, *stream);
+  auto tables = tables_->read_all(record.tables);
+  if (!tables) return std::unexpected(std::move(tables).error().within("view {}", record.name));
+  auto made = serving::StatementRunner::make_view_state(*speed_database_, record, *stream,
+                                                        std::move(*tables));
   if (!made) return std::unexpected(std::move(made).error().within("view {}", record.name));
   const auto view = *made;
   const auto lake = lake_->snapshot(stream->id);
@@ -255,6 +264,7 @@ Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& strea
                                   .after = from,
                                   .upto = lake->last(),
                                   .base = {},
+                                  .tables = view.tables(),
                                   .failed = [&](view::FailedRow row) -> Status {
                                     failed.push_back(std::move(row));
                                     return {};

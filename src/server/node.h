@@ -15,6 +15,7 @@
 #include "ingest/lake_writer.h"
 #include "ingest/replay.h"
 #include "lake/lake.h"
+#include "lake/tables.h"
 #include "log/commit_log.h"
 #include "runtime/file_system.h"
 #include "server/config.h"
@@ -43,6 +44,7 @@ class Node {
   [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
   [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
   [[nodiscard]] lake::Lake& lake() { return *lake_; }
+  [[nodiscard]] lake::Tables& tables() { return *tables_; }
   [[nodiscard]] log::CommitLog& log() { return *log_; }
 
  private:
@@ -63,6 +65,7 @@ class Node {
   std::shared_ptr<sql::Database> speed_database_;
   std::shared_ptr<sql::Database> batch_database_;
   std::unique_ptr<lake::Lake> lake_;
+  std::unique_ptr<lake::Tables> tables_;
   std::unique_ptr<batch::StateFiles> state_files_;
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::unique_ptr<ingest::DuplicateFilters> filters_;

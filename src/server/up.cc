@@ -52,7 +52,7 @@ Status run_pipeline(const std::string& path, serving::StatementRunner& statement
   MR_TRY(const std::string text, runtime::read_file(runtime::system_files(), path));
   MR_TRY(const auto parts, sql::split_script(text));
   for (const auto& part : parts) {
-    auto done = statements.run(part.text);
+    auto done = statements.run(part.text, std::filesystem::absolute(path).parent_path());
     if (!done && done.error().code != ErrorCode::kAlreadyExists) {
       auto error = std::move(done).error();
       const std::uint32_t line =

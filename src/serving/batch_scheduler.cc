@@ -189,7 +189,8 @@ Status BatchScheduler::run_view(const StreamDefinition& stream,
                           .stream = &stream,
                           .after = full ? CommitNumber(0) : before.generation.cut_commit,
                           .upto = edge.commit,
-                          .base = full ? nullptr : before.base};
+                          .base = full ? nullptr : before.base,
+                          .tables = view->tables()};
   speed::ViewFailures failures{view->record().id, view->record().name, {}};
   const auto keep_failures = [&]() -> Status {
     if (failures.rows.empty()) return {};

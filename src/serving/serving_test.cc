@@ -120,6 +120,7 @@ class ServingTest : public testing::Test {
     catalog_ = *catalog::Catalog::open(folder_ / "catalog.db");
     database_ = *sql::Database::open({.threads = 1, .folders = {folder_ / "lake"}});
     lake_ = *lake::Lake::open(files, *catalog_, database_, folder_ / "lake");
+    tables_ = *lake::Tables::open(files, *catalog_, database_, folder_ / "lake" / "tables");
     states_ = *batch::StateFiles::open(files, folder_ / "states");
     speed_ = std::make_unique<speed::SpeedLayer>(speed::TailOptions{});
     log_ = *log::CommitLog::open(
@@ -138,10 +139,9 @@ class ServingTest : public testing::Test {
         ingest::LakeWriterOptions{.commit_interval_ms = 3'600'000});
     batch_ = std::make_unique<BatchScheduler>(*database_, *lake_, *catalog_, *states_, *speed_,
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
-    runner_ =
-        std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *states_, *speed_, *database_,
-                                          *database_, *workers_, *ingest_, *batch_,
-                                          StatementOptions{});
+    runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *tables_, *states_,
+                                                *speed_, *database_, *database_, *workers_,
+                                                *ingest_, *batch_, StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();
@@ -227,6 +227,7 @@ class ServingTest : public testing::Test {
   std::shared_ptr<sql::Database> database_;
   std::unique_ptr<lake::Lake> lake_;
   std::unique_ptr<batch::StateFiles> states_;
+  std::unique_ptr<lake::Tables> tables_;
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::unique_ptr<log::CommitLog> log_;
   std::unique_ptr<sql::QueryWorkers> workers_;

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #include "base/ascii_case.h"
 #include "runtime/clock.h"
 #include "serving/view_reader.h"
@@ -91,6 +94,8 @@ std::string progress_text(const speed::ViewState& view, double built,
   return out;
 }
 
+std::uint64_t hash_of(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
+
 /// Places in a view's SELECT count from the start of the whole statement.
 Error placed_behind(Error error, TextPlace start) {
   if (error.place.line == 0) return error;
@@ -102,13 +107,15 @@ Error placed_behind(Error error, TextPlace start) {
 }  // namespace
 
 StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
-                                 batch::StateFiles& state_files, speed::SpeedLayer& speed,
-                                 sql::Database& speed_database, sql::Database& lake_database,
-                                 sql::QueryWorkers& workers, ingest::Ingest& ingest,
-                                 BatchScheduler& batch, StatementOptions options)
+                                 lake::Tables& tables, batch::StateFiles& state_files,
+                                 speed::SpeedLayer& speed, sql::Database& speed_database,
+                                 sql::Database& lake_database, sql::QueryWorkers& workers,
+                                 ingest::Ingest& ingest, BatchScheduler& batch,
+                                 StatementOptions options)
     : catalog_(catalog),
       log_(log),
       lake_(lake),
+      tables_(tables),
       state_files_(state_files),
       speed_(speed),
       speed_database_(speed_database),
@@ -118,7 +125,8 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
       batch_(batch),
       options_(options) {}
 
-Result<StatementResult> StatementRunner::run(std::string_view sql) {
+Result<StatementResult> StatementRunner::run(std::string_view sql,
+                                             const std::filesystem::path& base_folder) {
   MR_TRY(const auto statement, sql::parse_statement(sql));
   return std::visit(
       [&](const auto& parsed) -> Result<StatementResult> {
@@ -131,6 +139,14 @@ Result<StatementResult> StatementRunner::run(std::string_view sql) {
           return describe(parsed);
         } else if constexpr (std::is_same_v<T, sql::ReplayQuarantine>) {
           return replay_quarantine(parsed);
+        } else if constexpr (std::is_same_v<T, sql::CreateTable>) {
+          return create_table(parsed, base_folder);
+        } else if constexpr (std::is_same_v<T, sql::Insert>) {
+          return insert(parsed);
+        } else if constexpr (std::is_same_v<T, sql::Update>) {
+          return update(parsed);
+        } else if constexpr (std::is_same_v<T, sql::Delete>) {
+          return remove(parsed);
         } else {
           const MutexLock lock(definitions_);
           if constexpr (std::is_same_v<T, sql::CreateStream>) {
@@ -148,6 +164,7 @@ Result<StatementResult> StatementRunner::run(std::string_view sql) {
 std::string StatementRunner::resolve(std::string_view name) const {
   if (const auto stream = catalog_.find_stream(name)) return stream->name;
   if (const auto view = catalog_.find_view(name)) return view->name;
+  if (const auto table = catalog_.find_table(name)) return table->name;
   return {};
 }
 
@@ -224,13 +241,22 @@ Status StatementRunner::start_derivation(sql::Database& database, ingest::Ingest
 }
 
 Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
-    sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream) {
+    sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream,
+    std::vector<sql::ReferenceTable> tables) {
   MR_TRY(const auto tree, sql::parse_select(record.select));
-  MR_TRY(auto compiled, view::compile_view(database, record.select, tree, std::span(&stream, 1)));
-  MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, 0, stream));
+  std::vector<view::TableDefinition> definitions;
+  for (const auto& table : tables) definitions.push_back({table.name, table.columns});
+  MR_TRY(auto compiled,
+         view::compile_view(database, record.select, tree, std::span(&stream, 1), definitions));
+  // States over other contents of the tables are states of another view.
+  for (const auto& use : record.tables) {
+    compiled.fingerprint =
+        hash_of(fmt::format("{} {} {}", compiled.fingerprint, use.table, use.version));
+  }
+  MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, 0, stream, tables));
   MR_TRY(auto finalizer, view::Finalizer::make(database, compiled));
   return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluator),
-                                            std::move(finalizer));
+                                            std::move(finalizer), std::move(tables));
 }
 
 Result<StatementResult> StatementRunner::create_materialized_view(
@@ -252,31 +278,37 @@ Result<StatementResult> StatementRunner::create_materialized_view(
       *tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
       statement.select);
   if (!allowed) return std::unexpected(in_select(std::move(allowed).error()));
-  if (allowed->tables.size() != 1) {
+  std::optional<StreamDefinition> stream;
+  std::vector<catalog::TableUse> tables;
+  std::size_t streams = 0;
+  for (const auto& name : allowed->tables) {
+    if (auto found = catalog_.find_stream(name)) {
+      stream = std::move(found);
+      ++streams;
+    } else if (const auto table = catalog_.find_table(name)) {
+      tables.push_back({table->id, table->newest().version});
+    } else {
+      return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
+                  "a materialized view reads a stream, and {} is a view; use CREATE VIEW", name);
+    }
+  }
+  if (streams != 1) {
     return fail(
         ErrorCode::kInvalidArgument, error_id::kNotMergeable,
         "a materialized view reads one stream, this SELECT reads {}; use CREATE VIEW for the rest",
-        allowed->tables.size());
+        streams);
   }
-  const auto stream = catalog_.find_stream(*allowed->tables.begin());
-  if (!stream) {
-    return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
-                "a materialized view reads a stream, and {} is a view; use CREATE VIEW",
-                *allowed->tables.begin());
-  }
-  const auto state_of_stream = speed_.stream(stream->id);
-  MR_CHECK(state_of_stream != nullptr, "stream {} is in the catalog and does not live",
-           stream->name);
-
   catalog::ViewRecord record;
   record.name = replaced ? replaced->name : statement.name;
   record.materialized = true;
   record.stream = stream->id;
+  record.tables = std::move(tables);
   record.select = statement.select;
   record.sql = statement.sql;
   record.created_us = runtime::wall_us();
   // Made once for its errors, before the catalog knows of it.
-  auto trial = make_view_state(speed_database_, record, *stream);
+  MR_TRY(auto contents, tables_.read_all(record.tables));
+  auto trial = make_view_state(speed_database_, record, *stream, std::move(contents));
   if (!trial) return std::unexpected(in_select(std::move(trial).error()));
   if (replaced) {
     MR_RETURN_IF_ERROR(check_readers(
@@ -285,28 +317,7 @@ Result<StatementResult> StatementRunner::create_materialized_view(
     if (there) return done("CREATE MATERIALIZED VIEW");
     record.replaces = replaced->id;
   }
-  MR_TRY(record, catalog_.create_view(record));
-  MR_TRY(const auto view, make_view_state(speed_database_, record, *stream));
-  bool building = false;
-  state_of_stream->add_view(view, [&](const speed::StreamState::EdgePoint& edge) {
-    building = edge.commit.value != 0;
-    if (building) {
-      view->start_building(edge.end);
-    } else {
-      catalog::Generation empty;
-      empty.view = record.id;
-      empty.cut = Position(stream->partitions);
-      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan),
-                    edge.end, 0);
-    }
-  });
-  if (record.replaces) {
-    speed_.add_replacement(view, *record.replaces);
-    switch_to(view);
-  } else {
-    speed_.add_view(view);
-  }
-  if (building) batch_.request(false, "build");
+  MR_RETURN_IF_ERROR(start_view(std::move(record), *stream));
   return done("CREATE MATERIALIZED VIEW");
 }
 
@@ -352,6 +363,7 @@ std::vector<std::string> StatementRunner::readers_of(std::string_view name) cons
 }
 
 Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
+  if (statement.kind == sql::ObjectKind::kTable) return drop_table(statement);
   const std::string command = statement.kind == sql::ObjectKind::kStream ? "DROP STREAM"
                               : statement.kind == sql::ObjectKind::kMaterializedView
                                   ? "DROP MATERIALIZED VIEW"
@@ -403,6 +415,7 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
       speed_.remove_view(view->id);
     }
     state_files_.remove(garbage);
+    drop_old_table_contents();
     return done(command);
   }
   if (!stream->quarantine) {
@@ -417,6 +430,24 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
 }
 
 Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
+  if (statement.kind == sql::ObjectKind::kTable) {
+    Rows rows({{"name", kText},
+               {"rows", kNumber},
+               {"version", kNumber},
+               {"bytes", kNumber},
+               {"read_by", kText},
+               {"sql", kText}});
+    for (const auto& table : catalog_.tables()) {
+      const auto readers = readers_of(table.name);
+      rows.text(table.name)
+          .number(table.newest().file.rows)
+          .number(table.newest().version.value)
+          .number(table.newest().file.size_bytes);
+      readers.empty() ? rows.null() : rows.text(fmt::format("{}", fmt::join(readers, ", ")));
+      rows.text(table.sql).end();
+    }
+    return std::move(rows).result("SHOW TABLES");
+  }
   if (statement.kind == sql::ObjectKind::kStream) {
     Rows rows({{"name", kText},
                {"partitions", kNumber},
@@ -502,6 +533,10 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
       auto& role = roles[*stream->dedup_column];
       role += role.empty() ? "dedup" : ", dedup";
     }
+  } else if (const auto table = catalog_.find_table(statement.name)) {
+    columns = table->columns;
+    roles.resize(columns.size());
+    for (const auto index : table->primary_key) roles[index] = "key";
   } else if (const auto view = speed_.find_view(statement.name)) {
     columns = columns_of(view->compiled());
     for (const auto& output : view->compiled().outputs) {
@@ -511,8 +546,8 @@ Result<StatementResult> StatementRunner::describe(const sql::Describe& statement
     MR_TRY(columns, columns_of_select(plain->select));
     roles.resize(columns.size());
   } else {
-    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound, "there is no stream or view {}",
-                statement.name);
+    return fail(ErrorCode::kNotFound, error_id::kStreamNotFound,
+                "there is no stream, table or view {}", statement.name);
   }
   Rows rows({{"column", kText}, {"type", kText}, {"role", kText}});
   for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -640,6 +675,7 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
   }
   if (const auto stream = catalog_.find_stream(name))
     return add_stream(*stream, hidden_columns, assembly);
+  if (const auto table = catalog_.find_table(name)) return add_table(*table, assembly);
   const auto view =
       assembly.types_only ? speed_.find_view(name) : find_built(name, assembly.started_us);
   if (view != nullptr) {
@@ -659,8 +695,8 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
   }
   const auto plain = catalog_.find_view(name);
   if (!plain)
-    return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "there is no stream or view {}",
-                name);
+    return fail(ErrorCode::kNotFound, error_id::kViewNotFound,
+                "there is no stream, table or view {}", name);
   return add_plain_view(plain->name, plain->select, hidden_columns, assembly);
 }
 

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <span>
@@ -20,6 +21,7 @@
 #include "catalog/catalog.h"
 #include "ingest/ingest.h"
 #include "lake/lake.h"
+#include "lake/tables.h"
 #include "log/commit_log.h"
 #include "serving/batch_scheduler.h"
 #include "serving/view_reader.h"
@@ -53,6 +55,9 @@ struct StatementOptions {
   std::uint64_t deadline_ms = 30'000;
   std::uint64_t rows_max = 100'000;
   std::uint64_t result_bytes_max = std::uint64_t{128} << 20;
+  std::uint64_t table_bytes_max = std::uint64_t{256} << 20;
+  /// Where CREATE TABLE ... FROM 'file' of a client finds files; empty: nowhere.
+  std::filesystem::path import_folder = {};
 };
 
 /// The next definition of a view, on its way.
@@ -66,12 +71,14 @@ struct ReplacementProgress {
 class StatementRunner {
  public:
   StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
-                  batch::StateFiles& state_files, speed::SpeedLayer& speed,
+                  lake::Tables& tables, batch::StateFiles& state_files, speed::SpeedLayer& speed,
                   sql::Database& speed_database, sql::Database& lake_database,
                   sql::QueryWorkers& workers, ingest::Ingest& ingest, BatchScheduler& batch,
                   StatementOptions options);
 
-  Result<StatementResult> run(std::string_view sql);
+  /// `base_folder` is given for statements of whoever starts the program: their files may be
+  /// anywhere, and relative paths begin there.
+  Result<StatementResult> run(std::string_view sql, const std::filesystem::path& base_folder = {});
   /// Those that wait for a view wait no longer.
   void stop() { stopping_ = true; }
 
@@ -80,11 +87,14 @@ class StatementRunner {
   void finish_replacement(const std::shared_ptr<speed::ViewState>& view) EXCLUDES(definitions_);
   [[nodiscard]] std::optional<ReplacementProgress> replacement_of(
       const speed::ViewState& view) const;
+  /// Begins to rebuild the views that are made of older contents of their tables.
+  void refresh_views() EXCLUDES(definitions_);
 
   /// Makes the view of a record live: compiled, prepared, not yet part of a stream. Also used at
   /// the start.
   static Result<std::shared_ptr<speed::ViewState>> make_view_state(
-      sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream);
+      sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream,
+      std::vector<sql::ReferenceTable> tables);
   /// From now on the derived stream gets what is made of its source's events. Also used at the
   /// start.
   static Status start_derivation(sql::Database& database, ingest::Ingest& ingest,
@@ -119,7 +129,7 @@ class StatementRunner {
   Result<StatementResult> create_view(const sql::CreateView& statement) REQUIRES(definitions_);
   Result<StatementResult> create_materialized_view(const sql::CreateView& statement)
       REQUIRES(definitions_);
-  Result<StatementResult> drop(const sql::Drop& statement);
+  Result<StatementResult> drop(const sql::Drop& statement) REQUIRES(definitions_);
   /// quarantine_replay.cc
   Result<StatementResult> replay_quarantine(const sql::ReplayQuarantine& statement);
   Result<StatementResult> show(const sql::Show& statement);
@@ -173,10 +183,33 @@ class StatementRunner {
   Result<bool> make_room_for_replacement(const speed::ViewState& next) REQUIRES(definitions_);
   Status drop_replacement(const speed::ViewState& replacement) REQUIRES(definitions_);
   void switch_to(const std::shared_ptr<speed::ViewState>& view) REQUIRES(definitions_);
+  /// Adds the record to the catalog and its view to the stream; building begins where there is
+  /// history.
+  Status start_view(catalog::ViewRecord record, const StreamDefinition& stream)
+      REQUIRES(definitions_);
+  void refresh_views_locked() REQUIRES(definitions_);
+
+  // table_statements.cc
+  Result<StatementResult> create_table(const sql::CreateTable& statement,
+                                       const std::filesystem::path& base_folder);
+  Result<StatementResult> insert(const sql::Insert& statement);
+  Result<StatementResult> update(const sql::Update& statement);
+  Result<StatementResult> remove(const sql::Delete& statement);
+  Result<StatementResult> drop_table(const sql::Drop& statement) REQUIRES(definitions_);
+  void drop_old_table_contents() REQUIRES(definitions_);
+  Status add_table(const catalog::TableRecord& table, Assembly& assembly);
+  Result<catalog::TableRecord> table_named(std::string_view name) const;
+  /// The whole answer of a SELECT, for a table.
+  Result<sql::QueryResult> compute(const std::string& select);
+  Result<std::filesystem::path> import_path(const std::string& file,
+                                            const std::filesystem::path& base_folder) const;
+  Status put_content(const catalog::TableRecord& table, std::shared_ptr<const ColumnBatch> rows)
+      REQUIRES(table_changes_) EXCLUDES(definitions_);
 
   catalog::Catalog& catalog_;
   log::CommitLog& log_;
   lake::Lake& lake_;
+  lake::Tables& tables_;
   batch::StateFiles& state_files_;
   speed::SpeedLayer& speed_;
   sql::Database& speed_database_;
@@ -185,7 +218,8 @@ class StatementRunner {
   ingest::Ingest& ingest_;
   BatchScheduler& batch_;
   const StatementOptions options_;
-  Mutex definitions_;  // held by one statement that changes what exists
+  Mutex table_changes_;  // held by one statement that changes a table, before definitions_
+  Mutex definitions_;    // held by one statement that changes what exists
   std::atomic<bool> stopping_{false};
   std::atomic<unsigned> waiting_{0};  // for a view to be built
 };

@@ -138,9 +138,11 @@ Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
                                           .stream = &*stream,
                                           .after = generation.cut_commit,
                                           .upto = whole,
-                                          .base = nullptr},
+                                          .base = nullptr,
+                                          .tables = view.tables()},
                                          progress, skipped));
-  MR_TRY(const auto evaluator, view::Evaluator::make(speed_database_, compiled, 0, *stream));
+  MR_TRY(const auto evaluator,
+         view::Evaluator::make(speed_database_, compiled, 0, *stream, view.tables()));
   const auto take = [&](const StreamBatch& batch) -> Status {
     const auto part = before(batch, point);
     return part ? evaluator->run(std::span(&*part, 1), groups, skipped) : Status();

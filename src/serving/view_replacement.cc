@@ -144,13 +144,84 @@ void StatementRunner::switch_to(const std::shared_ptr<speed::ViewState>& view) {
       stream->remove_view(*record.replaces);
   }
   state_files_.remove(*garbage);
+  drop_old_table_contents();
   spdlog::info("view {} is replaced", record.name);
+}
+
+Status StatementRunner::start_view(catalog::ViewRecord record, const StreamDefinition& stream) {
+  const auto state_of_stream = speed_.stream(stream.id);
+  MR_CHECK(state_of_stream != nullptr, "stream {} is in the catalog and does not live",
+           stream.name);
+  MR_TRY(auto tables, tables_.read_all(record.tables));
+  MR_TRY(record, catalog_.create_view(record));
+  MR_TRY(const auto view, make_view_state(speed_database_, record, stream, std::move(tables)));
+  bool building = false;
+  state_of_stream->add_view(view, [&](const speed::StreamState::EdgePoint& edge) {
+    building = edge.commit.value != 0;
+    if (building) {
+      view->start_building(edge.end);
+    } else {
+      catalog::Generation empty;
+      empty.view = record.id;
+      empty.cut = Position(stream.partitions);
+      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan),
+                    edge.end, 0);
+    }
+  });
+  if (record.replaces) {
+    speed_.add_replacement(view, *record.replaces);
+    switch_to(view);
+  } else {
+    speed_.add_view(view);
+  }
+  if (building) batch_.request(false, "build");
+  return {};
+}
+
+void StatementRunner::refresh_views() {
+  const MutexLock lock(definitions_);
+  refresh_views_locked();
+}
+
+void StatementRunner::refresh_views_locked() {
+  for (const auto& view : speed_.named_views()) {
+    auto record = view->record();
+    if (record.tables.empty()) continue;
+    std::vector<catalog::TableUse> newest;
+    for (const auto& use : record.tables) {
+      const auto table = catalog_.table(use.table);
+      MR_CHECK(table.has_value(), "view {} is made of table {}, which is not there", record.name,
+               use.table);
+      newest.push_back({use.table, table->newest().version});
+    }
+    if (record.tables == newest) continue;
+    if (const auto next = speed_.replacement_of(record.id)) {
+      // What is being built is finished first, so that many small changes cannot keep a view from
+      // ever being renewed; when it has its place, this runs again.
+      if (next->phase() != speed::ViewPhase::kFailed) continue;
+      if (const auto dropped = drop_replacement(*next); !dropped) {
+        spdlog::error("view {}: {}", record.name, dropped.error().message);
+        continue;
+      }
+    }
+    const auto stream = catalog_.stream(record.stream);
+    record.replaces = record.id;
+    record.id = {};
+    record.tables = std::move(newest);
+    record.created_us = runtime::wall_us();
+    if (const auto started = start_view(record, *stream); !started) {
+      spdlog::error("view {} is not rebuilt over its tables: {}", record.name,
+                    started.error().message);
+      view->note_run(started.error());
+    }
+  }
 }
 
 void StatementRunner::finish_replacement(const std::shared_ptr<speed::ViewState>& view) {
   if (!view->record().replaces) return;
   const MutexLock lock(definitions_);
   switch_to(view);
+  refresh_views_locked();
 }
 
 std::optional<ReplacementProgress> StatementRunner::replacement_of(

@@ -18,10 +18,12 @@ std::string_view name(ViewPhase phase) {
 
 ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
                      std::unique_ptr<view::Evaluator> evaluator,
-                     std::unique_ptr<view::Finalizer> finalizer)
+                     std::unique_ptr<view::Finalizer> finalizer,
+                     std::vector<sql::ReferenceTable> tables)
     : record_(std::move(record)),
       compiled_(std::move(compiled)),
       evaluator_(std::move(evaluator)),
+      tables_(std::move(tables)),
       finalizer_(std::move(finalizer)),
       active_(compiled_.plan) {
   generation_.view = record_.id;

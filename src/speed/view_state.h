@@ -62,11 +62,14 @@ struct CheckpointDraft {
 class ViewState {
  public:
   ViewState(catalog::ViewRecord record, view::CompiledView compiled,
-            std::unique_ptr<view::Evaluator> evaluator, std::unique_ptr<view::Finalizer> finalizer);
+            std::unique_ptr<view::Evaluator> evaluator, std::unique_ptr<view::Finalizer> finalizer,
+            std::vector<sql::ReferenceTable> tables = {});
 
   /// As it was when the view was made: `replaces` stays when it has taken the other's place.
   [[nodiscard]] const catalog::ViewRecord& record() const { return record_; }
   [[nodiscard]] const view::CompiledView& compiled() const { return compiled_; }
+  /// The reference tables that the view joins, in the version that it is made of.
+  [[nodiscard]] std::span<const sql::ReferenceTable> tables() const { return tables_; }
   [[nodiscard]] bool is_native() const { return evaluator_->is_native(); }
 
   /// Adds events that follow delta_end; afterwards delta_end is `end`. Gives the rows that are in
@@ -139,6 +142,7 @@ class ViewState {
   const catalog::ViewRecord record_;
   const view::CompiledView compiled_;
   const std::unique_ptr<view::Evaluator> evaluator_;
+  const std::vector<sql::ReferenceTable> tables_;
 
   // A final stage of SQL runs one answer at a time.
   mutable Mutex final_mutex_;

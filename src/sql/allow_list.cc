@@ -362,8 +362,8 @@ class Checker {
       std::string known = resolve_(name);
       if (known.empty()) {
         return refuse(ErrorCode::kNotFound, error_id::kStreamNotFound, &object,
-                      fmt::format("there is no stream or view '{}'", name),
-                      "SHOW STREAMS and SHOW VIEWS list what there is");
+                      fmt::format("there is no stream, table or view '{}'", name),
+                      "SHOW STREAMS, SHOW TABLES and SHOW VIEWS list what there is");
       }
       allowed_.tables.insert(std::move(known));
     }

@@ -130,6 +130,8 @@ Status scan_lake_files(Database& database, std::span<const std::filesystem::path
       !status)
     return std::unexpected(file_error(std::move(status).error()));
 
+  MR_RETURN_IF_ERROR(make_tables(*connection, stage.tables));
+
   ThreadSinks sinks(stage.make_sink);
   std::atomic<std::uint64_t> seen = 0;
   auto receiver = std::make_shared<RowReceiver>();

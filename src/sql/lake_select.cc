@@ -52,7 +52,7 @@ std::string lake_select(std::span<const std::filesystem::path> paths,
          "], hive_partitioning = false, union_by_name = false, filename = false)";
 }
 
-std::string parquet_items(std::span<const Column> columns) {
+std::string parquet_items(std::span<const Column> columns, bool hidden_columns) {
   std::string items;
   for (const Column& column : columns) {
     const std::string name = quote_identifier(column.name);
@@ -60,7 +60,7 @@ std::string parquet_items(std::span<const Column> columns) {
                         ? "CAST(" + name + " AS VARCHAR) AS " + name
                         : name);
   }
-  add_hidden_items(items);
+  if (hidden_columns) add_hidden_items(items);
   return items;
 }
 

@@ -20,7 +20,8 @@ namespace millrace::sql {
 [[nodiscard]] std::string absolute_text(const std::filesystem::path& path);
 /// The pattern that stands for this path only: read_parquet takes every path as a pattern.
 [[nodiscard]] std::string literal_pattern(std::string_view path);
-/// The select items, for Parquet, of a relation with these columns and the hidden ones.
-[[nodiscard]] std::string parquet_items(std::span<const Column> columns);
+/// The select items, for Parquet, of a relation with these columns, and the hidden ones.
+[[nodiscard]] std::string parquet_items(std::span<const Column> columns,
+                                        bool hidden_columns = true);
 
 }  // namespace millrace::sql

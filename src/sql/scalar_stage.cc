@@ -19,7 +19,8 @@ ScalarStage::~ScalarStage() = default;
 
 Result<std::unique_ptr<ScalarStage>> ScalarStage::prepare(Database& database,
                                                           std::string_view stage_sql,
-                                                          const StreamDefinition& stream) {
+                                                          const StreamDefinition& stream,
+                                                          std::span<const ReferenceTable> tables) {
   auto handle = std::make_unique<Handle>();
   MR_TRY(handle->connection, database.connect());
   Connection::Handle& inner = handle->connection->handle();
@@ -30,6 +31,7 @@ Result<std::unique_ptr<ScalarStage>> ScalarStage::prepare(Database& database,
   MR_RETURN_IF_ERROR(
       name_relation(*handle->connection, stream.name,
                     fmt::format("SELECT * FROM mr_source({})", handle->source_id->id())));
+  MR_RETURN_IF_ERROR(make_tables(*handle->connection, tables));
   MR_TRY(handle->statement, prepare_sink(*handle->connection, stage_sql, handle->receiver_id->id(),
                                          SinkResult::kOnes));
   return std::unique_ptr<ScalarStage>(new ScalarStage(std::move(handle)));

@@ -3,8 +3,9 @@
 // DuckDB, which gives each chunk's vectors to the aggregate stage on the thread that made them
 // (docs/decisions/0003). `stage_sql` is a SELECT whose FROM names the stream by `stream_name`, with
 // the stream's columns and the hidden ones: "SELECT origin, date_trunc('hour', date), delay FROM
-// flights WHERE distance > 100". Errors: kInvalidArgument (kEvaluation) where an expression fails
-// on some row; then the sink has seen any part
+// flights WHERE distance > 100". It may join reference tables by their names. Errors:
+// kInvalidArgument (kEvaluation) where an expression fails on some row; then the sink has seen any
+// part
 //   of the rows, and the caller throws away what it made of them.
 #pragma once
 
@@ -21,6 +22,7 @@
 #include "model/column_batch.h"
 #include "model/stream.h"
 #include "sql/database.h"
+#include "sql/reference_table.h"
 
 namespace millrace::sql {
 
@@ -32,7 +34,8 @@ class ScalarStage {
  public:
   static Result<std::unique_ptr<ScalarStage>> prepare(Database& database,
                                                       std::string_view stage_sql,
-                                                      const StreamDefinition& stream);
+                                                      const StreamDefinition& stream,
+                                                      std::span<const ReferenceTable> tables = {});
   ~ScalarStage();
   /// Types of the select items.
   [[nodiscard]] const std::vector<Type>& types() const;
@@ -51,6 +54,7 @@ struct ScanStage {
   /// Called once on each DuckDB thread that takes part, for a sink of that thread's own; calls of
   /// the returned sink happen on that thread only.
   std::function<RowSink()> make_sink;
+  std::span<const ReferenceTable> tables = {};
 };
 
 /// Runs the stage over Parquet files of the lake, on all threads of the database. `rows_done`

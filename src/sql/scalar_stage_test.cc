@@ -431,6 +431,77 @@ TEST(ScalarStage, ARowThatCannotBeEvaluatedIsAnErrorAndTheStageGoesOn) {
   EXPECT_EQ(stage_rows(**stage, std::vector{flights_batch(100)}).error().id, error_id::kEvaluation);
 }
 
+// Both layers must join alike: a batch, the same rows in pieces, and lake files on many threads.
+TEST(ScalarStage, JoinsReferenceTablesUnderTheirNames) {
+  const Folder folder;
+  const auto database = open_database(4, {folder.path()});
+  const std::vector<Column> columns = {{"code", Type{TypeKind::kVarchar}},
+                                       {"city \"x\"", Type{TypeKind::kVarchar}}};
+  const std::vector<Type> types = {columns[0].type, columns[1].type};
+  auto cities = std::make_shared<ColumnBatch>(types);
+  for (const auto& [code, city] : {std::pair("SFO", "San Francisco, California"),
+                                   std::pair("SFO", "Bay"), std::pair("LAX", "Los Angeles")}) {
+    cities->column(0).push_string(code, cities->arena());
+    cities->column(1).push_string(city, cities->arena());
+  }
+  const std::vector<ReferenceTable> tables = {
+      {.name = "Cities", .columns = columns, .rows = cities},
+      {.name = "none", .columns = columns, .rows = std::make_shared<ColumnBatch>(types)}};
+  const std::string sql =
+      "SELECT f._offset, c.\"city \"\"x\"\"\", n.code FROM flights f LEFT JOIN cities c ON c.code "
+      "= "
+      "f.origin LEFT JOIN none n ON n.code = f.origin WHERE f._offset < 3000";
+  const auto stage = ScalarStage::prepare(*database, sql, flights(), tables);
+  ASSERT_TRUE(stage) << stage.error().text();
+  // A name is of one stage only: another may give it other rows.
+  const auto other = ScalarStage::prepare(
+      *database, sql, flights(),
+      std::vector{tables[1], ReferenceTable{"CITIES", columns, tables[1].rows}});
+  ASSERT_TRUE(other) << other.error().text();
+  const std::vector<StreamBatch> batches = {flights_batch(2500), flights_batch(1500, 2500)};
+  Rows expected;
+  for (std::int64_t n = 0; n < 3000; ++n) {
+    const Cells left = {std::to_string(n)};
+    for (const char* city : {"Bay", "San Francisco, California"}) {
+      if (n % 2 == 0) expected.push_back({left[0], city, std::nullopt});
+    }
+    if (n % 2 != 0) expected.push_back({left[0], std::nullopt, std::nullopt});
+  }
+  const auto sorted = [](Rows rows) {
+    std::ranges::sort(rows);
+    return rows;
+  };
+  expected = sorted(expected);
+  Rows seen;
+  ASSERT_TRUE(
+      (*stage)->run(batches, [&](const BatchView& view) { add_rows(seen, view, value_text); }));
+  EXPECT_EQ(sorted(seen), expected);
+  Rows in_pieces;
+  for (const auto& batch : batches) {
+    ASSERT_TRUE((*stage)->run(
+        {&batch, 1}, [&](const BatchView& view) { add_rows(in_pieces, view, value_text); }));
+  }
+  EXPECT_EQ(sorted(in_pieces), expected);
+
+  const auto path = folder.path() / "flights.parquet";
+  ASSERT_TRUE(write_parquet(*database, path, flights(), batches));
+  Rows scanned;
+  std::mutex mutex;
+  const ScanStage scan{sql,
+                       [&]() -> RowSink {
+                         return [&](const BatchView& view) {
+                           const std::scoped_lock lock(mutex);
+                           add_rows(scanned, view, value_text);
+                         };
+                       },
+                       tables};
+  std::atomic<std::uint64_t> done = 0;
+  const std::atomic<bool> cancel = false;
+  const auto ended = scan_lake_files(*database, {&path, 1}, flights(), scan, done, cancel);
+  ASSERT_TRUE(ended) << ended.error().text();
+  EXPECT_EQ(sorted(scanned), expected);
+}
+
 TEST(ScalarStage, RefusesWhatCannotBeBound) {
   const auto database = open_database();
   for (const char* sql :

@@ -9,43 +9,30 @@
 
 #include "base/ascii_case.h"
 #include "sql/duration.h"
+#include "sql/statement_cursor.h"
 #include "sql/suggestion.h"
-#include "sql/tokens.h"
+#include "sql/table_statement.h"
 
 namespace millrace::sql {
 namespace {
 
 constexpr std::string_view kStatements =
     "CREATE STREAM, CREATE MATERIALIZED VIEW, CREATE VIEW, DROP STREAM, DROP VIEW, "
-    "DROP MATERIALIZED VIEW, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, SELECT";
+    "DROP MATERIALIZED VIEW, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, SELECT, "
+    "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
-    {"CREATE", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES", "TABLE"});
+    {"CREATE", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES", "TABLE",
+     "INSERT", "UPDATE", "DELETE"});
 
 constexpr auto kStreamOptions =
     std::to_array<std::string_view>({"time", "key", "partitions", "dedup", "dedup_within"});
 constexpr std::string_view kStreamOptionsShown =
     "time = column, key = column, partitions = n, dedup = column, dedup_within = '7 days'";
 
-std::string upper(std::string_view text) {
-  std::string out(text);
-  std::ranges::transform(out, out.begin(), [](char c) {
-    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
-  });
-  return out;
-}
-
-std::string shortened(std::string_view text) {
-  constexpr std::size_t kBytesMax = 60;
-  if (text.size() <= kBytesMax) return std::string(text);
-  std::size_t end = kBytesMax;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80) --end;
-  return std::string(text.substr(0, end)) + "...";
-}
-
-class Parser {
+class Parser : private StatementCursor {
  public:
-  Parser(std::string_view text, std::span<const Token> tokens) : text_(text), tokens_(tokens) {}
+  Parser(std::string_view text, std::span<const Token> tokens) : StatementCursor(text, tokens) {}
 
   Result<Statement> parse() {
     if (at_end()) {
@@ -62,70 +49,13 @@ class Parser {
     if (word == "REPLAY") return replay();
     if (word == "SHOW") return show();
     if (word == "DESCRIBE" || word == "DESC") return describe();
+    if (word == "INSERT" || word == "UPDATE" || word == "DELETE")
+      return TableParser(*this).change();
     if (word.empty()) return unsupported(shortened(here()), {});
     return unsupported(shortened(word), closest(word, kFirstWords));
   }
 
  private:
-  // --- tokens ---
-
-  [[nodiscard]] bool at_end() const { return at_ == tokens_.size(); }
-  [[nodiscard]] std::string_view text_of(const Token& token) const {
-    return text_.substr(token.begin, token.end - token.begin);
-  }
-  [[nodiscard]] std::string_view here() const {
-    return at_end() ? std::string_view() : text_of(tokens_[at_]);
-  }
-  [[nodiscard]] bool here_kind(TokenKind kind) const {
-    return !at_end() && tokens_[at_].kind == kind;
-  }
-  [[nodiscard]] TextPlace place() const {
-    return place_of(text_,
-                    at_end() ? (tokens_.empty() ? 0 : tokens_.back().end) : tokens_[at_].begin);
-  }
-  [[nodiscard]] bool is_word(std::string_view keyword) const {
-    return here_kind(TokenKind::kWord) && same_name(here(), keyword);
-  }
-  [[nodiscard]] bool is_symbol(char symbol) const {
-    return here_kind(TokenKind::kSymbol) && here().front() == symbol;
-  }
-  bool take_word(std::string_view keyword) {
-    if (!is_word(keyword)) return false;
-    ++at_;
-    return true;
-  }
-  bool take_symbol(char symbol) {
-    if (!is_symbol(symbol)) return false;
-    ++at_;
-    return true;
-  }
-  /// What an error says of the token at hand.
-  [[nodiscard]] std::string found() const {
-    return at_end() ? "the statement ends" : fmt::format("'{}' stands", shortened(here()));
-  }
-  [[nodiscard]] std::string sql() const {
-    return std::string(
-        text_.substr(tokens_.front().begin, tokens_.back().end - tokens_.front().begin));
-  }
-
-  // --- errors ---
-
-  [[nodiscard]] std::unexpected<Error> error(std::string_view id, TextPlace where,
-                                             std::string message, std::string hint = {}) const {
-    return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
-                                 .id = std::string(id),
-                                 .message = std::move(message),
-                                 .hint = std::move(hint),
-                                 .place = where});
-  }
-  [[nodiscard]] std::unexpected<Error> syntax_error(std::string message,
-                                                    std::string hint = {}) const {
-    return error(error_id::kSyntax, place(), std::move(message), std::move(hint));
-  }
-  [[nodiscard]] std::unexpected<Error> expected(std::string_view what,
-                                                std::string hint = {}) const {
-    return syntax_error(fmt::format("{} is expected where {}", what, found()), std::move(hint));
-  }
   [[nodiscard]] std::unexpected<Error> unsupported(std::string_view statement,
                                                    std::string_view meant) const {
     return error(error_id::kUnsupportedStatement, place(),
@@ -133,47 +63,6 @@ class Parser {
                  meant.empty()
                      ? fmt::format("the statements are {}", kStatements)
                      : fmt::format("did you mean {}? The statements are {}", meant, kStatements));
-  }
-  Status expect_end() {
-    if (at_end()) return {};
-    return expected("the end of the statement");
-  }
-  Status expect_symbol(char symbol) {
-    if (take_symbol(symbol)) return {};
-    return expected(fmt::format("'{}'", symbol));
-  }
-
-  // --- names ---
-
-  /// A name of a stream or view. `made` says whether the statement makes or drops it.
-  Result<std::string> object_name(bool made) {
-    if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier)) {
-      return expected("a name");
-    }
-    const TextPlace where = place();
-    std::string name = unquoted(here());
-    if (auto good = check_object_name(name); !good) {
-      return std::unexpected(std::move(good).error().at(where));
-    }
-    if (made && lower_name(name).ends_with(kQuarantineSuffix)) {
-      return error(error_id::kBadName, where,
-                   fmt::format("'{}' cannot be made or dropped: names that end in {} belong to the "
-                               "quarantine of a stream",
-                               name, kQuarantineSuffix),
-                   "a quarantine stream comes and goes with its stream");
-    }
-    ++at_;
-    if (is_symbol('.')) {
-      return expected("the end of the name", "names have one part: there are no schemas");
-    }
-    return name;
-  }
-
-  Result<bool> if_not_exists() {
-    if (!take_word("IF")) return false;
-    if (!take_word("NOT")) return expected("NOT EXISTS");
-    if (!take_word("EXISTS")) return expected("EXISTS");
-    return true;
   }
 
   // --- statements ---
@@ -201,15 +90,11 @@ class Parser {
       return create_view(/*materialized=*/true, or_replace);
     }
     if (take_word("VIEW")) return create_view(/*materialized=*/false, or_replace);
-    if (at_end()) return expected("STREAM, MATERIALIZED VIEW or VIEW");
+    if (take_word("TABLE")) return TableParser(*this).create(or_replace);
+    if (at_end()) return expected("STREAM, TABLE, MATERIALIZED VIEW or VIEW");
     static constexpr auto kKinds =
-        std::to_array<std::string_view>({"STREAM", "MATERIALIZED", "VIEW"});
+        std::to_array<std::string_view>({"STREAM", "MATERIALIZED", "VIEW", "TABLE"});
     const std::string word = shortened(upper(here()));
-    if (word == "TABLE") {
-      return error(error_id::kUnsupportedStatement, place(),
-                   "CREATE TABLE is not a statement of Millrace",
-                   "events are kept in streams: CREATE STREAM name (column type, ...)");
-    }
     std::string meant(closest(word, kKinds));
     if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
     return unsupported(fmt::format("CREATE {}", word),
@@ -516,13 +401,15 @@ class Parser {
       statement.kind = ObjectKind::kStream;
     } else if (take_word("VIEW")) {
       statement.kind = ObjectKind::kView;
+    } else if (take_word("TABLE")) {
+      statement.kind = ObjectKind::kTable;
     } else if (take_word("MATERIALIZED")) {
       if (!take_word("VIEW")) return expected("VIEW");
       statement.kind = ObjectKind::kMaterializedView;
     } else {
-      if (at_end()) return expected("STREAM, VIEW or MATERIALIZED VIEW");
+      if (at_end()) return expected("STREAM, TABLE, VIEW or MATERIALIZED VIEW");
       static constexpr auto kKinds =
-          std::to_array<std::string_view>({"STREAM", "VIEW", "MATERIALIZED"});
+          std::to_array<std::string_view>({"STREAM", "VIEW", "MATERIALIZED", "TABLE"});
       const std::string word = shortened(upper(here()));
       std::string meant(closest(word, kKinds));
       if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -569,9 +456,12 @@ class Parser {
       statement.kind = ObjectKind::kStream;
     } else if (take_word("VIEWS")) {
       statement.kind = ObjectKind::kView;
+    } else if (take_word("TABLES")) {
+      statement.kind = ObjectKind::kTable;
     } else {
-      if (at_end()) return expected("STREAMS or VIEWS");
-      static constexpr auto kKinds = std::to_array<std::string_view>({"STREAMS", "VIEWS"});
+      if (at_end()) return expected("STREAMS, TABLES or VIEWS");
+      static constexpr auto kKinds =
+          std::to_array<std::string_view>({"STREAMS", "TABLES", "VIEWS"});
       const std::string word = shortened(upper(here()));
       const std::string_view meant = closest(word, kKinds);
       return unsupported(fmt::format("SHOW {}", word),
@@ -590,10 +480,6 @@ class Parser {
     }
     return statement;
   }
-
-  std::string_view text_;
-  std::span<const Token> tokens_;
-  std::size_t at_ = 0;
 };
 
 bool is_semicolon(std::string_view text, const Token& token) {

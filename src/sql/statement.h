@@ -32,14 +32,48 @@ struct CreateView {
   bool or_replace = false;
   std::string sql;  // the statement's text
 };
-enum class ObjectKind { kStream, kMaterializedView, kView };
+enum class ObjectKind { kStream, kMaterializedView, kView, kTable };
+/// Columns, or a file, or a SELECT, or columns and a file.
+struct CreateTable {
+  std::string name;
+  std::vector<Column> columns;
+  std::vector<std::uint32_t> primary_key;  // indices of columns
+  std::string file;
+  std::string select;  // the text behind AS
+  TextPlace select_place;
+  bool if_not_exists = false;
+  bool or_replace = false;
+  std::string sql;
+};
+struct Insert {
+  std::string table;
+  std::vector<std::string> columns;  // empty: all of the table's
+  std::string select;                // VALUES ... or SELECT ...
+  TextPlace select_place;
+  /// Rows whose primary key the table has take the place of those.
+  bool or_replace = false;
+};
+struct Update {
+  struct Assignment {
+    std::string column;
+    std::string expression;  // its parentheses are balanced
+  };
+  std::string table;
+  std::vector<Assignment> assignments;
+  std::string where;  // empty: every row
+};
+struct Delete {
+  std::string table;
+  std::string where;  // empty: every row
+};
 struct Drop {
   ObjectKind kind = ObjectKind::kView;
   std::string name;
   bool if_exists = false;
 };
 struct Show {
-  ObjectKind kind = ObjectKind::kStream;  // SHOW STREAMS; SHOW VIEWS shows both kinds of views
+  // SHOW STREAMS, SHOW TABLES; SHOW VIEWS shows both kinds of views
+  ObjectKind kind = ObjectKind::kStream;
 };
 struct ReplayQuarantine {
   std::string stream;
@@ -52,8 +86,8 @@ struct Describe {
 struct Select {
   std::string text;
 };
-using Statement =
-    std::variant<ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe, Select>;
+using Statement = std::variant<ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe,
+                               Select, CreateTable, Insert, Update, Delete>;
 
 /// Reads "(time = …, key = …)" into a definition that has its columns.
 Status apply_stream_options(std::string_view options, StreamDefinition& stream);

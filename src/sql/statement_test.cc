@@ -50,6 +50,39 @@ TEST(CreateStreamStatement, NamesColumnsTypesAndOptions) {
   EXPECT_TRUE(stream.sql.ends_with(")"));
 }
 
+TEST(TableStatements, CutWhatUsersWriteAtKeywordsOutsideOfParentheses) {
+  const auto made = parsed<CreateTable>(
+      "CREATE OR REPLACE TABLE t (a BIGINT, \"B b\" DECIMAL(9, 2), PRIMARY KEY (\"b B\", A)) FROM "
+      "'it''s.csv'");
+  EXPECT_TRUE(made.or_replace);
+  ASSERT_EQ(made.columns.size(), 2U);
+  EXPECT_EQ(made.columns[1].type, (Type{TypeKind::kDecimal, 9, 2}));
+  EXPECT_EQ(made.primary_key, (std::vector<std::uint32_t>{1, 0}));
+  EXPECT_EQ(made.file, "it's.csv");
+  EXPECT_EQ(parsed<CreateTable>("CREATE TABLE t (a INT PRIMARY KEY)").primary_key.size(), 1U);
+  EXPECT_EQ(parsed<CreateTable>("CREATE TABLE IF NOT EXISTS t AS VALUES (1), (2);").select,
+            "VALUES (1), (2)");
+
+  const auto insert = parsed<Insert>("INSERT OR REPLACE INTO t (b, \"A\") SELECT x, (y) FROM z");
+  EXPECT_TRUE(insert.or_replace);
+  EXPECT_EQ(insert.columns, (std::vector<std::string>{"b", "A"}));
+  EXPECT_EQ(insert.select, "SELECT x, (y) FROM z");
+  EXPECT_EQ(parsed<Insert>("INSERT INTO t (SELECT 1)").select, "(SELECT 1)");
+
+  const auto update = parsed<Update>(
+      "UPDATE t SET a = [1, 2][1], b = (SELECT max(x) FROM z WHERE x > 1) /* , */ WHERE a = 'x, "
+      "WHERE' AND b IN (1, 2)");
+  ASSERT_EQ(update.assignments.size(), 2U);
+  EXPECT_EQ(update.assignments[0].expression, "[1, 2][1]");
+  EXPECT_EQ(update.assignments[1].expression, "(SELECT max(x) FROM z WHERE x > 1)");
+  EXPECT_EQ(update.where, "a = 'x, WHERE' AND b IN (1, 2)");
+  EXPECT_EQ(parsed<Update>("UPDATE t SET a = 1").where, "");
+  EXPECT_EQ(parsed<Delete>("DELETE FROM t WHERE a = 1 -- all").where, "a = 1");
+  EXPECT_EQ(parsed<Delete>("DELETE FROM t").where, "");
+  EXPECT_EQ(parsed<Drop>("DROP TABLE IF EXISTS t").kind, ObjectKind::kTable);
+  EXPECT_EQ(parsed<Show>("SHOW TABLES").kind, ObjectKind::kTable);
+}
+
 TEST(CreateStreamStatement, NeedsNoOptions) {
   const auto statement = parsed<CreateStream>("CREATE STREAM a(b INT)");
   EXPECT_FALSE(statement.if_not_exists);
@@ -114,14 +147,43 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadText{"", kSyntax, {1, 1}, "no statement", ""},
         BadText{" ; -- nothing\n", kSyntax, {1, 1}, "no statement", ""},
-        BadText{"\n  INSERT INTO a VALUES (1)", kUnsupported, {2, 3}, "INSERT", "CREATE STREAM"},
+        BadText{"\n  MERGE INTO a USING b", kUnsupported, {2, 3}, "MERGE", "CREATE STREAM"},
         BadText{"CREAT STREAM a (b INT)", kUnsupported, {1, 1}, "CREAT", "did you mean CREATE?"},
         BadText{"CREATE STRAEM a (b INT)",
                 kUnsupported,
                 {1, 8},
                 "CREATE STRAEM",
                 "did you mean CREATE STREAM?"},
-        BadText{"CREATE TABLE a (b INT)", kUnsupported, {1, 8}, "CREATE TABLE", "CREATE STREAM"},
+        BadText{"CREATE TABLE", kSyntax, {1, 13}, "a name", ""},
+        BadText{"CREATE TABLE a", kSyntax, {1, 15}, "FROM or AS", "PRIMARY KEY"},
+        BadText{"CREATE TABLE a (b)", kSyntax, {1, 18}, "the type of column 'b'", ""},
+        BadText{"CREATE TABLE a (b INT NOT NULL)", kSyntax, {1, 23}, "no NOT", "PRIMARY KEY"},
+        BadText{"CREATE TABLE a (b INT, B INT)", kName, {1, 24}, "twice", "without case"},
+        BadText{"CREATE TABLE a (b INT, PRIMARY KEY (c))",
+                error_id::kBadName,
+                {1, 37},
+                "no column 'c'",
+                ""},
+        BadText{"CREATE TABLE a (b INT PRIMARY KEY, c INT PRIMARY KEY)",
+                kSyntax,
+                {1, 36},
+                "one primary key",
+                ""},
+        BadText{"CREATE TABLE a FROM b", kSyntax, {1, 21}, "in quotes", ""},
+        BadText{"CREATE TABLE a AS DROP", kSyntax, {1, 19}, "SELECT or VALUES", ""},
+        BadText{"CREATE TABLE a AS SELECT 1) AS b", kSyntax, {1, 27}, "closes nothing", ""},
+        BadText{"INSERT a", kSyntax, {1, 8}, "INTO", ""},
+        BadText{"INSERT INTO a", kSyntax, {1, 14}, "SELECT or VALUES", ""},
+        BadText{"INSERT INTO a VALUES (1)) AS x --", kSyntax, {1, 25}, "closes nothing", ""},
+        BadText{"INSERT INTO a VALUES ((1)", kSyntax, {1, 26}, "')'", ""},
+        BadText{"UPDATE a", kSyntax, {1, 9}, "SET", ""},
+        BadText{"UPDATE a SET b", kSyntax, {1, 15}, "'='", ""},
+        BadText{"UPDATE a SET b = WHERE c", kSyntax, {1, 18}, "an expression", ""},
+        BadText{"UPDATE a SET b = 1) FROM c --", kSyntax, {1, 19}, "closes nothing", ""},
+        BadText{"UPDATE a SET b = 1, B = 2", kName, {1, 21}, "twice", ""},
+        BadText{"DELETE a", kSyntax, {1, 8}, "FROM", ""},
+        BadText{"DELETE FROM a WHERE", kSyntax, {1, 20}, "an expression", ""},
+        BadText{"DELETE FROM a WHERE (b", kSyntax, {1, 23}, "')'", ""},
         BadText{"CREATE OR REPLACE STREAM a (b INT)", kUnsupported, {1, 8}, "OR REPLACE", "DROP"},
         BadText{"CREATE OR MATERIALIZED VIEW a AS SELECT 1", kSyntax, {1, 11}, "REPLACE", ""},
         BadText{"CREATE OR REPLACE VIEW IF NOT EXISTS a AS SELECT 1",
@@ -210,11 +272,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"CREATE VIEW v (a) AS SELECT 1", kSyntax, {1, 15}, "AS", "name the columns"},
         BadText{"CREATE VIEW v AS INSERT INTO t VALUES (1)", kSyntax, {1, 18}, "SELECT", ""},
         BadText{"CREATE VIEW v AS", kSyntax, {1, 17}, "SELECT", ""},
-        BadText{"DROP TABLE t", kUnsupported, {1, 6}, "DROP TABLE", "the statements are"},
+        BadText{"DROP INDEX t", kUnsupported, {1, 6}, "DROP INDEX", "the statements are"},
         BadText{"DROP VIWE t", kUnsupported, {1, 6}, "DROP VIWE", "DROP VIEW"},
         BadText{"DROP STREAM t CASCADE", kSyntax, {1, 15}, "the end", "views"},
         BadText{"DROP STREAM t__quarantine", kName, {1, 13}, "quarantine", ""},
-        BadText{"SHOW TABLES", kUnsupported, {1, 6}, "SHOW TABLES", "the statements are"},
+        BadText{"SHOW INDEXES", kUnsupported, {1, 6}, "SHOW INDEXES", "the statements are"},
         BadText{"SHOW STREAM", kUnsupported, {1, 6}, "SHOW STREAM", "SHOW STREAMS"},
         BadText{"DESCRIBE SELECT 1", kSyntax, {1, 17}, "the end", "name of a stream"},
         BadText{"SELECT 1; SELECT 2", kSyntax, {1, 9}, "more than one", "one statement at a time"},

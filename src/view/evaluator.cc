@@ -44,14 +44,15 @@ StreamBatch slice(const StreamBatch& batch, std::size_t begin, std::size_t end) 
 
 Result<std::unique_ptr<Evaluator>> Evaluator::make(sql::Database& database,
                                                    const CompiledView& view, std::size_t input,
-                                                   const StreamDefinition& stream) {
+                                                   const StreamDefinition& stream,
+                                                   std::span<const sql::ReferenceTable> tables) {
   const std::size_t columns = view.plan.keys.size() + view.plan.arguments.size();
   // count(*) without keys has no columns at all: the native stage would have no rows to give.
   const StageInput& stage_input = view.inputs[input];
   auto native = stage_input.items.empty() ? nullptr : NativeStage::compile(stage_input, stream);
   std::unique_ptr<sql::ScalarStage> stage;
   if (native == nullptr) {
-    MR_TRY(stage, sql::ScalarStage::prepare(database, stage_input.sql, stream));
+    MR_TRY(stage, sql::ScalarStage::prepare(database, stage_input.sql, stream, tables));
   }
   return std::unique_ptr<Evaluator>(
       new Evaluator(std::move(native), std::move(stage), columns, stream));

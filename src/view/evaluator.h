@@ -34,7 +34,8 @@ class Evaluator {
  public:
   /// Of one of the view's inputs; `stream` is the one that it reads.
   static Result<std::unique_ptr<Evaluator>> make(sql::Database& database, const CompiledView& view,
-                                                 std::size_t input, const StreamDefinition& stream);
+                                                 std::size_t input, const StreamDefinition& stream,
+                                                 std::span<const sql::ReferenceTable> tables = {});
 
   /// Adds the batches' rows to `groups`, and the number of rows that were skipped to `skipped`;
   /// `failed`, where given, sees each of them, in the order of the batches.
