@@ -30,7 +30,7 @@ std::string_view name(Way way) {
 namespace {
 
 constexpr std::size_t kChunksMax = 8;
-constexpr int kCutsMax = 3;
+constexpr int kCutsMax = 2;
 
 bool is_select(std::string_view sql) {
   const auto begin = sql.find_first_not_of(" \n\t(");
@@ -194,15 +194,16 @@ class CaseRunner::Run {
   }
 
   Status batch_only() {
-    const bool from_history = coin();
-    if (!from_history) create_views(file_.views.size());
+    if (coin()) {
+      create_views(file_.views.size());
+      MR_RETURN_IF_ERROR(feed_all());
+      return session_->run_batch(coin());
+    }
+    // The views are built from the history.
     MR_RETURN_IF_ERROR(feed_all());
     MR_RETURN_IF_ERROR(session_->run_batch(false));
-    if (from_history) {
-      create_views(file_.views.size());
-      MR_RETURN_IF_ERROR(session_->wait_until_live());
-    }
-    return session_->run_batch(true);
+    create_views(file_.views.size());
+    return session_->wait_until_live();
   }
 
   Status cut_and_merged() {
