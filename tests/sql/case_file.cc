@@ -109,6 +109,8 @@ class Parser {
     const auto& kind = words.front();
     if (kind == "stream" && words.size() == 1) {
       file_.streams.push_back({record_->line, body()});
+    } else if (kind == "derived" && words.size() == 1) {
+      file_.derived.push_back({record_->line, body()});
     } else if (kind == "table" && words.size() == 1) {
       file_.tables.push_back({record_->line, body()});
     } else if (kind == "rows" && words.size() == 2) {
@@ -131,7 +133,7 @@ class Parser {
       return refused(words);
     } else {
       return wrong(
-          "expected stream, table, rows NAME, generate NAME rows N seed S, view, or "
+          "expected stream, derived, table, rows NAME, generate NAME rows N seed S, view, or "
           "refused ID PLACE WORDS");
     }
     return {};

@@ -21,7 +21,8 @@ struct Input {
   std::uint64_t seed = 0;
 };
 
-/// What is given to both, the node and DuckDB, before the rows: CREATE STREAM only to the node.
+/// What is there before the rows. A stream is made in the node only; of a derived one DuckDB gets
+/// the SELECT as a table; a table is made in both.
 struct Statement {
   int line = 0;
   std::string sql;
@@ -63,6 +64,7 @@ struct RefusedCase {
 struct CaseFile {
   std::string path;
   std::vector<Statement> streams;
+  std::vector<Statement> derived;
   std::vector<Statement> tables;
   std::vector<Input> inputs;
   std::vector<ViewCase> views;

@@ -102,6 +102,8 @@ class Generator {
         return quoted(timestamp_text(between(-300, 2000) * 86'399'000'000 + between(0, 3), true));
       case TypeKind::kDate:
         return quoted(date_text(static_cast<std::int32_t>(between(-4000, 20'000))));
+      case TypeKind::kTime:
+        return quoted(fmt::format("{:02}:{:02}:00.{:06}", below(24), below(4) * 15, below(3)));
       case TypeKind::kUuid:
         return quoted(fmt::format("{:08x}-{:04x}-4000-8000-00000000000{}",
                                   one_in(2) ? 0xffffffffU : 0U, below(3), below(8)));

@@ -2,6 +2,8 @@
 
 #include <fstream>
 
+#include "sql/statement.h"
+
 namespace millrace::sql_cases {
 
 namespace {
@@ -32,6 +34,14 @@ Result<std::unique_ptr<Reference>> Reference::load(const std::filesystem::path& 
   MR_TRY(auto connection, database->connect());
   std::unique_ptr<Reference> reference(new Reference(std::move(database), std::move(connection)));
   for (const auto& input : inputs) MR_RETURN_IF_ERROR(reference->load_stream(folder, input, node));
+  for (const auto& derived : file.derived) {
+    MR_TRY(const auto statement, sql::parse_statement(derived.sql));
+    const auto& stream = std::get<sql::CreateStream>(statement);
+    auto made = reference->connection_->execute(fmt::format(
+        "CREATE TABLE {} AS {}", quote_identifier(stream.definition.name), stream.select));
+    if (!made)
+      return std::unexpected(std::move(made).error().within("{}:{}", file.path, derived.line));
+  }
   for (const auto& table : file.tables) {
     auto made = reference->connection_->execute(table.sql);
     if (!made)
