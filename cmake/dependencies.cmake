@@ -13,6 +13,8 @@ find_library(MR_ZSTD zstd REQUIRED)
 find_library(MR_BOOST_JSON boost_json REQUIRED)
 find_library(MR_YAML_CPP yaml-cpp REQUIRED)
 find_library(MR_PROMETHEUS prometheus-cpp-core REQUIRED)
+find_program(MR_FLATC flatc REQUIRED)
+find_path(MR_FLATBUFFERS flatbuffers/flatbuffers.h REQUIRED)
 
 # DuckDB comes as a shared library from the npm registry (third_party/package.json); the C header is
 # that of an older release, whose functions the library still has all of. Only src/sql includes it.

@@ -1,5 +1,6 @@
 # Makes one static library mr_<module> and one test binary <module>_test of each folder of src/, sorted by
 # suffix: x.cc is the library, x_test.cc the tests, x_fuzz.cc one libFuzzer target, x_bench.cc benchmarks.
+# x.fbs is a FlatBuffers schema: includes find it as "<module>/x_generated.h".
 # A module links the modules of all layers below its own (src/modules.txt) and its outside libraries below.
 set(MR_LIBS_base fmt::fmt ${MR_ISAL} ${MR_XXHASH})
 set(MR_LIBS_model ${MR_BOOST_JSON})
@@ -8,6 +9,7 @@ set(MR_LIBS_wire ${MR_ZSTD})
 set(MR_LIBS_format simdjson::simdjson ${MR_ZSTD} ZLIB::ZLIB)
 set(MR_LIBS_sql mr_duckdb)
 set(MR_LIBS_catalog SQLite::SQLite3)
+set(MR_LIBS_op OpenSSL::Crypto ${CMAKE_DL_LIBS})
 set(MR_LIBS_endpoint ${MR_PROMETHEUS} ZLIB::ZLIB ${MR_ZSTD})
 set(MR_LIBS_server ${MR_YAML_CPP})
 
@@ -50,6 +52,7 @@ function(mr_add_module module below)
   endif()
   add_library(mr_${module} STATIC ${sources})
   target_link_libraries(mr_${module} PUBLIC mr_options ${below} ${MR_LIBS_${module}})
+  mr_generate_flatbuffers(${module})
   if(tests)
     add_executable(${module}_test ${tests})
     target_link_libraries(${module}_test PRIVATE mr_${module} GTest::gtest GTest::gmock GTest::gtest_main ${MR_RAPIDCHECK})
@@ -76,4 +79,19 @@ function(mr_add_module module below)
       set_target_properties(${name} PROPERTIES BUILD_RPATH "${CMAKE_BINARY_DIR}/lib")
     endif()
   endforeach()
+endfunction()
+
+function(mr_generate_flatbuffers module)
+  file(GLOB schemas CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${module}/*.fbs)
+  set(folder ${CMAKE_BINARY_DIR}/generated/${module})
+  foreach(schema ${schemas})
+    get_filename_component(name ${schema} NAME_WE)
+    add_custom_command(OUTPUT ${folder}/${name}_generated.h
+      COMMAND ${MR_FLATC} --cpp -o ${folder} ${schema} DEPENDS ${schema} VERBATIM)
+    target_sources(mr_${module} PRIVATE ${folder}/${name}_generated.h)
+  endforeach()
+  if(schemas)
+    # SYSTEM: what flatc writes is not held to our warnings.
+    target_include_directories(mr_${module} SYSTEM PRIVATE ${CMAKE_BINARY_DIR}/generated)
+  endif()
 endfunction()

@@ -21,6 +21,7 @@ ONLY_IN = [
     ("Asio", r"^boost/asio", {"runtime", "endpoint", "client"}),
     ("Beast", r"^boost/beast", {"runtime", "endpoint", "client"}),
     ("YAML", r"^yaml-cpp/", {"server"}),
+    ("FlatBuffers", r"^flatbuffers/|_generated\.h$", {"op"}),
     ("the command line parser", r"^CLI/", {"cli"}),
     ("the line editor", r"^(histedit\.h|editline/)", {"cli"}),
 ]

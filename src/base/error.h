@@ -114,6 +114,10 @@ inline constexpr std::string_view kStarting = "MR4005";
 inline constexpr std::string_view kStopping = "MR4006";
 inline constexpr std::string_view kBadConfig = "MR4007";
 inline constexpr std::string_view kFormatVersion = "MR4008";
+inline constexpr std::string_view kArrow = "MR5001";
+inline constexpr std::string_view kFrame = "MR5002";
+inline constexpr std::string_view kPlan = "MR5003";
+inline constexpr std::string_view kOperatorMemory = "MR5004";
 inline constexpr std::string_view kInternal = "MR9001";
 }  // namespace error_id
 

@@ -1,6 +1,7 @@
 #include "batch/batch_job.h"
 
 #include <list>
+#include <map>
 
 #include "base/mutex.h"
 #include "sql/scalar_stage.h"
@@ -39,28 +40,85 @@ class ThreadTables {
   std::list<view::GroupTable> tables_ GUARDED_BY(mutex_);
 };
 
+/// The files that hold a range of commits, verified.
+struct RangeFiles {
+  const StreamDefinition* stream = nullptr;
+  std::vector<std::filesystem::path> paths;
+  std::uint64_t rows = 0;
+};
+
+Error cancelled() {
+  return {.code = ErrorCode::kCancelled,
+          .id = std::string(error_id::kStopping),
+          .message = "the batch run was cancelled",
+          .hint = {},
+          .place = {}};
+}
+
+Result<RangeFiles> files_of(lake::Lake& lake, const CommitRange& range,
+                            const BatchProgress& progress) {
+  RangeFiles out{.stream = range.stream, .paths = {}, .rows = 0};
+  const StreamId id = range.stream->id;
+  const auto snapshot = lake.snapshot(id);
+  for (const auto& commit : snapshot->commits) {
+    if (commit.number <= range.after || commit.number > range.upto) continue;
+    for (const auto& file : commit.files) {
+      if (progress.cancel) return std::unexpected(cancelled());
+      MR_RETURN_IF_ERROR(lake.verify(id, file));
+      out.paths.push_back(lake.path(id, file));
+      out.rows += file.rows;
+    }
+  }
+  return out;
+}
+
 /// Row by row where a row cannot be evaluated: slower, and it finds the rows.
-Result<view::GroupTable> map_carefully(sql::Database& database,
-                                       std::span<const std::filesystem::path> paths,
-                                       const BatchInput& input, BatchProgress& progress,
-                                       std::uint64_t& skipped_rows) {
+Result<view::GroupTable> map_carefully(sql::Database& database, const BatchInput& job,
+                                       std::size_t input, const RangeFiles& files,
+                                       BatchProgress& progress, std::uint64_t& skipped_rows) {
+  const auto& compiled = *job.view;
   MR_TRY(const auto evaluator,
-         view::Evaluator::make(database, *input.view, 0, *input.stream, input.tables));
-  view::GroupTable groups(input.view->plan);
-  progress.rows_done = 0;
-  MR_RETURN_IF_ERROR(
-      sql::read_lake_files(database, paths, *input.stream, [&](const StreamBatch& batch) -> Status {
-        if (progress.cancel)
-          return fail(ErrorCode::kCancelled, error_id::kStopping, "the batch run was cancelled");
+         view::Evaluator::make(database, compiled, input, *files.stream, job.tables));
+  view::GroupTable groups(compiled.plan);
+  MR_RETURN_IF_ERROR(sql::read_lake_files(
+      database, files.paths, *files.stream, [&](const StreamBatch& batch) -> Status {
+        if (progress.cancel) return std::unexpected(cancelled());
         progress.rows_done += batch.columns->rows();
         Status told;
         MR_RETURN_IF_ERROR(
             evaluator->run(std::span(&batch, 1), groups, skipped_rows, [&](view::FailedRow row) {
-              if (input.failed && told) told = input.failed(std::move(row));
+              if (job.failed && told) told = job.failed(files.stream->id, std::move(row));
             }));
         return told;
       }));
   return groups;
+}
+
+/// One input of the view over the files of its stream.
+Result<view::GroupTable> map_input(sql::Database& database, const BatchInput& job,
+                                   std::size_t input, const RangeFiles& files,
+                                   BatchProgress& progress, std::uint64_t& skipped_rows) {
+  const auto& compiled = *job.view;
+  if (files.paths.empty()) return view::GroupTable(compiled.plan);
+  const std::uint64_t done_before = progress.rows_done;
+  ThreadTables tables(compiled.plan);
+  const std::size_t columns = compiled.plan.keys.size() + compiled.plan.arguments.size();
+  const sql::ScanStage stage{compiled.inputs[input].sql,
+                             [&tables, columns]() -> sql::RowSink {
+                               auto& table = tables.add();
+                               return [&table, columns](const BatchView& chunk) {
+                                 table.update({chunk.columns.subspan(0, columns), chunk.rows});
+                               };
+                             },
+                             job.tables};
+  auto scanned = sql::scan_lake_files(database, files.paths, *files.stream, stage,
+                                      progress.rows_done, progress.cancel);
+  if (!scanned && scanned.error().id == error_id::kEvaluation) {
+    progress.rows_done = done_before;
+    return map_carefully(database, job, input, files, progress, skipped_rows);
+  }
+  if (!scanned) return std::unexpected(std::move(scanned).error());
+  return tables.merged();
 }
 
 }  // namespace
@@ -68,40 +126,26 @@ Result<view::GroupTable> map_carefully(sql::Database& database,
 Result<view::GroupTable> map_commits(sql::Database& database, lake::Lake& lake,
                                      const BatchInput& input, BatchProgress& progress,
                                      std::uint64_t& skipped_rows) {
-  const auto snapshot = lake.snapshot(input.stream->id);
-  std::vector<std::filesystem::path> paths;
-  std::uint64_t rows = 0;
-  for (const auto& commit : snapshot->commits) {
-    if (commit.number <= input.after || commit.number > input.upto) continue;
-    for (const auto& file : commit.files) {
-      if (progress.cancel)
-        return fail(ErrorCode::kCancelled, error_id::kStopping, "the batch run was cancelled");
-      MR_RETURN_IF_ERROR(lake.verify(input.stream->id, file));
-      paths.push_back(lake.path(input.stream->id, file));
-      rows += file.rows;
+  std::map<StreamId, RangeFiles> files;
+  for (const auto& range : input.streams) {
+    MR_TRY(auto found, files_of(lake, range, progress));
+    files.emplace(range.stream->id, std::move(found));
+  }
+  const auto& inputs = input.view->inputs;
+  progress.rows_done = 0;
+  progress.rows_total = 0;
+  for (const auto& one : inputs) progress.rows_total += files.at(one.stream).rows;
+  view::GroupTable groups(input.view->plan);
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    MR_TRY(auto mapped,
+           map_input(database, input, i, files.at(inputs[i].stream), progress, skipped_rows));
+    if (i == 0) {
+      groups = std::move(mapped);
+    } else {
+      groups.merge(mapped);
     }
   }
-  progress.rows_total = rows;
-  progress.rows_done = 0;
-  if (paths.empty()) return view::GroupTable(input.view->plan);
-
-  ThreadTables tables(input.view->plan);
-  const std::size_t columns = input.view->plan.keys.size() + input.view->plan.arguments.size();
-  const sql::ScanStage stage{input.view->inputs[0].sql,
-                             [&tables, columns]() -> sql::RowSink {
-                               auto& table = tables.add();
-                               return [&table, columns](const BatchView& chunk) {
-                                 table.update({chunk.columns.subspan(0, columns), chunk.rows});
-                               };
-                             },
-                             input.tables};
-  auto scanned = sql::scan_lake_files(database, paths, *input.stream, stage, progress.rows_done,
-                                      progress.cancel);
-  if (!scanned && scanned.error().id == error_id::kEvaluation) {
-    return map_carefully(database, paths, input, progress, skipped_rows);
-  }
-  if (!scanned) return std::unexpected(std::move(scanned).error());
-  return tables.merged();
+  return groups;
 }
 
 Result<BatchOutput> run_batch_job(sql::Database& database, lake::Lake& lake,

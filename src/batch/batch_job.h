@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "lake/lake.h"
@@ -29,18 +30,22 @@ struct BatchProgress {
   std::atomic<bool> cancel{false};
 };
 
-struct BatchInput {
-  const view::CompiledView* view = nullptr;
+/// The commits of a stream that are mapped: those after `after`, up to and with `upto`.
+struct CommitRange {
   const StreamDefinition* stream = nullptr;
-  /// The commits of the stream that are mapped: those after `after`, up to and with `upto`.
   CommitNumber after;
   CommitNumber upto;
-  /// The generation that ends at `after`; empty where `after` is 0.
+};
+
+struct BatchInput {
+  const view::CompiledView* view = nullptr;
+  std::vector<CommitRange> streams;  // all that the view reads
+  /// The generation that ends where each stream's range begins; empty where those are all 0.
   std::shared_ptr<const view::StateRun> base;
   /// The reference tables that the view joins.
   std::span<const sql::ReferenceTable> tables = {};
-  /// Sees each row that is skipped, where given; an error ends the job.
-  std::function<Status(view::FailedRow)> failed = {};
+  /// Sees each row that is skipped, and its stream, where given; an error ends the job.
+  std::function<Status(StreamId, view::FailedRow)> failed = {};
 };
 
 struct BatchOutput {
@@ -52,7 +57,7 @@ struct BatchOutput {
 Result<BatchOutput> run_batch_job(sql::Database& database, lake::Lake& lake,
                                   const BatchInput& input, BatchProgress& progress);
 
-/// The partial states of the view over commits (after, upto], without a generation: also how a
+/// The partial states of the view over the ranges of commits, without a generation: also how a
 /// delta is rebuilt at a start.
 Result<view::GroupTable> map_commits(sql::Database& database, lake::Lake& lake,
                                      const BatchInput& input, BatchProgress& progress,

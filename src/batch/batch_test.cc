@@ -84,11 +84,10 @@ class BatchTest : public testing::Test {
   }
   Result<BatchOutput> run(const view::CompiledView& view, std::uint64_t after, std::uint64_t upto,
                           std::shared_ptr<const view::StateRun> base = {}) {
-    const BatchInput input{.view = &view,
-                           .stream = &stream_,
-                           .after = CommitNumber(after),
-                           .upto = CommitNumber(upto),
-                           .base = std::move(base)};
+    const BatchInput input{
+        .view = &view,
+        .streams = {{.stream = &stream_, .after = CommitNumber(after), .upto = CommitNumber(upto)}},
+        .base = std::move(base)};
     return run_batch_job(*database_, *lake_, input, progress_);
   }
   /// What the speed layer makes of all events.
@@ -214,11 +213,10 @@ TEST_F(BatchTest, AuditFindsNoDifferenceWhereThereIsNoneAndEachThatThereIs) {
   const auto base = run(view, 0, 1);
   const auto next = run(view, 1, 2, base->run);
   ASSERT_TRUE(next) << next.error().text();
-  BatchInput rest{.view = &view,
-                  .stream = &stream_,
-                  .after = CommitNumber(1),
-                  .upto = CommitNumber(2),
-                  .base = {}};
+  BatchInput rest{
+      .view = &view,
+      .streams = {{.stream = &stream_, .after = CommitNumber(1), .upto = CommitNumber(2)}},
+      .base = {}};
   std::uint64_t skipped = 0;
   const auto delta = map_commits(*database_, *lake_, rest, progress_, skipped);
   ASSERT_TRUE(delta) << delta.error().text();

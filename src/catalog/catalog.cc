@@ -110,6 +110,11 @@ struct State {
     }
     return {};
   }
+  /// Whether it reads streams, and all of them are there.
+  [[nodiscard]] bool has_streams(const ViewRecord& record) const {
+    return !record.streams.empty() &&
+           std::ranges::all_of(record.streams, [&](StreamId id) { return streams.contains(id); });
+  }
   [[nodiscard]] Status check_free(std::string_view name) const {
     if (const auto* stream = find_stream(name)) {
       return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists, "a stream named {} exists",
@@ -198,9 +203,9 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
     case RecordKind::kView: {
       MR_TRY(auto record, read_record<ViewRecord>(text));
       if (record.id.value != key.owner || record.id.value >= state.counters.next_view ||
-          (record.materialized && !state.streams.contains(record.stream))) {
+          (record.materialized && !state.has_streams(record))) {
         return inconsistent(fmt::format("view {} has the id {} and reads stream {}", record.name,
-                                        record.id, record.stream));
+                                        record.id, fmt::join(record.streams, ", ")));
       }
       for (const auto& use : record.tables) {
         if (!state.has(use))
@@ -222,9 +227,11 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
       MR_TRY(auto generation, read_record<Generation>(text));
       const auto view = state.views.find(generation.view);
       if (view == state.views.end() || generation.view.value != key.owner ||
-          generation.number.value != key.number) {
-        return inconsistent(
-            fmt::format("generation {} is of view {}", generation.number, generation.view));
+          generation.number.value != key.number ||
+          generation.cuts.size() != view->second.record.streams.size()) {
+        return inconsistent(fmt::format("generation {} with {} cuts is of view {}",
+                                        generation.number, generation.cuts.size(),
+                                        generation.view));
       }
       view->second.newest = generation.number;
       view->second.generations.emplace(generation.number, std::move(generation));
@@ -337,8 +344,7 @@ class StoredCatalog final : public Catalog {
       if (found->second.definition.quarantine)
         dropped.push_back(*found->second.definition.quarantine);
       for (const auto& [view_id, view] : state_.views) {
-        if (view.record.materialized &&
-            std::ranges::find(dropped, view.record.stream) != dropped.end()) {
+        if (std::ranges::find_first_of(view.record.streams, dropped) != view.record.streams.end()) {
           return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
                       "stream {} is read by the materialized view {}; drop the view first",
                       found->second.definition.name, view.record.name);
@@ -388,8 +394,8 @@ class StoredCatalog final : public Catalog {
       const MutexLock lock(mutex_);
       MR_RETURN_IF_ERROR(record.replaces ? state_.check_replacement(record)
                                          : state_.check_free(record.name));
-      if (record.materialized && !state_.streams.contains(record.stream))
-        return no_stream(record.stream);
+      if (record.materialized && !state_.has_streams(record))
+        return no_stream(record.streams.empty() ? StreamId() : record.streams.back());
       for (const auto& use : record.tables) {
         if (!state_.has(use))
           return fail(ErrorCode::kInternal, error_id::kInternal, "table {} has no version {}",
@@ -657,7 +663,7 @@ class StoredCatalog final : public Catalog {
     }
     std::erase_if(next.checkpoints, [&](const auto& entry) {
       const auto& checkpoint = entry.second;
-      if (checkpoint.base_commit >= generation.cut_commit) return false;
+      if (checkpoint.base_commit >= generation.cuts.front().commit) return false;
       changes.push_back(remove(RecordKind::kCheckpoint, view, checkpoint.commit.value));
       unnamed.insert(checkpoint.file.name);
       return true;
@@ -691,8 +697,8 @@ class StoredCatalog final : public Catalog {
       const auto found = state_.views.find(checkpoint.view);
       if (found == state_.views.end()) return no_view(checkpoint.view);
       const auto& view = found->second;
-      const auto stream = state_.streams.find(view.record.stream);
-      if (checkpoint.stream != view.record.stream || stream == state_.streams.end() ||
+      const auto stream = state_.streams.find(checkpoint.stream);
+      if (view.record.streams != std::vector{checkpoint.stream} || stream == state_.streams.end() ||
           checkpoint.base_commit > checkpoint.commit ||
           checkpoint.commit.value > stream->second.commits.size()) {
         return fail(
@@ -750,20 +756,30 @@ class StoredCatalog final : public Catalog {
   }
 
   Status check_generation(const ViewState& view, const Generation& generation) REQUIRES(mutex_) {
-    const auto stream = state_.streams.find(view.record.stream);
-    const auto commits = stream != state_.streams.end() ? stream->second.commits.size() : 0;
-    const auto cut = generation.cut_commit.value;
-    const bool known = cut <= commits;
-    const Position end = known && cut != 0 ? stream->second.commits[cut - 1].end : Position();
-    const bool older = !view.generations.empty() &&
-                       generation.cut_commit < view.generations.rbegin()->second.cut_commit;
-    if (generation.number <= view.newest || !known || generation.cut != end || older) {
+    const auto& streams = view.record.streams;
+    if (generation.number <= view.newest || generation.cuts.size() != streams.size()) {
       return fail(ErrorCode::kInternal, error_id::kInternal,
-                  "generation {} of view {} has its cut at {} after lake commit {}; the newest "
-                  "generation is "
-                  "{}, that commit ends at {}",
-                  generation.number, view.record.name, generation.cut.json(), generation.cut_commit,
-                  view.newest, end.json());
+                  "generation {} of view {} comes after {} and has {} cuts for {} streams",
+                  generation.number, view.record.name, view.newest, generation.cuts.size(),
+                  streams.size());
+    }
+    for (std::size_t i = 0; i < streams.size(); ++i) {
+      const auto& cut = generation.cuts[i];
+      const auto stream = state_.streams.find(streams[i]);
+      const auto commits = stream != state_.streams.end() ? stream->second.commits.size() : 0;
+      const bool known = cut.commit.value <= commits;
+      const Position end = known && cut.commit.value != 0
+                               ? stream->second.commits[cut.commit.value - 1].end
+                               : Position();
+      const bool older = !view.generations.empty() &&
+                         cut.commit < view.generations.rbegin()->second.cuts[i].commit;
+      if (!known || cut.end != end || older) {
+        return fail(ErrorCode::kInternal, error_id::kInternal,
+                    "generation {} of view {} cuts stream {} at {} after lake commit {}, which "
+                    "ends at {}, or before the generation before",
+                    generation.number, view.record.name, streams[i], cut.end.json(), cut.commit,
+                    end.json());
+      }
     }
     return {};
   }

@@ -77,7 +77,9 @@ struct ViewRecord {
   ViewId id;
   std::string name;
   bool materialized = false;
-  StreamId stream;     // of a materialized view
+  /// What a materialized view reads, each once. What it has for each of its streams, such as cuts,
+  /// is in this order everywhere.
+  std::vector<StreamId> streams = {};
   std::string select;  // the text behind AS
   std::string sql;     // the whole statement
   std::int64_t created_us = 0;
@@ -89,13 +91,19 @@ struct ViewRecord {
   bool operator==(const ViewRecord&) const = default;
 };
 
-/// One result of the batch layer: partial states of all events before the cut.
+/// Where a stream is cut: the end of a lake commit.
+struct Cut {
+  CommitNumber commit;
+  Position end;
+  bool operator==(const Cut&) const = default;
+};
+
+/// One result of the batch layer: partial states of all events before the cuts.
 struct Generation {
   ViewId view;
   GenerationNumber number;
-  CommitNumber cut_commit;  // the lake commit that the cut is the end of
-  Position cut;
-  FileRecord file;  // rows = groups
+  std::vector<Cut> cuts;  // one for each stream of the view
+  FileRecord file;        // rows = groups
   std::uint64_t events = 0;
   std::int64_t created_us = 0;
   std::int64_t duration_us = 0;
@@ -107,7 +115,8 @@ struct Generation {
 };
 
 /// Partial states of one view over the events from the end of lake commit `base_commit` (the cut of
-/// a generation) to the end of lake commit `commit`, as the speed layer had them.
+/// a generation) to the end of lake commit `commit`, as the speed layer had them. Of a view over
+/// one stream.
 struct Checkpoint {
   ViewId view;
   StreamId stream;
@@ -180,7 +189,8 @@ class Catalog {
 
   /// Adds the generation and drops those of the view beyond the newest `keep`, and the view's
   /// checkpoints with a base_commit before its cut, in one transaction. Gives the names of the
-  /// files that nobody needs any more.
+  /// files that nobody needs any more. Errors: kInternal where a cut is not the end of a lake
+  /// commit, or lies before that of the generation before.
   virtual Result<std::vector<std::string>> add_generation(const Generation& generation,
                                                           std::uint32_t keep) = 0;
   [[nodiscard]] virtual std::vector<Generation> generations(ViewId view) const = 0;

@@ -53,7 +53,7 @@ ViewRecord view_of(const StreamDefinition& stream, std::string name) {
   ViewRecord out;
   out.name = std::move(name);
   out.materialized = true;
-  out.stream = stream.id;
+  out.streams = {stream.id};
   out.select = "SELECT origin, count(*) FROM flights GROUP BY origin";
   out.sql = "CREATE MATERIALIZED VIEW v AS " + out.select;
   out.created_us = 1'700'000'000'000'000;
@@ -76,8 +76,7 @@ Generation generation_of(ViewId view, std::uint64_t number, std::uint64_t commit
   Generation out;
   out.view = view;
   out.number = GenerationNumber(number);
-  out.cut_commit = CommitNumber(commit);
-  out.cut = std::move(cut);
+  out.cuts = {{CommitNumber(commit), std::move(cut)}};
   out.file = {fmt::format("v{}-g{}", view, number), 77, 0xcafe, 5};
   out.events = 30;
   out.created_us = 5;
@@ -90,7 +89,7 @@ Generation generation_of(ViewId view, std::uint64_t number, std::uint64_t commit
 
 Checkpoint checkpoint_of(const ViewRecord& view, std::uint64_t base, std::uint64_t commit) {
   return {.view = view.id,
-          .stream = view.stream,
+          .stream = view.streams.front(),
           .base_commit = CommitNumber(base),
           .commit = CommitNumber(commit),
           .file = {fmt::format("v{}-c{}", view.id, commit), 3, 4, 5},

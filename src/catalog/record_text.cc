@@ -189,7 +189,16 @@ ViewRecord read(Reader& reader, std::type_identity<ViewRecord>) {
   out.id = ViewId(reader.number<std::uint32_t>("id"));
   out.name = reader.string("name");
   out.materialized = reader.boolean("materialized");
-  out.stream = StreamId(reader.number<std::uint32_t>("stream"));
+  // Records of an earlier version have one stream, or none as 0.
+  if (reader.find("streams") != nullptr) {
+    for (const auto& value : reader.array("streams")) {
+      boost::system::error_code error;
+      out.streams.emplace_back(value.to_number<std::uint32_t>(error));
+      if (error) reader.spoil();
+    }
+  } else if (const StreamId stream(reader.number<std::uint32_t>("stream")); stream.value != 0) {
+    out.streams.push_back(stream);
+  }
   out.select = reader.string("select");
   out.sql = reader.string("sql");
   out.created_us = reader.number<std::int64_t>("created_us");
@@ -210,8 +219,18 @@ Generation read(Reader& reader, std::type_identity<Generation>) {
   Generation out;
   out.view = ViewId(reader.number<std::uint32_t>("view"));
   out.number = GenerationNumber(reader.number<std::uint64_t>("number"));
-  out.cut_commit = CommitNumber(reader.number<std::uint64_t>("cut_commit"));
-  out.cut = reader.position("cut");
+  // Records of an earlier version have the cut of one stream.
+  if (reader.find("cuts") != nullptr) {
+    for (const auto& value : reader.array("cuts")) {
+      Reader cut(value);
+      out.cuts.push_back({.commit = CommitNumber(cut.number<std::uint64_t>("commit")),
+                          .end = cut.position("end")});
+      if (!cut.ok()) reader.spoil();
+    }
+  } else {
+    out.cuts.push_back({.commit = CommitNumber(reader.number<std::uint64_t>("cut_commit")),
+                        .end = reader.position("cut")});
+  }
   out.file = reader.file(reader.find("file"));
   out.events = reader.number<std::uint64_t>("events");
   out.created_us = reader.number<std::int64_t>("created_us");
@@ -294,9 +313,11 @@ std::string record_text(const TableRecord& table) {
 }
 
 std::string record_text(const ViewRecord& view) {
+  json::array streams;
+  for (const auto stream : view.streams) streams.push_back(stream.value);
   json::object out{
-      {"id", view.id.value},          {"name", view.name},     {"materialized", view.materialized},
-      {"stream", view.stream.value},  {"select", view.select}, {"sql", view.sql},
+      {"id", view.id.value},           {"name", view.name},     {"materialized", view.materialized},
+      {"streams", std::move(streams)}, {"select", view.select}, {"sql", view.sql},
       {"created_us", view.created_us}};
   if (view.replaces) out["replaces"] = view.replaces->value;
   if (!view.tables.empty()) {
@@ -310,10 +331,12 @@ std::string record_text(const ViewRecord& view) {
 }
 
 std::string record_text(const Generation& generation) {
+  json::array cuts;
+  for (const auto& cut : generation.cuts)
+    cuts.push_back(json::object{{"commit", cut.commit.value}, {"end", ends_of(cut.end)}});
   return json::serialize(json::object{{"view", generation.view.value},
                                       {"number", generation.number.value},
-                                      {"cut_commit", generation.cut_commit.value},
-                                      {"cut", ends_of(generation.cut)},
+                                      {"cuts", std::move(cuts)},
                                       {"file", file_object(generation.file)},
                                       {"events", generation.events},
                                       {"created_us", generation.created_us},

@@ -70,12 +70,14 @@ struct Parser {
   SqlCommand sql;
   BatchRunCommand batch;
   StatusCommand status;
+  PlanCommand plan;
   GenerateCommand generate;
   DemoCommand demo;
   CLI::App* up_app = nullptr;
   CLI::App* sql_app = nullptr;
   CLI::App* batch_app = nullptr;
   CLI::App* status_app = nullptr;
+  CLI::App* plan_app = nullptr;
   CLI::App* generate_app = nullptr;
   CLI::Option* generate_server = nullptr;
 
@@ -87,6 +89,7 @@ struct Parser {
     add_sql();
     add_batch();
     add_status();
+    add_plan();
     add_generate();
     add_demo();
   }
@@ -130,6 +133,12 @@ struct Parser {
   void add_status() {
     status_app = app.add_subcommand("status", "streams, views, positions, generations");
     add_client_options(*status_app, shared);
+  }
+
+  void add_plan() {
+    plan_app = app.add_subcommand("plan", "what millrace-op computes a materialized view from");
+    plan_app->add_option("view", plan.view, "its name")->required()->type_name("VIEW");
+    add_client_options(*plan_app, shared);
   }
 
   void add_generate() {
@@ -185,6 +194,10 @@ struct Parser {
     if (batch_app->parsed()) {
       batch.client = shared.client();
       return batch;
+    }
+    if (plan_app->parsed()) {
+      plan.client = shared.client();
+      return plan;
     }
     if (status_app->parsed()) {
       status.client = shared.client();

@@ -37,6 +37,11 @@ struct StatusCommand {
   ClientOptions client;
 };
 
+struct PlanCommand {
+  ClientOptions client;
+  std::string view;
+};
+
 struct GenerateCommand {
   ClientOptions client;
   std::string kind;  // flights, iot, clicks
@@ -70,13 +75,14 @@ struct UpCommand {
   std::string ready_file;
 };
 
-using Command = std::variant<UpCommand, SqlCommand, BatchRunCommand, StatusCommand, GenerateCommand,
-                             DemoCommand>;
+using Command = std::variant<UpCommand, SqlCommand, BatchRunCommand, StatusCommand, PlanCommand,
+                             GenerateCommand, DemoCommand>;
 
 ExitCode run(const UpCommand& command);
 ExitCode run(const SqlCommand& command);
 ExitCode run(const BatchRunCommand& command);
 ExitCode run(const StatusCommand& command);
+ExitCode run(const PlanCommand& command);
 ExitCode run(const GenerateCommand& command);
 ExitCode run(const DemoCommand& command);
 

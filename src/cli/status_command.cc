@@ -58,6 +58,25 @@ ResultTable streams_table(const json::object& document) {
                                std::move(cells));
 }
 
+/// Events before a position of a view in all its streams.
+std::uint64_t covered_events(const json::object& coverage, std::string_view position) {
+  if (!coverage.contains("streams")) return events_before(object_field(coverage, position));
+  std::uint64_t sum = 0;
+  for (const auto& [name, stream] : object_field(coverage, "streams")) {
+    if (stream.is_object()) sum += events_before(object_field(stream.get_object(), position));
+  }
+  return sum;
+}
+
+std::string stream_names(const json::object& view) {
+  std::string out;
+  for (const auto& name : array_field(view, "streams")) {
+    if (!out.empty()) out += ", ";
+    if (name.is_string()) out += std::string_view(name.get_string());
+  }
+  return out;
+}
+
 ResultTable views_table(const json::object& document) {
   std::vector<std::string> cells;
   for (const auto& value : array_field(document, "views")) {
@@ -71,10 +90,10 @@ ResultTable views_table(const json::object& document) {
     cells.push_back(quoted(text_field(view, "name")));
     cells.push_back(quoted(text_field(view, "kind")));
     cells.push_back(quoted(text_field(view, "state")));
-    cells.push_back(materialized ? quoted(text_field(view, "stream")) : "null");
+    cells.push_back(materialized ? quoted(stream_names(view)) : "null");
     cells.push_back(number(number_text(coverage, "generation")));
-    cells.push_back(number(fmt::format("{}", events_before(object_field(coverage, "cut")))));
-    cells.push_back(number(fmt::format("{}", events_before(object_field(coverage, "delta_end")))));
+    cells.push_back(number(fmt::format("{}", covered_events(coverage, "cut"))));
+    cells.push_back(number(fmt::format("{}", covered_events(coverage, "delta_end"))));
     cells.push_back(number(number_text(view, "groups_in_generation")));
     cells.push_back(number(number_text(view, "groups_in_delta")));
   }

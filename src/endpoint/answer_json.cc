@@ -36,9 +36,20 @@ void append_rows(std::string& out, std::span<const std::shared_ptr<const ColumnB
 }
 
 void append_coverage(std::string& out, const serving::SourceCoverage& source) {
-  out += fmt::format("{{\"generation\":{},\"cut\":{},\"delta_end\":{},\"quarantined\":{}}}",
-                     source.coverage.generation, source.coverage.cut.json(),
-                     source.coverage.delta_end.json(), source.quarantined);
+  const auto& streams = source.coverage.streams;
+  out += fmt::format("{{\"generation\":{},", source.coverage.generation);
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    if (streams.size() > 1) {
+      out += i == 0 ? "\"streams\":{" : ",";
+      append_json_string(out, source.streams[i]);
+      out += ":{";
+    }
+    out += fmt::format("\"cut\":{},\"delta_end\":{}", streams[i].cut.json(),
+                       streams[i].delta_end.json());
+    if (streams.size() > 1) out += '}';
+  }
+  if (streams.size() > 1) out += '}';
+  out += fmt::format(",\"quarantined\":{}}}", source.quarantined);
 }
 
 void append_replacement(std::string& out, const serving::ReplacementProgress& replacement) {

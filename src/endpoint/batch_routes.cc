@@ -55,6 +55,23 @@ void append_run(std::string& out, const serving::BatchRunSummary& run) {
   out += '}';
 }
 
+/// "cut":{"0":1}; of a view over several streams "cuts":{"a":{"0":1},...}.
+void append_cuts(std::string& out, const catalog::Catalog& catalog, const catalog::ViewRecord& view,
+                 const catalog::Generation& generation) {
+  if (generation.cuts.size() == 1) {
+    out += fmt::format("\"cut\":{}", generation.cuts.front().end.json());
+    return;
+  }
+  out += "\"cuts\":{";
+  for (std::size_t i = 0; i < generation.cuts.size(); ++i) {
+    if (i != 0) out += ',';
+    const auto stream = catalog.stream(view.streams[i]);
+    append_json_string(out, stream ? stream->name : "");
+    out += fmt::format(":{}", generation.cuts[i].end.json());
+  }
+  out += '}';
+}
+
 HttpResponse show_batch(const Services& services) {
   const auto state = services.batch.state();
   HttpResponse response;
@@ -91,12 +108,14 @@ HttpResponse show_batch(const Services& services) {
       out += first ? "{\"view\":" : ",{\"view\":";
       first = false;
       append_json_string(out, view.name);
+      out += fmt::format(",\"generation\":{},", generation.number);
+      append_cuts(out, services.catalog, view, generation);
       out += fmt::format(
-          ",\"generation\":{},\"cut\":{},\"events\":{},\"groups\":{},\"bytes\":{},\"full\":{},"
+          ",\"events\":{},\"groups\":{},\"bytes\":{},\"full\":{},"
           "\"drift_rows\":{},\"seconds\":{:.6f},\"created\":\"{}\"}}",
-          generation.number, generation.cut.json(), generation.events, generation.file.rows,
-          generation.file.size_bytes, generation.full, generation.drift_rows,
-          seconds(generation.duration_us), timestamp_text(generation.created_us, true));
+          generation.events, generation.file.rows, generation.file.size_bytes, generation.full,
+          generation.drift_rows, seconds(generation.duration_us),
+          timestamp_text(generation.created_us, true));
     }
   }
   out += "]}";

@@ -143,18 +143,24 @@ HttpResponse list_views(const Services& services) {
     if (view == nullptr) {
       out += ",\"kind\":\"view\",\"state\":\"live\"";
     } else {
-      const auto stream = services.catalog.stream(record.stream);
-      out += ",\"kind\":\"materialized\",\"stream\":";
-      append_json_string(out, stream ? stream->name : "");
+      const auto source = services.statements.source_of(*view, view->coverage());
+      out += ",\"kind\":\"materialized\",\"streams\":[";
+      for (const auto& stream : source.streams) {
+        if (&stream != source.streams.data()) out += ',';
+        append_json_string(out, stream);
+      }
+      out += ']';
+      double rate = 0;
+      for (const auto& stream : services.speed.streams_of(*view))
+        rate += stream->rate(runtime::monotonic_us());
       append_column_list(out, serving::columns_of(view->compiled()));
       out += fmt::format(
           ",\"state\":\"{}\",\"native\":{},\"groups_in_generation\":{},\"groups_in_delta\":{},"
           "\"delta_events\":{},"
           "\"delta_bytes\":{},\"events_per_second\":{:.1f},\"coverage\":",
           name(view->phase()), view->is_native(), view->base_groups(), view->delta_groups(),
-          view->delta_events(), view->delta_bytes(),
-          stream ? services.speed.stream(stream->id)->rate(runtime::monotonic_us()) : 0.0);
-      append_coverage(out, services.statements.source_of(*view, view->coverage()));
+          view->delta_events(), view->delta_bytes(), rate);
+      append_coverage(out, source);
       if (view->phase() == speed::ViewPhase::kBuilding)
         out += fmt::format(",\"built\":{:.3f}", services.batch.built(record.id));
       if (const auto next = services.statements.replacement_of(*view)) {

@@ -1,11 +1,12 @@
 // GET /v1/views/{view}: rows of the merged answer. A look-up by the whole key is answered on the
-// I/O thread.
+// I/O thread. GET /v1/views/{view}/plan: the view for the operator outside of the server.
 #include <algorithm>
 #include <charconv>
 
 #include "endpoint/answer_json.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
+#include "op/plan.h"
 #include "serving/view_reader.h"
 
 namespace millrace::endpoint {
@@ -61,6 +62,33 @@ HttpResponse read(const serving::StatementRunner& statements, const speed::ViewS
   return response;
 }
 
+HttpResponse no_view(const catalog::Catalog& catalog, std::string_view name) {
+  const bool plain = catalog.find_view(name).has_value();
+  return problem(Error{.code = ErrorCode::kNotFound,
+                       .id = std::string(error_id::kViewNotFound),
+                       .message = fmt::format("materialized view {} does not exist", name),
+                       .hint = plain ? "it is a plain view: read it with SELECT over POST /v1/sql"
+                                     : "GET /v1/views lists what there is",
+                       .place = {}});
+}
+
+HttpResponse plan_of(const catalog::Catalog& catalog, const speed::ViewState& view) {
+  op::Plan plan{.view = view.record().name,
+                .select = view.record().select,
+                .streams = {},
+                .program = MR_VERSION};
+  for (const auto& input : view.compiled().inputs) {
+    if (std::ranges::find(plan.streams, input.stream, &StreamDefinition::id) != plan.streams.end())
+      continue;
+    const auto stream = catalog.stream(input.stream);
+    MR_CHECK(stream.has_value(), "view {} reads a stream that is not there", plan.view);
+    plan.streams.push_back(*stream);
+  }
+  HttpResponse response;
+  response.body = op::write_plan(plan);
+  return response;
+}
+
 }  // namespace
 
 void add_view_routes(HttpRouter& router, const Services& services) {
@@ -70,14 +98,7 @@ void add_view_routes(HttpRouter& router, const Services& services) {
                const auto name = request.param("view");
                auto view = speed.find_view(name);
                if (view == nullptr) {
-                 const bool plain = catalog.find_view(name).has_value();
-                 responder.respond(problem(Error{
-                     .code = ErrorCode::kNotFound,
-                     .id = std::string(error_id::kViewNotFound),
-                     .message = fmt::format("materialized view {} does not exist", name),
-                     .hint = plain ? "it is a plain view: read it with SELECT over POST /v1/sql"
-                                   : "GET /v1/views lists what there is",
-                     .place = {}}));
+                 responder.respond(no_view(catalog, name));
                  return;
                }
                auto parsed = parse_request(request);
@@ -98,6 +119,14 @@ void add_view_routes(HttpRouter& router, const Services& services) {
                               });
              },
              {.gzip_answer = true});
+  router.add(
+      "GET", "/v1/views/{view}/plan",
+      [&speed = services.speed, &catalog = services.catalog](const HttpRequest& request,
+                                                             Responder responder) {
+        const auto name = request.param("view");
+        const auto view = speed.find_view(name);
+        responder.respond(view == nullptr ? no_view(catalog, name) : plan_of(catalog, *view));
+      });
 }
 
 }  // namespace millrace::endpoint

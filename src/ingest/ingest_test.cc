@@ -14,6 +14,7 @@
 #include "ingest/replay.h"
 #include "runtime/file_system.h"
 #include "runtime/simulated_file_system.h"
+#include "speed/moment.h"
 #include "sql/syntax.h"
 #include "wire/record_batch.h"
 
@@ -218,7 +219,7 @@ class IngestTest : public testing::Test {
     catalog::ViewRecord record;
     record.id = ViewId(1);
     record.name = "v";
-    record.stream = StreamId(1);
+    record.streams = {StreamId(1)};
     auto compiled = view::compile_view(*database_, kSelect, *sql::parse_select(kSelect),
                                        std::span(&stream_->definition(), 1));
     ASSERT_TRUE(compiled) << compiled.error().text();
@@ -226,13 +227,16 @@ class IngestTest : public testing::Test {
     ASSERT_TRUE(evaluator);
     auto finalizer = view::Finalizer::make(*database_, *compiled);
     EXPECT_TRUE(finalizer) << finalizer.error().text();
-    view_ = std::make_shared<speed::ViewState>(record, std::move(*compiled), std::move(*evaluator),
+    std::vector<std::unique_ptr<view::Evaluator>> evaluators;
+    evaluators.push_back(std::move(*evaluator));
+    view_ = std::make_shared<speed::ViewState>(record, std::move(*compiled), std::move(evaluators),
                                                std::move(*finalizer));
-    stream_->add_view(view_, [&](const speed::StreamState::EdgePoint& edge) {
+    speed::add_view(std::array{stream_}, view_, [&](std::span<const catalog::Cut> edges) {
       catalog::Generation empty;
       empty.view = ViewId(1);
+      empty.cuts.resize(1);
       view_->restore(empty, view::StateRun::empty(), view::GroupTable(view_->compiled().plan),
-                     edge.end, 0);
+                     {edges[0].end}, 0);
     });
   }
   std::string view_rows() {

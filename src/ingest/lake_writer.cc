@@ -147,7 +147,7 @@ Status LakeWriter::write_checkpoint(const StreamDefinition& stream,
   for (const auto& view : speed_.views()) {
     if (view->record().id != draft.view) continue;
     fingerprint = view->compiled().fingerprint;
-    if (view->coverage().cut_commit != draft.base_commit)
+    if (view->coverage().streams.front().cut_commit != draft.base_commit)
       return {};  // a newer generation made it worthless
   }
   if (fingerprint == 0) return {};  // dropped meanwhile

@@ -38,6 +38,12 @@ StreamDefinition quarantine_definition() {
   return out;
 }
 
+std::vector<Column> hidden_columns() {
+  return {{std::string(kPartitionColumn), {TypeKind::kInteger}},
+          {std::string(kOffsetColumn), {TypeKind::kBigInt}},
+          {std::string(kArrivalColumn), {TypeKind::kTimestampTz}}};
+}
+
 Status check_object_name(std::string_view name) {
   const auto letter = [](char c) {
     return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_';

@@ -74,6 +74,8 @@ enum class QuarantineColumn : std::uint8_t {
 };
 /// The definition of a quarantine stream, without ids and name.
 [[nodiscard]] StreamDefinition quarantine_definition();
+/// _partition, _offset and _arrival.
+[[nodiscard]] std::vector<Column> hidden_columns();
 
 /// A name of a stream, view or column: a letter or '_' first, then letters, digits, '_'; at most 63
 /// bytes. Column names are laxer: any UTF-8 without control characters, so that JSON keys fit.
@@ -84,7 +86,8 @@ Status check_column_name(std::string_view name);
 [[nodiscard]] std::string quote_literal(std::string_view text);
 
 /// Events of one partition with consecutive offsets, decoded. The unit that goes from ingest to the
-/// speed layer and the lake.
+/// speed layer and the lake. Events from anywhere carry the hidden columns behind those of the
+/// stream, for the scalar stage; then partition, base_offset and arrival_us say nothing.
 struct StreamBatch {
   StreamId stream;
   PartitionId partition;

@@ -44,7 +44,7 @@ TEST_F(BatchTrigger, RunsWhenTheDeltaOutgrowsItsMemoryBudgetAndLosesNothing) {
   EXPECT_TRUE(wait_for_run("memory"));
   post_keys(10'000, 30'000);
   const auto view = node_->speed().find_view("v");
-  EXPECT_GE(view->coverage().cut.events(), 20'000U);
+  EXPECT_GE(view->coverage().streams[0].cut.events(), 20'000U);
   EXPECT_EQ(all_rows("v").rows->rows(), 30'000U);
   EXPECT_EQ(text_of(*sql("SELECT sum(c), max(c) FROM v").batches.front()), "40000|2|\n");
 }
@@ -54,7 +54,7 @@ TEST_F(BatchTrigger, RunsBySchedule) {
   open_with_view();
   post_keys(0, 10);
   EXPECT_TRUE(wait_for_run("schedule"));
-  EXPECT_EQ(node_->speed().find_view("v")->coverage().cut.events(), 10U);
+  EXPECT_EQ(node_->speed().find_view("v")->coverage().streams[0].cut.events(), 10U);
 }
 
 TEST_F(BatchTrigger, KeepsTheTailWithinItsBudgetByDecodingAgainFromTheLog) {

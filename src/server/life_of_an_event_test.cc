@@ -61,7 +61,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
   // src/speed/view_state.cc: it is in the view's delta, and no generation has it yet.
   const auto view = node_->speed().find_view("by_city");
   EXPECT_EQ(view->delta_groups(), 1U);
-  EXPECT_EQ(view->coverage().cut.events(), 0U);
+  EXPECT_EQ(view->coverage().streams[0].cut.events(), 0U);
 
   // src/ingest/lake_writer.cc and src/lake/lake.cc: one commit moves it into the lake, with the
   // position. src/serving/batch_scheduler.cc and src/batch/batch_job.cc: the batch layer computes
@@ -72,7 +72,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
   EXPECT_EQ(lake->end.json(), "{\"0\":1}");
   EXPECT_TRUE(node_->lake().verify(stream->definition().id, lake->commits.front().files.front()));
   EXPECT_TRUE(stream->snapshot().tail.empty());
-  EXPECT_EQ(view->coverage().cut.json(), "{\"0\":1}");
+  EXPECT_EQ(view->coverage().streams[0].cut.json(), "{\"0\":1}");
   EXPECT_EQ(view->delta_groups(), 0U);
   EXPECT_EQ(view->base_groups(), 1U);
 

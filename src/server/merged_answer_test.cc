@@ -190,7 +190,7 @@ class MergedAnswer : public NodeTest {
   void check_all(const std::set<std::string>& views, const std::string& when) {
     for (const auto& view : views) {
       const auto answer = all_rows(view);
-      EXPECT_EQ(answer.coverage.delta_end, node_->speed().find_stream("e")->applied())
+      EXPECT_EQ(answer.coverage.streams[0].delta_end, node_->speed().find_stream("e")->applied())
           << view << " " << when;
       const std::string expected = recomputed(view);
       // An aggregate without keys has a row also where there is no event.

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "runtime/clock.h"
+#include "speed/moment.h"
 
 namespace millrace::server {
 
@@ -172,19 +173,13 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
 }
 
 Status Node::restore_view(const catalog::ViewRecord& record) {
-  const auto stream = catalog_->stream(record.stream);
-  if (!stream) {
-    return fail(ErrorCode::kDataLoss, error_id::kChecksum,
-                "view {} reads stream {}, which the catalog does not have", record.name,
-                record.stream);
-  }
+  MR_TRY(const auto streams, serving::StatementRunner::streams_of(*catalog_, record));
   auto tables = tables_->read_all(record.tables);
   if (!tables) return std::unexpected(std::move(tables).error().within("view {}", record.name));
-  auto made = serving::StatementRunner::make_view_state(*speed_database_, record, *stream,
+  auto made = serving::StatementRunner::make_view_state(*speed_database_, record, streams,
                                                         std::move(*tables));
   if (!made) return std::unexpected(std::move(made).error().within("view {}", record.name));
   const auto view = *made;
-  const auto lake = lake_->snapshot(stream->id);
   auto generations = catalog_->generations(record.id);
   std::ranges::sort(generations, std::greater<>(), &catalog::Generation::number);
 
@@ -197,7 +192,7 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
                     base.error().message);
       continue;
     }
-    if (auto delta = restore_delta(*view, *stream, generation, *base); !delta) {
+    if (auto delta = restore_delta(*view, streams, generation, *base); !delta) {
       spdlog::error("view {}: {}", record.name, delta.error().message);
       view->fail(std::move(delta).error().within("view {}", record.name));
     }
@@ -210,19 +205,25 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
     // run builds it while the rest serves.
     catalog::Generation empty;
     empty.view = record.id;
-    empty.cut = Position(stream->partitions);
+    empty.cuts.resize(streams.size());
+    std::vector<Position> ends;
+    std::uint64_t events = 0;
+    for (const auto& stream : streams) {
+      ends.push_back(lake_->snapshot(stream.id)->end);
+      events += ends.back().events();
+    }
     if (!generations.empty()) empty.number = generations.front().number;
-    if (lake->end.events() <= kRestoreRowsMax) {
-      if (auto delta = restore_delta(*view, *stream, empty, view::StateRun::empty()); !delta) {
+    if (events <= kRestoreRowsMax) {
+      if (auto delta = restore_delta(*view, streams, empty, view::StateRun::empty()); !delta) {
         spdlog::error("view {}: {}", record.name, delta.error().message);
         view->fail(std::move(delta).error().within("view {}", record.name));
       }
     } else {
       spdlog::info("view {} is built from the lake", record.name);
-      view->start_building(lake->end, empty.number);
+      view->start_building(std::move(ends), empty.number);
     }
   }
-  speed_->stream(stream->id)->add_view(view, [](const auto&) {});
+  speed::add_view(speed_->streams_of(*view), view, [](const auto&) {});
   if (record.replaces) {
     speed_->add_replacement(view, *record.replaces);
   } else {
@@ -231,18 +232,32 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
   return {};
 }
 
-Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& stream,
+Status Node::restore_delta(speed::ViewState& view, std::span<const StreamDefinition> streams,
                            const catalog::Generation& generation,
                            std::shared_ptr<const view::StateRun> base) {
   const auto& compiled = view.compiled();
-  const auto lake = lake_->snapshot(stream.id);
   view::GroupTable delta(compiled.plan);
   std::uint64_t skipped = 0;
-  std::vector<view::FailedRow> failed;
-  CommitNumber from = generation.cut_commit;
+  std::map<StreamId, std::vector<view::FailedRow>> failed;
+  batch::BatchInput input{.view = &compiled,
+                          .streams = {},
+                          .base = {},
+                          .tables = view.tables(),
+                          .failed = [&](StreamId stream, view::FailedRow row) -> Status {
+                            failed[stream].push_back(std::move(row));
+                            return {};
+                          }};
+  std::vector<Position> ends;
+  bool behind = false;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const auto lake = lake_->snapshot(streams[i].id);
+    input.streams.push_back(
+        {.stream = &streams[i], .after = generation.cuts[i].commit, .upto = lake->last()});
+    ends.push_back(lake->end);
+  }
   for (const auto& checkpoint : catalog_->checkpoints(view.record().id)) {
-    if (checkpoint.base_commit != generation.cut_commit || checkpoint.commit > lake->last())
-      continue;
+    auto& range = input.streams.front();
+    if (checkpoint.base_commit != range.after || checkpoint.commit > range.upto) continue;
     auto run = state_files_->read(checkpoint.file, compiled.fingerprint);
     if (!run) {
       spdlog::error("view {}: {}; its states are computed again from the lake", view.record().name,
@@ -253,30 +268,21 @@ Status Node::restore_delta(speed::ViewState& view, const StreamDefinition& strea
       const auto entry = (*run)->entry(i);
       MR_RETURN_IF_ERROR(delta.merge_state(entry.key, entry.state));
     }
-    from = checkpoint.commit;
+    range.after = checkpoint.commit;
     skipped = checkpoint.skipped_rows;
     break;
   }
-  if (from < lake->last()) {
+  for (const auto& range : input.streams) behind = behind || range.after < range.upto;
+  if (behind) {
     batch::BatchProgress progress;
-    const batch::BatchInput input{.view = &compiled,
-                                  .stream = &stream,
-                                  .after = from,
-                                  .upto = lake->last(),
-                                  .base = {},
-                                  .tables = view.tables(),
-                                  .failed = [&](view::FailedRow row) -> Status {
-                                    failed.push_back(std::move(row));
-                                    return {};
-                                  }};
     MR_TRY(const auto rest, batch::map_commits(*batch_database_, *lake_, input, progress, skipped));
     delta.merge(rest);
   }
-  view.restore(generation, std::move(base), std::move(delta), lake->end, skipped);
-  if (!failed.empty()) {
+  view.restore(generation, std::move(base), std::move(delta), std::move(ends), skipped);
+  for (auto& [stream, rows] : failed) {
     std::vector<speed::ViewFailures> all;
-    all.push_back({view.record().id, view.record().name, std::move(failed)});
-    failures_.emplace_back(speed_->stream(stream.id), std::move(all));
+    all.push_back({view.record().id, view.record().name, std::move(rows)});
+    failures_.emplace_back(speed_->stream(stream), std::move(all));
   }
   return {};
 }

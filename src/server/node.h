@@ -51,7 +51,7 @@ class Node {
   Node() = default;
   Status recover(const std::filesystem::path& folder, const Config& config);
   Status restore_view(const catalog::ViewRecord& record);
-  Status restore_delta(speed::ViewState& view, const StreamDefinition& stream,
+  Status restore_delta(speed::ViewState& view, std::span<const StreamDefinition> streams,
                        const catalog::Generation& generation,
                        std::shared_ptr<const view::StateRun> base);
 

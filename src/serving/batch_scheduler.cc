@@ -3,6 +3,8 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include "runtime/clock.h"
 #include "runtime/thread_priority.h"
@@ -134,44 +136,49 @@ void BatchScheduler::loop() {
 }
 
 void BatchScheduler::run(BatchRunSummary& summary) {
-  for (const auto& stream : speed_.streams()) {
-    auto status = run_stream(stream, summary);
-    if (!status) {
-      // The other streams' views do not wait for this one's.
-      if (!summary.error)
-        summary.error = std::move(status).error().within("stream {}", stream->definition().name);
-      if (summary.error->code == ErrorCode::kCancelled) return;
-    }
+  for (const auto& streams : speed_.connected_streams()) {
+    run_streams(streams, summary);
+    if (summary.error && summary.error->code == ErrorCode::kCancelled) return;
   }
 }
 
-Status BatchScheduler::run_stream(const std::shared_ptr<speed::StreamState>& stream,
-                                  BatchRunSummary& summary) {
-  const Position applied = stream->applied();
-  const auto views = stream->views();
-  const bool due = std::ranges::any_of(views, [&](const auto& view) {
-    return summary.full || view->phase() == speed::ViewPhase::kBuilding ||
-           !(view->coverage().cut == applied);
+void BatchScheduler::run_streams(speed::Streams streams, BatchRunSummary& summary) {
+  const bool due = std::ranges::any_of(streams, [&](const auto& stream) {
+    return std::ranges::any_of(stream->views(),
+                               [&](const auto& view) { return summary.full || view->is_due(); });
   });
-  if (!due) return {};
-  const auto rolled = stream->cut_edge_and_roll();
-  MR_RETURN_IF_ERROR(
-      lake_writer_.wait_for(stream->definition().id, rolled.edge.commit, progress_.cancel));
-  Status first;
-  for (const auto& view : rolled.views) {
-    if (view->phase() == speed::ViewPhase::kFailed) continue;
-    auto status = run_view(stream->definition(), rolled.edge, view, summary);
-    if (!status && status.error().code == ErrorCode::kCancelled) return status;
-    if (!status) view->note_run(status.error());
-    if (!status && first)
-      first = std::unexpected(std::move(status).error().within("view {}", view->record().name));
+  if (!due) return;
+  // What goes wrong with one stream or view stops no other.
+  const auto note = [&](Error error) {
+    if (!summary.error || error.code == ErrorCode::kCancelled) summary.error = std::move(error);
+  };
+  const auto rolled = speed::cut_and_roll(streams, summary.full);
+  std::vector<StreamId> behind;
+  for (const auto& stream : streams) {
+    const auto& definition = stream->definition();
+    auto there = lake_writer_.wait_for(definition.id, rolled.edges.at(definition.id).commit,
+                                       progress_.cancel);
+    if (there) continue;
+    behind.push_back(definition.id);
+    note(std::move(there).error().within("stream {}", definition.name));
+    if (summary.error->code == ErrorCode::kCancelled) return;
   }
-  stream->want_checkpoint();
-  return first;
+  for (const auto& view : rolled.views) {
+    const auto& reads = view->record().streams;
+    if (view->phase() == speed::ViewPhase::kFailed ||
+        std::ranges::find_first_of(reads, behind) != reads.end()) {
+      continue;
+    }
+    auto status = run_view(streams, rolled, view, summary);
+    if (status) continue;
+    if (status.error().code != ErrorCode::kCancelled) view->note_run(status.error());
+    note(std::move(status).error().within("view {}", view->record().name));
+    if (summary.error->code == ErrorCode::kCancelled) return;
+  }
+  for (const auto& stream : streams) stream->want_checkpoint();
 }
 
-Status BatchScheduler::run_view(const StreamDefinition& stream,
-                                const speed::StreamState::EdgePoint& edge,
+Status BatchScheduler::run_view(speed::Streams streams, const speed::Rolled& rolled,
                                 const std::shared_ptr<speed::ViewState>& view,
                                 BatchRunSummary& summary) {
   const std::int64_t started = runtime::monotonic_us();
@@ -186,28 +193,37 @@ Status BatchScheduler::run_view(const StreamDefinition& stream,
   const auto before = view->batch_input();
   const bool full = summary.full || before.base == nullptr;
   batch::BatchInput input{.view = &view->compiled(),
-                          .stream = &stream,
-                          .after = full ? CommitNumber(0) : before.generation.cut_commit,
-                          .upto = edge.commit,
+                          .streams = {},
                           .base = full ? nullptr : before.base,
                           .tables = view->tables()};
-  speed::ViewFailures failures{view->record().id, view->record().name, {}};
-  const auto keep_failures = [&]() -> Status {
-    if (failures.rows.empty()) return {};
+  std::map<StreamId, std::vector<view::FailedRow>> failures;
+  const auto keep_failures = [&](StreamId stream) -> Status {
     return lake_writer_.keep_failures(
-        stream.id, {failures.view, failures.name, std::exchange(failures.rows, {})},
+        stream, {view->record().id, view->record().name, std::exchange(failures[stream], {})},
         progress_.cancel);
   };
-  input.failed = [&](view::FailedRow row) -> Status {
-    failures.rows.push_back(std::move(row));
-    return failures.rows.size() < kFailuresAtOnce ? Status() : keep_failures();
+  input.failed = [&](StreamId stream, view::FailedRow row) -> Status {
+    auto& rows = failures[stream];
+    rows.push_back(std::move(row));
+    return rows.size() < kFailuresAtOnce ? Status() : keep_failures(stream);
   };
-  MR_TRY(const auto output, batch::run_batch_job(database_, lake_, input, progress_));
-  // Before the generation, which counts them as skipped and is never looked at again.
-  MR_RETURN_IF_ERROR(keep_failures());
-
   catalog::Generation generation;
   generation.view = view->record().id;
+  generation.cuts = rolled.cuts_of(*view);
+  for (std::size_t i = 0; i < generation.cuts.size(); ++i) {
+    const auto stream = std::ranges::find(streams, view->record().streams[i],
+                                          [](const auto& one) { return one->definition().id; });
+    input.streams.push_back({.stream = &(*stream)->definition(),
+                             .after = full ? CommitNumber(0) : before.generation.cuts[i].commit,
+                             .upto = generation.cuts[i].commit});
+    generation.events += generation.cuts[i].end.events();
+  }
+  MR_TRY(const auto output, batch::run_batch_job(database_, lake_, input, progress_));
+  // Before the generation, which counts them as skipped and is never looked at again.
+  for (const auto& [stream, rows] : failures) {
+    if (!rows.empty()) MR_RETURN_IF_ERROR(keep_failures(stream));
+  }
+
   // The catalog may have newer ones than the view started from: those whose files were found
   // damaged.
   generation.number = before.generation.number;
@@ -215,9 +231,6 @@ Status BatchScheduler::run_view(const StreamDefinition& stream,
     generation.number = std::max(generation.number, other.number);
   }
   ++generation.number.value;
-  generation.cut_commit = edge.commit;
-  generation.cut = edge.end;
-  generation.events = edge.end.events();
   generation.full = full;
   generation.skipped_rows = output.skipped_rows + (full ? 0 : before.generation.skipped_rows);
   if (before.base != nullptr && before.frozen != nullptr) {
@@ -226,9 +239,9 @@ Status BatchScheduler::run_view(const StreamDefinition& stream,
     generation.drift_rows = drift.rows;
     if (drift.rows != 0) {
       spdlog::error(
-          "audit: view {} at commit {}: {} groups differ between batch and speed layer, the first "
+          "audit: view {} generation {}: {} groups differ between batch and speed layer, the first "
           "has key {}",
-          view->record().name, edge.commit, drift.rows, fmt::join(drift.first_key, " "));
+          view->record().name, generation.number, drift.rows, fmt::join(drift.first_key, " "));
     }
   }
   const std::string name = batch::StateFiles::generation_name(generation.view, generation.number);

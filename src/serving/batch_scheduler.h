@@ -1,9 +1,9 @@
 // Runs the batch layer: by schedule, by request, when the delta has outgrown its memory budget, and
-// for views that are being built. One run at a time, stream by stream: cut the stream at a lake
-// commit, compute each view's next generation up to it, audit it against the speed layer, record it
-// in the catalog, and hand it over in one step. Thread: its own; request(), state() and cancel() on
-// any. Errors: a failed run leaves the old generations and the delta as they were, and is shown in
-// state().
+// for views that are being built. One run at a time, one set of streams that views read together
+// after the other: cut them at lake commits at one moment, compute each view's next generation up
+// to those, audit it against the speed layer, record it in the catalog, and hand it over in one
+// step. Thread: its own; request(), state() and cancel() on any. Errors: a failed run leaves the
+// old generations and the delta as they were, and is shown in state().
 #pragma once
 
 #include <atomic>
@@ -22,6 +22,7 @@
 #include "catalog/catalog.h"
 #include "ingest/lake_writer.h"
 #include "lake/lake.h"
+#include "speed/moment.h"
 #include "speed/speed_layer.h"
 #include "sql/database.h"
 
@@ -83,8 +84,8 @@ class BatchScheduler {
  private:
   void loop();
   void run(BatchRunSummary& summary);
-  Status run_stream(const std::shared_ptr<speed::StreamState>& stream, BatchRunSummary& summary);
-  Status run_view(const StreamDefinition& stream, const speed::StreamState::EdgePoint& edge,
+  void run_streams(speed::Streams streams, BatchRunSummary& summary);
+  Status run_view(speed::Streams streams, const speed::Rolled& rolled,
                   const std::shared_ptr<speed::ViewState>& view, BatchRunSummary& summary);
 
   sql::Database& database_;

@@ -451,8 +451,8 @@ TEST_F(ServingTest, SaysWhatAnAnswerCovers) {
   EXPECT_EQ(result.sources[0].name, "pairs");
   EXPECT_FALSE(result.sources[0].is_stream);
   EXPECT_EQ(result.sources[0].coverage.generation, GenerationNumber(1));
-  EXPECT_EQ(result.sources[0].coverage.cut.events(), 3U);
-  EXPECT_EQ(result.sources[0].coverage.delta_end.events(), 6U);
+  EXPECT_EQ(result.sources[0].coverage.streams[0].cut.events(), 3U);
+  EXPECT_EQ(result.sources[0].coverage.streams[0].delta_end.events(), 6U);
   EXPECT_EQ(result.sources[0].quarantined, 1U);
 }
 

@@ -8,6 +8,7 @@
 #include "base/ascii_case.h"
 #include "runtime/clock.h"
 #include "serving/view_reader.h"
+#include "speed/moment.h"
 #include "sql/allow_list.h"
 #include "sql/syntax.h"
 
@@ -95,6 +96,18 @@ std::string progress_text(const speed::ViewState& view, double built,
 }
 
 std::uint64_t hash_of(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
+/// The position of the one stream, or an object of them by the streams' names.
+std::string position_text(const SourceCoverage& source,
+                          Position speed::StreamCoverage::* position) {
+  const auto& streams = source.coverage.streams;
+  if (streams.size() == 1) return (streams.front().*position).json();
+  std::string out;
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    out += fmt::format("{}\"{}\":{}", i == 0 ? "{" : ",", source.streams[i],
+                       (streams[i].*position).json());
+  }
+  return out + "}";
+}
 
 /// Places in a view's SELECT count from the start of the whole statement.
 Error placed_behind(Error error, TextPlace start) {
@@ -241,22 +254,41 @@ Status StatementRunner::start_derivation(sql::Database& database, ingest::Ingest
 }
 
 Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
-    sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream,
-    std::vector<sql::ReferenceTable> tables) {
+    sql::Database& database, const catalog::ViewRecord& record,
+    std::span<const StreamDefinition> streams, std::vector<sql::ReferenceTable> tables) {
   MR_TRY(const auto tree, sql::parse_select(record.select));
   std::vector<view::TableDefinition> definitions;
   for (const auto& table : tables) definitions.push_back({table.name, table.columns});
-  MR_TRY(auto compiled,
-         view::compile_view(database, record.select, tree, std::span(&stream, 1), definitions));
+  MR_TRY(auto compiled, view::compile_view(database, record.select, tree, streams, definitions));
   // States over other contents of the tables are states of another view.
   for (const auto& use : record.tables) {
     compiled.fingerprint =
         hash_of(fmt::format("{} {} {}", compiled.fingerprint, use.table, use.version));
   }
-  MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, 0, stream, tables));
+  std::vector<std::unique_ptr<view::Evaluator>> evaluators;
+  for (std::size_t i = 0; i < compiled.inputs.size(); ++i) {
+    const auto stream =
+        std::ranges::find(streams, compiled.inputs[i].stream, &StreamDefinition::id);
+    MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, i, *stream, tables));
+    evaluators.push_back(std::move(evaluator));
+  }
   MR_TRY(auto finalizer, view::Finalizer::make(database, compiled));
-  return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluator),
+  return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluators),
                                             std::move(finalizer), std::move(tables));
+}
+
+Result<std::vector<StreamDefinition>> StatementRunner::streams_of(
+    const catalog::Catalog& catalog, const catalog::ViewRecord& record) {
+  std::vector<StreamDefinition> out;
+  for (const auto id : record.streams) {
+    auto stream = catalog.stream(id);
+    if (!stream) {
+      return fail(ErrorCode::kDataLoss, error_id::kChecksum,
+                  "view {} reads stream {}, which the catalog does not have", record.name, id);
+    }
+    out.push_back(std::move(*stream));
+  }
+  return out;
 }
 
 Result<StatementResult> StatementRunner::create_materialized_view(
@@ -278,13 +310,11 @@ Result<StatementResult> StatementRunner::create_materialized_view(
       *tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
       statement.select);
   if (!allowed) return std::unexpected(in_select(std::move(allowed).error()));
-  std::optional<StreamDefinition> stream;
+  std::vector<StreamDefinition> streams;
   std::vector<catalog::TableUse> tables;
-  std::size_t streams = 0;
   for (const auto& name : allowed->tables) {
-    if (auto found = catalog_.find_stream(name)) {
-      stream = std::move(found);
-      ++streams;
+    if (auto stream = catalog_.find_stream(name)) {
+      streams.push_back(std::move(*stream));
     } else if (const auto table = catalog_.find_table(name)) {
       tables.push_back({table->id, table->newest().version});
     } else {
@@ -292,23 +322,21 @@ Result<StatementResult> StatementRunner::create_materialized_view(
                   "a materialized view reads a stream, and {} is a view; use CREATE VIEW", name);
     }
   }
-  if (streams != 1) {
-    return fail(
-        ErrorCode::kInvalidArgument, error_id::kNotMergeable,
-        "a materialized view reads one stream, this SELECT reads {}; use CREATE VIEW for the rest",
-        streams);
+  if (streams.empty()) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
+                "a materialized view reads a stream, this SELECT reads none; use CREATE VIEW");
   }
   catalog::ViewRecord record;
   record.name = replaced ? replaced->name : statement.name;
   record.materialized = true;
-  record.stream = stream->id;
+  for (const auto& stream : streams) record.streams.push_back(stream.id);
   record.tables = std::move(tables);
   record.select = statement.select;
   record.sql = statement.sql;
   record.created_us = runtime::wall_us();
   // Made once for its errors, before the catalog knows of it.
   MR_TRY(auto contents, tables_.read_all(record.tables));
-  auto trial = make_view_state(speed_database_, record, *stream, std::move(contents));
+  auto trial = make_view_state(speed_database_, record, streams, std::move(contents));
   if (!trial) return std::unexpected(in_select(std::move(trial).error()));
   if (replaced) {
     MR_RETURN_IF_ERROR(check_readers(
@@ -317,7 +345,7 @@ Result<StatementResult> StatementRunner::create_materialized_view(
     if (there) return done("CREATE MATERIALIZED VIEW");
     record.replaces = replaced->id;
   }
-  MR_RETURN_IF_ERROR(start_view(std::move(record), *stream));
+  MR_RETURN_IF_ERROR(start_view(std::move(record), streams));
   return done("CREATE MATERIALIZED VIEW");
 }
 
@@ -406,13 +434,11 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
     const auto replacement = speed_.replacement_of(view->id);
     MR_TRY(const auto garbage, catalog_.drop_view(view->id));
     if (view->materialized) {
-      if (replacement != nullptr) {
-        if (const auto state = speed_.stream(replacement->record().stream))
-          state->remove_view(replacement->record().id);
-        speed_.remove_view(replacement->record().id);
+      for (const auto& gone : {replacement, speed_.find_view(view->name)}) {
+        if (gone == nullptr) continue;
+        for (const auto& state : speed_.streams_of(*gone)) state->remove_view(gone->record().id);
+        speed_.remove_view(gone->record().id);
       }
-      if (const auto state = speed_.stream(view->stream)) state->remove_view(view->id);
-      speed_.remove_view(view->id);
     }
     state_files_.remove(garbage);
     drop_old_table_contents();
@@ -499,15 +525,14 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
           .end();
       continue;
     }
-    const auto coverage = view->coverage();
-    const auto stream = catalog_.stream(record.stream);
+    const auto source = source_of(*view, view->coverage());
     rows.text(record.name)
         .text("materialized")
-        .text(stream ? stream->name : "")
+        .text(fmt::format("{}", fmt::join(source.streams, ", ")))
         .text(name(view->phase()))
-        .number(coverage.generation.value)
-        .text(coverage.cut.json())
-        .text(coverage.delta_end.json())
+        .number(source.coverage.generation.value)
+        .text(position_text(source, &speed::StreamCoverage::cut))
+        .text(position_text(source, &speed::StreamCoverage::delta_end))
         .number(view->base_groups())
         .number(view->delta_groups());
     const std::string progress =
@@ -566,9 +591,17 @@ SourceCoverage StatementRunner::source_of(const speed::ViewState& view,
                                           const speed::Coverage& coverage) const {
   // By the living stream and not by the catalog, whose answer is a copy: this is on the way of
   // every look-up.
-  const auto stream = speed_.stream(view.record().stream);
-  const std::uint64_t quarantine = stream == nullptr ? 0 : quarantined(stream->definition());
-  return {view.record().name, false, coverage, coverage.skipped_rows + quarantine};
+  SourceCoverage out{.name = view.record().name,
+                     .is_stream = false,
+                     .coverage = coverage,
+                     .streams = {},
+                     .quarantined = coverage.skipped_rows};
+  for (const auto id : view.record().streams) {
+    const auto stream = speed_.stream(id);
+    out.streams.push_back(stream == nullptr ? "" : stream->definition().name);
+    if (stream != nullptr) out.quarantined += quarantined(stream->definition());
+  }
+  return out;
 }
 
 Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_columns,
@@ -597,10 +630,10 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
   }
   speed::Coverage coverage;
   coverage.generation = GenerationNumber(events.lake->last().value);
-  coverage.cut_commit = events.lake->last();
-  coverage.cut = events.lake->end;
-  coverage.delta_end = events.applied;
-  assembly.sources.push_back({stream.name, true, std::move(coverage), quarantined(stream)});
+  coverage.streams.push_back(
+      {.cut_commit = events.lake->last(), .cut = events.lake->end, .delta_end = events.applied});
+  assembly.sources.push_back(
+      {stream.name, true, std::move(coverage), {stream.name}, quarantined(stream)});
   assembly.query.relations.push_back(std::move(relation));
   return {};
 }

@@ -38,6 +38,7 @@ struct SourceCoverage {
   bool is_stream = false;
   /// Of a stream: generation and cut are those of the lake's last commit.
   speed::Coverage coverage;
+  std::vector<std::string> streams;  // the names of those in `coverage`
   std::uint64_t quarantined = 0;
 };
 
@@ -93,8 +94,11 @@ class StatementRunner {
   /// Makes the view of a record live: compiled, prepared, not yet part of a stream. Also used at
   /// the start.
   static Result<std::shared_ptr<speed::ViewState>> make_view_state(
-      sql::Database& database, const catalog::ViewRecord& record, const StreamDefinition& stream,
-      std::vector<sql::ReferenceTable> tables);
+      sql::Database& database, const catalog::ViewRecord& record,
+      std::span<const StreamDefinition> streams, std::vector<sql::ReferenceTable> tables);
+  /// Those that the view reads, in the record's order. Errors: kDataLoss where one is not there.
+  static Result<std::vector<StreamDefinition>> streams_of(const catalog::Catalog& catalog,
+                                                          const catalog::ViewRecord& record);
   /// From now on the derived stream gets what is made of its source's events. Also used at the
   /// start.
   static Status start_derivation(sql::Database& database, ingest::Ingest& ingest,
@@ -164,6 +168,8 @@ class StatementRunner {
                      const std::function<Status(const StreamBatch&)>& visit);
   Result<Position> position_at(const StreamDefinition& stream, const Events& events,
                                std::int64_t time_us);
+  Result<Position> point_of(const StreamDefinition& stream, const Events& events,
+                            const sql::PastRelation& past);
   Result<ViewRows> read_past(const speed::ViewState& view, const sql::PastRelation& past);
 
   // view_replacement.cc
@@ -185,7 +191,7 @@ class StatementRunner {
   void switch_to(const std::shared_ptr<speed::ViewState>& view) REQUIRES(definitions_);
   /// Adds the record to the catalog and its view to the stream; building begins where there is
   /// history.
-  Status start_view(catalog::ViewRecord record, const StreamDefinition& stream)
+  Status start_view(catalog::ViewRecord record, std::span<const StreamDefinition> streams)
       REQUIRES(definitions_);
   void refresh_views_locked() REQUIRES(definitions_);
 

@@ -91,35 +91,49 @@ Result<Position> StatementRunner::position_at(const StreamDefinition& stream, co
   return point;
 }
 
+Result<Position> StatementRunner::point_of(const StreamDefinition& stream, const Events& events,
+                                           const sql::PastRelation& past) {
+  const auto* position = std::get_if<Position>(&past.point);
+  if (position == nullptr) return position_at(stream, events, std::get<std::int64_t>(past.point));
+  if (!events.applied.covers(*position)) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadValue,
+                "AS OF POSITION {}: the stream {} is at {} only", position->json(), stream.name,
+                events.applied.json());
+  }
+  Position point(stream.partitions);
+  for (std::uint32_t p = 0; p < stream.partitions; ++p)
+    point.set_end(PartitionId(p), position->end(PartitionId(p)));
+  return point;
+}
+
 Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
                                             const sql::PastRelation& past) {
   const auto& compiled = view.compiled();
-  const auto stream = catalog_.stream(view.record().stream);
-  if (!stream || compiled.inputs.size() != 1) {
-    return fail(ErrorCode::kUnimplemented, error_id::kUnsupportedStatement,
-                "{} reads several streams; AS OF takes views over one", view.record().name);
+  MR_TRY(const auto streams, streams_of(catalog_, view.record()));
+  if (streams.size() != 1 && std::holds_alternative<Position>(past.point)) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadValue,
+                "AS OF POSITION is of one stream, and {} reads {}; use AS OF TIMESTAMP",
+                view.record().name, streams.size());
   }
-  MR_TRY(const auto events, events_of(*stream));
-  Position point(stream->partitions);
-  if (const auto* position = std::get_if<Position>(&past.point)) {
-    if (!events.applied.covers(*position)) {
-      return fail(ErrorCode::kInvalidArgument, error_id::kBadValue,
-                  "AS OF POSITION {}: the stream {} is at {} only", position->json(), stream->name,
-                  events.applied.json());
-    }
-    for (std::uint32_t p = 0; p < stream->partitions; ++p)
-      point.set_end(PartitionId(p), position->end(PartitionId(p)));
-  } else {
-    MR_TRY(point, position_at(*stream, events, std::get<std::int64_t>(past.point)));
+  std::vector<Events> events;
+  std::vector<Position> points;
+  for (const auto& stream : streams) {
+    MR_TRY(auto found, events_of(stream));
+    MR_TRY(auto point, point_of(stream, found, past));
+    events.push_back(std::move(found));
+    points.push_back(std::move(point));
   }
 
   auto generations = catalog_.generations(view.record().id);
   std::ranges::sort(generations, std::greater<>(), &catalog::Generation::number);
   catalog::Generation generation;
-  generation.cut = Position(stream->partitions);
+  generation.cuts.resize(streams.size());
   auto base = view::StateRun::empty();
   for (const auto& candidate : generations) {
-    if (!point.covers(candidate.cut)) continue;
+    const bool before = std::ranges::equal(
+        points, candidate.cuts,
+        [](const auto& point, const auto& cut) { return point.covers(cut.end); });
+    if (!before) continue;
     auto read = state_files_.read(candidate.file, compiled.fingerprint);
     if (!read) continue;  // damaged, or dropped meanwhile: an older one gives the same answer
     generation = candidate;
@@ -127,33 +141,37 @@ Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
     break;
   }
 
-  CommitNumber whole = generation.cut_commit;
-  for (const auto& commit : events.lake->commits) {
-    if (commit.number > whole && point.covers(commit.end)) whole = commit.number;
+  batch::BatchInput input{
+      .view = &compiled, .streams = {}, .base = nullptr, .tables = view.tables()};
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    const CommitNumber after = generation.cuts[i].commit;
+    CommitNumber whole = after;
+    for (const auto& commit : events[i].lake->commits) {
+      if (commit.number > whole && points[i].covers(commit.end)) whole = commit.number;
+    }
+    input.streams.push_back({.stream = &streams[i], .after = after, .upto = whole});
   }
   std::uint64_t skipped = 0;
   batch::BatchProgress progress;
-  MR_TRY(auto groups, batch::map_commits(lake_database_, lake_,
-                                         {.view = &compiled,
-                                          .stream = &*stream,
-                                          .after = generation.cut_commit,
-                                          .upto = whole,
-                                          .base = nullptr,
-                                          .tables = view.tables()},
-                                         progress, skipped));
-  MR_TRY(const auto evaluator,
-         view::Evaluator::make(speed_database_, compiled, 0, *stream, view.tables()));
-  const auto take = [&](const StreamBatch& batch) -> Status {
-    const auto part = before(batch, point);
-    return part ? evaluator->run(std::span(&*part, 1), groups, skipped) : Status();
-  };
-  for (const auto& commit : events.lake->commits) {
-    if (commit.number <= whole) continue;
-    MR_RETURN_IF_ERROR(read_commit(*stream, commit, take));
-    // Commits that begin at or behind the point in all partitions have nothing for it.
-    if (commit.end.covers(point)) break;
+  MR_TRY(auto groups, batch::map_commits(lake_database_, lake_, input, progress, skipped));
+  for (std::size_t n = 0; n < compiled.inputs.size(); ++n) {
+    const auto i = static_cast<std::size_t>(
+        std::ranges::find(streams, compiled.inputs[n].stream, &StreamDefinition::id) -
+        streams.begin());
+    MR_TRY(const auto evaluator,
+           view::Evaluator::make(speed_database_, compiled, n, streams[i], view.tables()));
+    const auto take = [&](const StreamBatch& batch) -> Status {
+      const auto part = before(batch, points[i]);
+      return part ? evaluator->run(std::span(&*part, 1), groups, skipped) : Status();
+    };
+    for (const auto& commit : events[i].lake->commits) {
+      if (commit.number <= input.streams[i].upto) continue;
+      MR_RETURN_IF_ERROR(read_commit(streams[i], commit, take));
+      // Commits that begin at or behind the point in all partitions have nothing for it.
+      if (commit.end.covers(points[i])) break;
+    }
+    for (const auto& batch : events[i].tail) MR_RETURN_IF_ERROR(take(batch));
   }
-  for (const auto& batch : events.tail) MR_RETURN_IF_ERROR(take(batch));
   for (std::size_t i = 0; i < base->entries(); ++i) {
     const auto entry = base->entry(i);
     MR_RETURN_IF_ERROR(groups.merge_state(entry.key, entry.state));
@@ -161,10 +179,13 @@ Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
   ViewRows out;
   MR_TRY(out.rows, view.finalize(groups, true));
   out.coverage = {.generation = generation.number,
-                  .cut_commit = generation.cut_commit,
-                  .cut = generation.cut,
-                  .delta_end = point,
+                  .streams = {},
                   .skipped_rows = generation.skipped_rows + skipped};
+  for (std::size_t i = 0; i < streams.size(); ++i) {
+    out.coverage.streams.push_back({.cut_commit = generation.cuts[i].commit,
+                                    .cut = generation.cuts[i].end,
+                                    .delta_end = std::move(points[i])});
+  }
   return out;
 }
 

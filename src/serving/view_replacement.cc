@@ -10,6 +10,7 @@
 #include "runtime/clock.h"
 #include "serving/statement_runner.h"
 #include "serving/view_reader.h"
+#include "speed/moment.h"
 #include "sql/allow_list.h"
 #include "sql/syntax.h"
 
@@ -105,7 +106,7 @@ Result<bool> StatementRunner::make_room_for_replacement(const speed::ViewState& 
   MR_CHECK(serving != nullptr, "view {} is in the catalog and does not live", next.record().name);
   const auto is_next = [&](const speed::ViewState& view) {
     return view.compiled().fingerprint == next.compiled().fingerprint &&
-           view.record().stream == next.record().stream &&
+           view.record().streams == next.record().streams &&
            view.phase() != speed::ViewPhase::kFailed;
   };
   const auto building = speed_.replacement_of(serving->record().id);
@@ -117,7 +118,7 @@ Result<bool> StatementRunner::make_room_for_replacement(const speed::ViewState& 
 Status StatementRunner::drop_replacement(const speed::ViewState& replacement) {
   const auto& record = replacement.record();
   MR_TRY(const auto garbage, catalog_.drop_view(record.id));
-  if (const auto stream = speed_.stream(record.stream)) stream->remove_view(record.id);
+  for (const auto& stream : speed_.streams_of(replacement)) stream->remove_view(record.id);
   speed_.remove_view(record.id);
   state_files_.remove(garbage);
   return {};
@@ -136,36 +137,41 @@ void StatementRunner::switch_to(const std::shared_ptr<speed::ViewState>& view) {
     return;
   }
   const auto replaced = speed_.find_view(record.name);
-  speed_.stream(record.stream)->switch_view(*record.replaces, [&] {
-    speed_.switch_view(*record.replaces, record.id);
-  });
-  if (replaced->record().stream != record.stream) {
-    if (const auto stream = speed_.stream(replaced->record().stream))
-      stream->remove_view(*record.replaces);
-  }
+  auto streams = speed_.streams_of(*view);
+  for (auto& stream : speed_.streams_of(*replaced)) streams.push_back(std::move(stream));
+  speed::switch_view(streams, *record.replaces,
+                     [&] { speed_.switch_view(*record.replaces, record.id); });
   state_files_.remove(*garbage);
   drop_old_table_contents();
   spdlog::info("view {} is replaced", record.name);
 }
 
-Status StatementRunner::start_view(catalog::ViewRecord record, const StreamDefinition& stream) {
-  const auto state_of_stream = speed_.stream(stream.id);
-  MR_CHECK(state_of_stream != nullptr, "stream {} is in the catalog and does not live",
-           stream.name);
+Status StatementRunner::start_view(catalog::ViewRecord record,
+                                   std::span<const StreamDefinition> streams) {
+  std::vector<std::shared_ptr<speed::StreamState>> states;
+  for (const auto& stream : streams) {
+    states.push_back(speed_.stream(stream.id));
+    MR_CHECK(states.back() != nullptr, "stream {} is in the catalog and does not live",
+             stream.name);
+  }
   MR_TRY(auto tables, tables_.read_all(record.tables));
   MR_TRY(record, catalog_.create_view(record));
-  MR_TRY(const auto view, make_view_state(speed_database_, record, stream, std::move(tables)));
+  MR_TRY(const auto view, make_view_state(speed_database_, record, streams, std::move(tables)));
   bool building = false;
-  state_of_stream->add_view(view, [&](const speed::StreamState::EdgePoint& edge) {
-    building = edge.commit.value != 0;
+  speed::add_view(states, view, [&](std::span<const catalog::Cut> edges) {
+    std::vector<Position> ends;
+    for (const auto& edge : edges) {
+      building = building || edge.commit.value != 0;
+      ends.push_back(edge.end);
+    }
     if (building) {
-      view->start_building(edge.end);
+      view->start_building(std::move(ends));
     } else {
       catalog::Generation empty;
       empty.view = record.id;
-      empty.cut = Position(stream.partitions);
+      empty.cuts.resize(ends.size());
       view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan),
-                    edge.end, 0);
+                    std::move(ends), 0);
     }
   });
   if (record.replaces) {
@@ -204,12 +210,13 @@ void StatementRunner::refresh_views_locked() {
         continue;
       }
     }
-    const auto stream = catalog_.stream(record.stream);
+    const auto streams = streams_of(catalog_, record);
+    MR_CHECK(streams.has_value(), "view {}: {}", record.name, streams.error().message);
     record.replaces = record.id;
     record.id = {};
     record.tables = std::move(newest);
     record.created_us = runtime::wall_us();
-    if (const auto started = start_view(record, *stream); !started) {
+    if (const auto started = start_view(record, *streams); !started) {
       spdlog::error("view {} is not rebuilt over its tables: {}", record.name,
                     started.error().message);
       view->note_run(started.error());

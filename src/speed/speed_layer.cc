@@ -97,6 +97,36 @@ std::vector<std::shared_ptr<StreamState>> SpeedLayer::streams() const {
   return out;
 }
 
+std::vector<std::vector<std::shared_ptr<StreamState>>> SpeedLayer::connected_streams() const {
+  const MutexLock lock(mutex_);
+  // By each stream, the smallest id of its set.
+  std::map<StreamId, StreamId> set_of;
+  for (const auto& [id, state] : streams_) set_of[id] = id;
+  for (const auto& [id, view] : views_) {
+    const auto& reads = view->record().streams;
+    for (std::size_t i = 1; i < reads.size(); ++i) {
+      const StreamId one = set_of[reads[i - 1]];
+      const StreamId other = set_of[reads[i]];
+      for (auto& [stream, set] : set_of) {
+        if (set == std::max(one, other)) set = std::min(one, other);
+      }
+    }
+  }
+  std::map<StreamId, std::vector<std::shared_ptr<StreamState>>> sets;
+  for (const auto& [id, state] : streams_) sets[set_of[id]].push_back(state);
+  std::vector<std::vector<std::shared_ptr<StreamState>>> out;
+  for (auto& [id, set] : sets) out.push_back(std::move(set));
+  return out;
+}
+
+std::vector<std::shared_ptr<StreamState>> SpeedLayer::streams_of(const ViewState& view) const {
+  std::vector<std::shared_ptr<StreamState>> out;
+  for (const auto id : view.record().streams) {
+    if (auto state = stream(id)) out.push_back(std::move(state));
+  }
+  return out;
+}
+
 std::vector<std::shared_ptr<ViewState>> SpeedLayer::views() const {
   const MutexLock lock(mutex_);
   std::vector<std::shared_ptr<ViewState>> out;

@@ -39,6 +39,10 @@ class SpeedLayer {
   /// The next definition of this view, while there is one.
   [[nodiscard]] std::shared_ptr<ViewState> replacement_of(ViewId replaced) const;
   [[nodiscard]] std::vector<std::shared_ptr<StreamState>> streams() const;
+  /// The streams in sets: those that one view reads are in one set, and cut at one moment.
+  [[nodiscard]] std::vector<std::vector<std::shared_ptr<StreamState>>> connected_streams() const;
+  /// Those that the view reads, but for dropped ones.
+  [[nodiscard]] std::vector<std::shared_ptr<StreamState>> streams_of(const ViewState& view) const;
   /// All that live, replacements too.
   [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
   /// Those that a name finds.

@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "speed/moment.h"
 #include "speed/speed_layer.h"
 #include "sql/syntax.h"
 #include "view/key_codec.h"
@@ -91,27 +92,31 @@ class SpeedTest : public testing::Test {
     catalog::ViewRecord record;
     record.id = ViewId(id);
     record.name = fmt::format("View{}", id);
-    record.stream = StreamId(1);
+    record.streams = {StreamId(1)};
     const auto tree = sql::parse_select(select);
     EXPECT_TRUE(tree);
     auto compiled = view::compile_view(*database_, select, *tree, std::array{events()});
     EXPECT_TRUE(compiled) << compiled.error().text();
     auto evaluator = view::Evaluator::make(*database_, *compiled, 0, events());
     EXPECT_TRUE(evaluator) << evaluator.error().text();
+    std::vector<std::unique_ptr<view::Evaluator>> evaluators;
+    evaluators.push_back(std::move(*evaluator));
     auto finalizer = view::Finalizer::make(*database_, *compiled);
     EXPECT_TRUE(finalizer) << finalizer.error().text();
-    return std::make_shared<ViewState>(record, std::move(*compiled), std::move(*evaluator),
+    return std::make_shared<ViewState>(record, std::move(*compiled), std::move(evaluators),
                                        std::move(*finalizer));
   }
   /// A view that is live and empty, part of the stream.
-  static std::shared_ptr<ViewState> live_view(StreamState& stream, std::uint32_t id = 1,
+  static std::shared_ptr<ViewState> live_view(const std::shared_ptr<StreamState>& stream,
+                                              std::uint32_t id = 1,
                                               std::string_view select = kSelect) {
     auto view = make_view(id, select);
-    stream.add_view(view, [&](const StreamState::EdgePoint& edge) {
+    add_view(std::array{stream}, view, [&](std::span<const catalog::Cut> edges) {
       catalog::Generation empty;
       empty.view = view->record().id;
+      empty.cuts.resize(1);
       view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan),
-                    edge.end, 0);
+                    {edges[0].end}, 0);
     });
     return view;
   }
@@ -139,8 +144,7 @@ class SpeedTest : public testing::Test {
     catalog::Generation generation;
     generation.view = view.record().id;
     generation.number = GenerationNumber(number);
-    generation.cut_commit = commit;
-    generation.cut = cut;
+    generation.cuts = {{commit, cut}};
     generation.skipped_rows = skipped;
     view.publish(generation, std::move(base));
   }
@@ -154,13 +158,13 @@ class SpeedTest : public testing::Test {
 
 TEST_F(SpeedTest, ShowsTheSameAnswerBeforeAndAfterRollAndPublish) {
   const auto stream = make_stream();
-  const auto view = live_view(*stream);
+  const auto view = live_view(stream);
   stream->apply(entries(entry(0, 0, "a", 3)));
   stream->apply(entries(entry(1, 0, "b", 2)));
   EXPECT_EQ(all(*view), "a 3 3 ; b 2 2 ; ");
-  const auto rolled = stream->cut_edge_and_roll();
-  EXPECT_EQ(rolled.edge.commit, CommitNumber(1));
-  EXPECT_EQ(rolled.edge.end, position(3, 2));
+  const auto rolled = cut_and_roll(std::array{stream}, true);
+  EXPECT_EQ(rolled.edges.at(StreamId(1)).commit, CommitNumber(1));
+  EXPECT_EQ(rolled.edges.at(StreamId(1)).end, position(3, 2));
   ASSERT_EQ(rolled.views.size(), 1U);
   EXPECT_EQ(all(*view), "a 3 3 ; b 2 2 ; ");
   stream->apply(entries(entry(0, 3, "a", 1)));
@@ -168,15 +172,16 @@ TEST_F(SpeedTest, ShowsTheSameAnswerBeforeAndAfterRollAndPublish) {
 
   const auto input = view->batch_input();
   ASSERT_NE(input.frozen, nullptr);
-  publish(*view, 1, rolled.edge.commit, rolled.edge.end, run_of(*view, {input.frozen.get()}));
+  publish(*view, 1, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
+          run_of(*view, {input.frozen.get()}));
   EXPECT_EQ(lookup(*view, "a"), "a 4 4 ; ");
   EXPECT_EQ(lookup(*view, "b"), "b 2 2 ; ");
   EXPECT_EQ(lookup(*view, "c"), "");
   EXPECT_EQ(all(*view), "a 4 4 ; b 2 2 ; ");
   const auto coverage = view->coverage();
   EXPECT_EQ(coverage.generation, GenerationNumber(1));
-  EXPECT_EQ(coverage.cut, position(3, 2));
-  EXPECT_EQ(coverage.delta_end, position(4, 2));
+  EXPECT_EQ(coverage.streams[0].cut, position(3, 2));
+  EXPECT_EQ(coverage.streams[0].delta_end, position(4, 2));
   EXPECT_EQ(view->delta_groups(), 1U);
   EXPECT_EQ(view->base_groups(), 2U);
   EXPECT_EQ(view->delta_events(), 1U);
@@ -185,19 +190,19 @@ TEST_F(SpeedTest, ShowsTheSameAnswerBeforeAndAfterRollAndPublish) {
   ASSERT_TRUE(snapshot);
   stream->apply(entries(entry(0, 4, "c", 1)));
   EXPECT_EQ(snapshot->active->groups(), 1U) << "a snapshot never changes";
-  EXPECT_EQ(snapshot->coverage.delta_end, position(4, 2));
+  EXPECT_EQ(snapshot->coverage.streams[0].delta_end, position(4, 2));
 }
 
 TEST_F(SpeedTest, KeepsBothSegmentsWhereABatchRunDidNotEndWell) {
   const auto stream = make_stream();
-  const auto view = live_view(*stream);
+  const auto view = live_view(stream);
   stream->apply(entries(entry(0, 0, "a", 3)));
-  stream->cut_edge_and_roll();
+  cut_and_roll(std::array{stream}, true);
   stream->apply(entries(entry(0, 3, "a", 1)));
-  const auto again = stream->cut_edge_and_roll();
-  EXPECT_EQ(again.edge.commit, CommitNumber(2));
+  const auto again = cut_and_roll(std::array{stream}, true);
+  EXPECT_EQ(again.edges.at(StreamId(1)).commit, CommitNumber(2));
   EXPECT_EQ(all(*view), "a 4 4 ; ");
-  publish(*view, 1, again.edge.commit, again.edge.end,
+  publish(*view, 1, again.edges.at(StreamId(1)).commit, again.edges.at(StreamId(1)).end,
           run_of(*view, {view->batch_input().frozen.get()}));
   EXPECT_EQ(all(*view), "a 4 4 ; ");
   EXPECT_EQ(view->delta_groups(), 0U);
@@ -206,15 +211,15 @@ TEST_F(SpeedTest, KeepsBothSegmentsWhereABatchRunDidNotEndWell) {
 TEST_F(SpeedTest, CountsSkippedRowsOnceThroughRollAndPublish) {
   const auto stream = make_stream();
   const auto view =
-      live_view(*stream, 1, "SELECT k::INTEGER AS i, count(*) AS c FROM events GROUP BY i");
+      live_view(stream, 1, "SELECT k::INTEGER AS i, count(*) AS c FROM events GROUP BY i");
   stream->apply(entries(entry(0, 0, "bad", 2)));
   stream->apply(entries(entry(0, 2, "7", 1)));
   EXPECT_EQ(view->coverage().skipped_rows, 2U);
-  const auto rolled = stream->cut_edge_and_roll();
+  const auto rolled = cut_and_roll(std::array{stream}, true);
   stream->apply(entries(entry(0, 3, "worse", 1)));
   EXPECT_EQ(view->coverage().skipped_rows, 3U);
   EXPECT_EQ(view->batch_input().frozen_skipped, 2U);
-  publish(*view, 1, rolled.edge.commit, rolled.edge.end,
+  publish(*view, 1, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
           run_of(*view, {view->batch_input().frozen.get()}), 2);
   EXPECT_EQ(view->coverage().skipped_rows, 3U);
   EXPECT_EQ(all(*view), "7 1 ; ");
@@ -225,9 +230,9 @@ TEST_F(SpeedTest, AnswersThatAViewIsBuildingUntilItsFirstGeneration) {
   const auto view = make_view(1, kSelect);
   stream->apply(entries(entry(0, 0, "a", 5)));
   CommitNumber edge;
-  stream->add_view(view, [&](const StreamState::EdgePoint& point) {
-    edge = point.commit;
-    view->start_building(point.end, GenerationNumber(4));
+  add_view(std::array{stream}, view, [&](std::span<const catalog::Cut> edges) {
+    edge = edges[0].commit;
+    view->start_building({edges[0].end}, GenerationNumber(4));
   });
   EXPECT_EQ(edge, CommitNumber(1));
   stream->apply(entries(entry(0, 5, "a", 1)));
@@ -239,7 +244,7 @@ TEST_F(SpeedTest, AnswersThatAViewIsBuildingUntilItsFirstGeneration) {
   }
   EXPECT_EQ(view->batch_input().base, nullptr);
   EXPECT_EQ(view->checkpoint(CommitNumber(1)).has_value(), false);
-  const auto rolled = stream->cut_edge_and_roll();
+  const auto rolled = cut_and_roll(std::array{stream}, true);
   view::GroupTable history(view->compiled().plan);
   history.merge(*view->batch_input().frozen);
   const auto base = make_view(2, kSelect);  // the history before the view, computed elsewhere
@@ -247,15 +252,16 @@ TEST_F(SpeedTest, AnswersThatAViewIsBuildingUntilItsFirstGeneration) {
   std::uint64_t skipped = 0;
   auto evaluator = view::Evaluator::make(*database_, view->compiled(), 0, events());
   ASSERT_TRUE((*evaluator)->run(old, history, skipped));
-  publish(*view, 5, rolled.edge.commit, rolled.edge.end, run_of(*view, {&history}));
+  publish(*view, 5, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
+          run_of(*view, {&history}));
   EXPECT_EQ(view->phase(), ViewPhase::kLive);
   EXPECT_EQ(all(*view), "a 6 6 ; ");
 }
 
 TEST_F(SpeedTest, AFailedViewAnswersItsErrorAndHoldsNobodyUp) {
   const auto stream = make_stream();
-  const auto view = live_view(*stream);
-  const auto other = live_view(*stream, 2);
+  const auto view = live_view(stream);
+  const auto other = live_view(stream, 2);
   view->fail(Error{.code = ErrorCode::kDataLoss,
                    .id = "MR4003",
                    .message = "its file is damaged",
@@ -317,7 +323,7 @@ TEST_F(SpeedTest, LetsColumnsGoBeyondTheBudgetButKeepsTheirPlace) {
   const std::uint64_t one = entry(0, 0, "a", 10).batch.columns->size_bytes();
   options_.tail_bytes_max = 2 * one;
   const auto stream = make_stream();
-  const auto view = live_view(*stream);
+  const auto view = live_view(stream);
   for (std::uint64_t n = 0; n < 5; ++n) stream->apply(entries(entry(0, 10 * n, "a", 10)));
   const auto tail = stream->snapshot().tail;
   ASSERT_EQ(tail.size(), 5U);
@@ -338,7 +344,7 @@ TEST_F(SpeedTest, LetsColumnsGoBeyondTheBudgetButKeepsTheirPlace) {
 TEST_F(SpeedTest, DraftsACheckpointAtAnEdgeWhenItIsDueOrWanted) {
   options_.checkpoint_rows = 5;
   const auto stream = make_stream();
-  const auto view = live_view(*stream);
+  const auto view = live_view(stream);
   stream->apply(entries(entry(0, 0, "a", 2)));
   stream->cut_edge();
   EXPECT_TRUE(stream->next_pending()->edge.checkpoints.empty()) << "2 of 5 rows";
@@ -356,14 +362,14 @@ TEST_F(SpeedTest, DraftsACheckpointAtAnEdgeWhenItIsDueOrWanted) {
   // A batch run holds the delta in two parts: no draft, and it stays wanted.
   stream->want_checkpoint();
   stream->apply(entries(entry(0, 6, "c", 1)));
-  const auto rolled = stream->cut_edge_and_roll();
+  const auto rolled = cut_and_roll(std::array{stream}, true);
   stream->committed(CommitNumber(3));
   stream->apply(entries(entry(0, 7, "d", 1)));
   stream->want_checkpoint();
   stream->cut_edge();
   EXPECT_TRUE(stream->next_pending()->edge.checkpoints.empty());
   stream->committed(CommitNumber(4));
-  publish(*view, 1, rolled.edge.commit, rolled.edge.end,
+  publish(*view, 1, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
           run_of(*view, {view->batch_input().frozen.get()}));
   stream->apply(entries(entry(0, 8, "e", 1)));
   stream->cut_edge();
@@ -375,21 +381,21 @@ TEST_F(SpeedTest, DraftsACheckpointAtAnEdgeWhenItIsDueOrWanted) {
 
 TEST_F(SpeedTest, GivesWhatAPrefixOfTheKeyNames) {
   const auto stream = make_stream();
-  const auto view = live_view(*stream, 1, "SELECT k, n, count(*) AS c FROM events GROUP BY k, n");
+  const auto view = live_view(stream, 1, "SELECT k, n, count(*) AS c FROM events GROUP BY k, n");
   stream->apply(entries(entry(0, 0, "a", 2)));
-  stream->cut_edge_and_roll();
+  cut_and_roll(std::array{stream}, true);
   stream->apply(entries(entry(0, 2, "ab", 3)));
   view::GroupTable merged(view->compiled().plan);
   const auto covered = view->collect(key_bytes("a"), merged);
   ASSERT_TRUE(covered);
   EXPECT_EQ(merged.groups(), 1U) << "a, and not what begins with the same letter";
-  EXPECT_EQ(covered->delta_end, position(5, 0));
+  EXPECT_EQ(covered->streams[0].delta_end, position(5, 0));
 }
 
 TEST_F(SpeedTest, FindsStreamsAndViewsByNameWithoutCaseUntilTheyGo) {
   SpeedLayer layer(options_);
   const auto stream = layer.add_stream(events(), CommitNumber(0), Position(kPartitions));
-  const auto view = live_view(*stream);
+  const auto view = live_view(stream);
   layer.add_view(view);
   EXPECT_EQ(layer.find_stream("EVENTS"), stream);
   EXPECT_EQ(layer.stream(StreamId(1)), stream);
@@ -412,7 +418,7 @@ TEST_F(SpeedTest, FindsStreamsAndViewsByNameWithoutCaseUntilTheyGo) {
 TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn) {
   options_.commit_rows = 50;
   const auto stream = make_stream();
-  const auto view = live_view(*stream);
+  const auto view = live_view(stream);
   constexpr std::uint64_t kRounds = 400;
   std::atomic<bool> done{false};
   std::thread applier([&] {
@@ -432,7 +438,7 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
   });
   std::thread batch([&] {
     for (std::uint64_t number = 1; !done; ++number) {
-      const auto rolled = stream->cut_edge_and_roll();
+      const auto rolled = cut_and_roll(std::array{stream}, true);
       const auto input = view->batch_input();
       view::GroupTable merged(view->compiled().plan);
       merged.merge(*input.frozen);
@@ -440,7 +446,8 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
         const auto state = input.base->entry(i);
         ASSERT_TRUE(merged.merge_state(state.key, state.state));
       }
-      publish(*view, number, rolled.edge.commit, rolled.edge.end, run_of(*view, {&merged}));
+      publish(*view, number, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
+              run_of(*view, {&merged}));
       stream->want_checkpoint();
     }
   });
@@ -452,9 +459,9 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
         if (n == 0) {
           const auto found = view->lookup(keys);
           ASSERT_TRUE(found);
-          const auto rounds = found->coverage.delta_end.end(PartitionId(0)).value;
-          ASSERT_EQ(found->coverage.delta_end, position(rounds, rounds));
-          ASSERT_TRUE(found->coverage.delta_end.covers(found->coverage.cut));
+          const auto rounds = found->coverage.streams[0].delta_end.end(PartitionId(0)).value;
+          ASSERT_EQ(found->coverage.streams[0].delta_end, position(rounds, rounds));
+          ASSERT_TRUE(found->coverage.streams[0].delta_end.covers(found->coverage.streams[0].cut));
           ASSERT_EQ(text_of(*found->rows),
                     rounds == 0 ? "" : fmt::format("a {0} {0} ; b {0} {0} ; ", rounds));
         } else {
@@ -468,7 +475,7 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
           }
           const auto rows = view->finalize(merged, false);
           ASSERT_TRUE(rows) << rows.error().text();
-          const auto rounds = snapshot->coverage.delta_end.end(PartitionId(1)).value;
+          const auto rounds = snapshot->coverage.streams[0].delta_end.end(PartitionId(1)).value;
           ASSERT_EQ(text_of(**rows),
                     rounds == 0 ? "" : fmt::format("a {0} {0} ; b {0} {0} ; ", rounds));
           const auto tail = stream->snapshot();

@@ -36,7 +36,7 @@ std::vector<ViewFailures> StreamState::apply(std::vector<TailEntry> entries) {
   }
   std::vector<ViewFailures> failures;
   for (const auto& view : views_) {
-    auto rows = view->apply(batches, applied_);
+    auto rows = view->apply(definition_.id, batches, applied_);
     if (!rows.empty())
       failures.push_back({view->record().id, view->record().name, std::move(rows)});
   }
@@ -69,7 +69,7 @@ std::vector<ViewFailures> StreamState::apply(std::vector<TailEntry> entries) {
   return failures;
 }
 
-StreamState::EdgePoint StreamState::cut_edge_locked() {
+catalog::Cut StreamState::cut_edge_locked() {
   if (rows_since_edge_ == 0) return last_edge_;
   last_edge_ = {CommitNumber(last_edge_.commit.value + 1), applied_};
   LakeEdge edge{last_edge_.commit, applied_, rows_since_edge_, {}};
@@ -90,29 +90,14 @@ StreamState::EdgePoint StreamState::cut_edge_locked() {
   return last_edge_;
 }
 
-StreamState::EdgePoint StreamState::cut_edge() {
+catalog::Cut StreamState::cut_edge() {
   const MutexLock lock(mutex_);
   return cut_edge_locked();
 }
 
-StreamState::Rolled StreamState::cut_edge_and_roll() {
+void StreamState::at_edge(const std::function<void(const catalog::Cut&, Views&)>& during) {
   const MutexLock lock(mutex_);
-  const EdgePoint edge = cut_edge_locked();
-  for (const auto& view : views_) view->roll(edge.commit);
-  return {edge, views_};
-}
-
-void StreamState::add_view(const std::shared_ptr<ViewState>& view,
-                           const std::function<void(const EdgePoint&)>& prepare) {
-  const MutexLock lock(mutex_);
-  prepare(cut_edge_locked());
-  views_.push_back(view);
-}
-
-void StreamState::switch_view(ViewId removed, const std::function<void()>& switch_names) {
-  const MutexLock lock(mutex_);
-  switch_names();
-  std::erase_if(views_, [&](const auto& other) { return other->record().id == removed; });
+  during(cut_edge_locked(), views_);
 }
 
 void StreamState::remove_view(ViewId view) {

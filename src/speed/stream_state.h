@@ -71,25 +71,11 @@ class StreamState {
 
   /// Ends the present lake commit here, if it has any rows. Gives the newest edge, made now or
   /// earlier, or the last lake commit.
-  struct EdgePoint {
-    CommitNumber commit;
-    Position end;
-  };
-  EdgePoint cut_edge();
-  /// The same, and every view's active segment ends there too: a batch run may cut these views
-  /// there. A view that is added later is none of them.
-  struct Rolled {
-    EdgePoint edge;
-    std::vector<std::shared_ptr<ViewState>> views;
-  };
-  Rolled cut_edge_and_roll();
-  /// Adds a view that starts at the present position and rolls the others nowhere. `prepare` sees
-  /// the position, and whether the stream has no event at all, before the view takes part.
-  void add_view(const std::shared_ptr<ViewState>& view,
-                const std::function<void(const EdgePoint&)>& prepare);
-  /// `switch_names` runs between two rounds of apply(), when all views have the same events; then
-  /// `removed` takes part no more. So whoever asks by name never sees fewer events after it.
-  void switch_view(ViewId removed, const std::function<void()>& switch_names);
+  catalog::Cut cut_edge();
+  /// The same; `during` runs between two rounds of apply(), and may change which views take part.
+  /// What is done with several streams at one moment: moment.h.
+  using Views = std::vector<std::shared_ptr<ViewState>>;
+  void at_edge(const std::function<void(const catalog::Cut&, Views&)>& during);
   void remove_view(ViewId view);
   [[nodiscard]] std::vector<std::shared_ptr<ViewState>> views() const;
 
@@ -128,7 +114,7 @@ class StreamState {
   [[nodiscard]] std::int64_t unedged_age_us(std::int64_t now_us) const;
 
  private:
-  EdgePoint cut_edge_locked() REQUIRES(mutex_);
+  catalog::Cut cut_edge_locked() REQUIRES(mutex_);
 
   // Constant after construction.
   const StreamDefinition definition_;
@@ -141,7 +127,7 @@ class StreamState {
   Position applied_ GUARDED_BY(mutex_);
   std::deque<TailEntry> tail_ GUARDED_BY(mutex_);
   std::deque<LakeEdge> edges_ GUARDED_BY(mutex_);
-  EdgePoint last_edge_ GUARDED_BY(mutex_);  // of the newest edge or the last lake commit
+  catalog::Cut last_edge_ GUARDED_BY(mutex_);  // of the newest edge or the last lake commit
   std::uint64_t rows_since_edge_ GUARDED_BY(mutex_) = 0;
   std::uint64_t rows_since_checkpoint_ GUARDED_BY(mutex_) = 0;
   bool checkpoint_wanted_ GUARDED_BY(mutex_) = false;
@@ -150,7 +136,7 @@ class StreamState {
   std::int64_t rate_window_us_ GUARDED_BY(mutex_) = 0;  // start of the window that is being counted
   std::uint64_t rate_rows_ GUARDED_BY(mutex_) = 0;
   double rate_ GUARDED_BY(mutex_) = 0;
-  std::vector<std::shared_ptr<ViewState>> views_ GUARDED_BY(mutex_);
+  Views views_ GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace::speed

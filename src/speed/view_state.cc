@@ -1,5 +1,7 @@
 #include "speed/view_state.h"
 
+#include <algorithm>
+
 #include "runtime/clock.h"
 
 namespace millrace::speed {
@@ -16,27 +18,53 @@ std::string_view name(ViewPhase phase) {
   return "failed";
 }
 
+std::uint64_t Coverage::cut_events() const {
+  std::uint64_t sum = 0;
+  for (const auto& stream : streams) sum += stream.cut.events();
+  return sum;
+}
+
+std::uint64_t Coverage::events() const {
+  std::uint64_t sum = 0;
+  for (const auto& stream : streams) sum += stream.delta_end.events();
+  return sum;
+}
+
 ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
-                     std::unique_ptr<view::Evaluator> evaluator,
+                     std::vector<std::unique_ptr<view::Evaluator>> evaluators,
                      std::unique_ptr<view::Finalizer> finalizer,
                      std::vector<sql::ReferenceTable> tables)
     : record_(std::move(record)),
       compiled_(std::move(compiled)),
-      evaluator_(std::move(evaluator)),
+      evaluators_(std::move(evaluators)),
       tables_(std::move(tables)),
       finalizer_(std::move(finalizer)),
       active_(compiled_.plan) {
+  MR_CHECK(evaluators_.size() == compiled_.inputs.size(), "view {}: {} evaluators for {} inputs",
+           record_.name, evaluators_.size(), compiled_.inputs.size());
   generation_.view = record_.id;
+  generation_.cuts.resize(record_.streams.size());
+  delta_end_.resize(record_.streams.size());
 }
 
-std::vector<view::FailedRow> ViewState::apply(std::span<const StreamBatch> batches,
+bool ViewState::is_native() const {
+  return std::ranges::all_of(evaluators_, [](const auto& one) { return one->is_native(); });
+}
+
+std::vector<view::FailedRow> ViewState::apply(StreamId stream, std::span<const StreamBatch> batches,
                                               const Position& end) {
+  const auto place = std::ranges::find(record_.streams, stream);
+  MR_CHECK(place != record_.streams.end(), "view {} does not read stream {}", record_.name, stream);
   const MutexLock lock(mutex_);
-  delta_end_ = end;
+  delta_end_[static_cast<std::size_t>(place - record_.streams.begin())] = end;
   std::vector<view::FailedRow> failed;
   if (phase_ == ViewPhase::kFailed) return failed;
-  auto status = evaluator_->run(batches, active_, active_skipped_,
-                                [&](view::FailedRow row) { failed.push_back(std::move(row)); });
+  Status status;
+  for (std::size_t i = 0; i < evaluators_.size() && status; ++i) {
+    if (compiled_.inputs[i].stream != stream) continue;
+    status = evaluators_[i]->run(batches, active_, active_skipped_,
+                                 [&](view::FailedRow row) { failed.push_back(std::move(row)); });
+  }
   if (!status) {
     // Not one row's fault: without these events the view would be wrong, so it answers the error
     // instead.
@@ -47,7 +75,7 @@ std::vector<view::FailedRow> ViewState::apply(std::span<const StreamBatch> batch
   return failed;
 }
 
-void ViewState::roll(CommitNumber commit) {
+void ViewState::roll(std::vector<catalog::Cut> cuts) {
   const MutexLock lock(mutex_);
   auto segment = std::make_shared<view::GroupTable>(std::move(active_));
   active_ = view::GroupTable(compiled_.plan);
@@ -56,15 +84,14 @@ void ViewState::roll(CommitNumber commit) {
   frozen_ = std::move(segment);
   frozen_skipped_ += active_skipped_;
   active_skipped_ = 0;
-  frozen_end_ = commit;
+  frozen_end_ = std::move(cuts);
 }
 
 void ViewState::publish(const catalog::Generation& generation,
                         std::shared_ptr<const view::StateRun> base) {
   const MutexLock lock(mutex_);
-  MR_CHECK(frozen_ == nullptr || frozen_end_ == generation.cut_commit,
-           "view {}: the generation is cut at commit {}, the delta at {}", record_.name,
-           generation.cut_commit, frozen_end_);
+  MR_CHECK(frozen_ == nullptr || frozen_end_ == generation.cuts,
+           "view {}: generation {} is not cut where the delta is", record_.name, generation.number);
   generation_ = generation;
   base_ = std::move(base);
   frozen_.reset();
@@ -76,20 +103,20 @@ void ViewState::publish(const catalog::Generation& generation,
 
 void ViewState::restore(const catalog::Generation& generation,
                         std::shared_ptr<const view::StateRun> base, view::GroupTable delta,
-                        const Position& delta_end, std::uint64_t skipped_rows) {
+                        std::vector<Position> delta_end, std::uint64_t skipped_rows) {
   const MutexLock lock(mutex_);
   generation_ = generation;
   base_ = std::move(base);
   active_ = std::move(delta);
   active_skipped_ = skipped_rows;
-  delta_end_ = delta_end;
+  delta_end_ = std::move(delta_end);
   phase_ = ViewPhase::kLive;
 }
 
-void ViewState::start_building(const Position& start, GenerationNumber last) {
+void ViewState::start_building(std::vector<Position> start, GenerationNumber last) {
   const MutexLock lock(mutex_);
   generation_.number = last;
-  delta_end_ = start;
+  delta_end_ = std::move(start);
   phase_ = ViewPhase::kBuilding;
 }
 
@@ -120,17 +147,23 @@ void ViewState::wait_while_building(std::uint64_t timeout_ms) const {
   }
 }
 
+bool ViewState::is_due() const { return phase() == ViewPhase::kBuilding || delta_events() != 0; }
+
 ViewPhase ViewState::phase() const {
   const MutexLock lock(mutex_);
   return phase_;
 }
 
 Coverage ViewState::coverage_locked() const {
-  return {.generation = generation_.number,
-          .cut_commit = generation_.cut_commit,
-          .cut = generation_.cut,
-          .delta_end = delta_end_,
-          .skipped_rows = generation_.skipped_rows + frozen_skipped_ + active_skipped_};
+  Coverage out{.generation = generation_.number,
+               .streams = {},
+               .skipped_rows = generation_.skipped_rows + frozen_skipped_ + active_skipped_};
+  out.streams.reserve(delta_end_.size());
+  for (std::size_t i = 0; i < delta_end_.size(); ++i) {
+    const auto& cut = generation_.cuts[i];
+    out.streams.push_back({.cut_commit = cut.commit, .cut = cut.end, .delta_end = delta_end_[i]});
+  }
+  return out;
 }
 
 Coverage ViewState::coverage() const {
@@ -231,8 +264,9 @@ Result<Coverage> ViewState::collect(std::string_view prefix, view::GroupTable& m
 
 std::optional<CheckpointDraft> ViewState::checkpoint(CommitNumber commit) const {
   const MutexLock lock(mutex_);
-  if (phase_ != ViewPhase::kLive || frozen_ != nullptr) return std::nullopt;
-  return CheckpointDraft{record_.id, generation_.cut_commit, commit,
+  if (phase_ != ViewPhase::kLive || frozen_ != nullptr || record_.streams.size() != 1)
+    return std::nullopt;
+  return CheckpointDraft{record_.id, generation_.cuts.front().commit, commit,
                          std::make_shared<const view::GroupTable>(active_), active_skipped_};
 }
 
@@ -253,7 +287,8 @@ std::size_t ViewState::base_groups() const {
 
 std::uint64_t ViewState::delta_events() const {
   const MutexLock lock(mutex_);
-  return delta_end_.events() - generation_.cut.events();
+  const auto coverage = coverage_locked();
+  return coverage.events() - coverage.cut_events();
 }
 
 }  // namespace millrace::speed

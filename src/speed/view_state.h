@@ -1,8 +1,10 @@
 // One materialized view in memory: the newest generation, and the delta after its cut. This pair is
 // what every answer is merged from, and it changes in one step. The delta has at most two segments:
 // `frozen`, which ends at the lake commit that a running batch job will cut at, and `active`, which
-// goes on from there. A new generation drops the frozen one whole. Thread: apply() and roll() on
-// the speed layer's (under the stream's lock), publish() on the batch layer's, the rest on any. One
+// goes on from there. A new generation drops the frozen one whole. A view over several streams is
+// still one pair; its cut, and its delta's end, are a position in each of them. Thread: apply() on
+// the speed layer's (under the stream's lock), roll() on the batch layer's (under the locks of all
+// of them), publish() on the batch layer's, the rest on any. One
 // mutex, held for microseconds by lookups and for one copy of the active segment by scans. Errors:
 // the view's own failure (a generation that cannot be read, a stage that cannot run) is kept and
 // answered. Invariant: generation + frozen + active are exactly the events before delta_end.
@@ -28,12 +30,19 @@
 
 namespace millrace::speed {
 
-/// What an answer covers (promise 7).
-struct Coverage {
-  GenerationNumber generation;
+/// What an answer covers of one stream.
+struct StreamCoverage {
   CommitNumber cut_commit;
   Position cut;
   Position delta_end;
+};
+
+/// What an answer covers (promise 7).
+struct Coverage {
+  GenerationNumber generation;
+  std::vector<StreamCoverage> streams;  // in the order of the view's
+  [[nodiscard]] std::uint64_t cut_events() const;
+  [[nodiscard]] std::uint64_t events() const;
   /// Rows before delta_end that no group has, since an expression of the view failed on them.
   std::uint64_t skipped_rows = 0;
 };
@@ -61,8 +70,10 @@ struct CheckpointDraft {
 
 class ViewState {
  public:
+  /// An evaluator for each of the compiled view's inputs.
   ViewState(catalog::ViewRecord record, view::CompiledView compiled,
-            std::unique_ptr<view::Evaluator> evaluator, std::unique_ptr<view::Finalizer> finalizer,
+            std::vector<std::unique_ptr<view::Evaluator>> evaluators,
+            std::unique_ptr<view::Finalizer> finalizer,
             std::vector<sql::ReferenceTable> tables = {});
 
   /// As it was when the view was made: `replaces` stays when it has taken the other's place.
@@ -70,22 +81,23 @@ class ViewState {
   [[nodiscard]] const view::CompiledView& compiled() const { return compiled_; }
   /// The reference tables that the view joins, in the version that it is made of.
   [[nodiscard]] std::span<const sql::ReferenceTable> tables() const { return tables_; }
-  [[nodiscard]] bool is_native() const { return evaluator_->is_native(); }
+  [[nodiscard]] bool is_native() const;
 
-  /// Adds events that follow delta_end; afterwards delta_end is `end`. Gives the rows that are in
-  /// no group, since an expression of the view failed on them.
-  std::vector<view::FailedRow> apply(std::span<const StreamBatch> batches, const Position& end);
-  /// Ends the active segment at lake commit `commit`, whose end is the present delta_end.
-  void roll(CommitNumber commit);
+  /// Adds events of one of its streams that follow delta_end there; afterwards that is `end`. Gives
+  /// the rows that are in no group, since an expression of the view failed on them.
+  std::vector<view::FailedRow> apply(StreamId stream, std::span<const StreamBatch> batches,
+                                     const Position& end);
+  /// Ends the active segment at `cuts`, which are the present delta_end.
+  void roll(std::vector<catalog::Cut> cuts);
   /// One step for readers: the new generation in, the segment that it covers out.
-  /// The frozen segment must end at the generation's cut.
+  /// The frozen segment must end at the generation's cuts.
   void publish(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base);
   /// Before the first apply(): the generation and the delta as they were found at the start.
   void restore(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base,
-               view::GroupTable delta, const Position& delta_end, std::uint64_t skipped_rows);
+               view::GroupTable delta, std::vector<Position> delta_end, std::uint64_t skipped_rows);
   /// Before the first apply(): nothing is known before `start`; a full run makes the next
   /// generation after `last`.
-  void start_building(const Position& start, GenerationNumber last = {});
+  void start_building(std::vector<Position> start, GenerationNumber last = {});
   void fail(Error error);
   /// What the last batch run of this view said; none where it went well. The view answers as
   /// before.
@@ -94,6 +106,8 @@ class ViewState {
   [[nodiscard]] ViewPhase phase() const;
   /// Why the view failed, or why its last batch run did.
   [[nodiscard]] std::optional<Error> trouble() const;
+  /// Whether a batch run has something to do for it.
+  [[nodiscard]] bool is_due() const;
   /// Returns when the view is no longer being built, or after `timeout_ms`.
   void wait_while_building(std::uint64_t timeout_ms) const;
   /// Errors: kUnavailable (kViewBuilding), or why the view failed.
@@ -125,7 +139,8 @@ class ViewState {
   Result<Coverage> collect(std::string_view prefix, view::GroupTable& merged) const;
 
   /// A copy of the delta for a checkpoint at `commit`, whose end is the present delta_end; none
-  /// while a batch run holds a frozen segment, or before the view lives.
+  /// while a batch run holds a frozen segment, before the view lives, and of a view over several
+  /// streams: its delta has no edge in all of them at once but where a batch run cuts.
   [[nodiscard]] std::optional<CheckpointDraft> checkpoint(CommitNumber commit) const;
 
   [[nodiscard]] Coverage coverage() const;
@@ -141,7 +156,7 @@ class ViewState {
   // Constant after construction.
   const catalog::ViewRecord record_;
   const view::CompiledView compiled_;
-  const std::unique_ptr<view::Evaluator> evaluator_;
+  const std::vector<std::unique_ptr<view::Evaluator>> evaluators_;
   const std::vector<sql::ReferenceTable> tables_;
 
   // A final stage of SQL runs one answer at a time.
@@ -156,11 +171,11 @@ class ViewState {
   catalog::Generation generation_ GUARDED_BY(mutex_);
   std::shared_ptr<const view::StateRun> base_ GUARDED_BY(mutex_);
   std::shared_ptr<const view::GroupTable> frozen_ GUARDED_BY(mutex_);
-  CommitNumber frozen_end_ GUARDED_BY(mutex_);
+  std::vector<catalog::Cut> frozen_end_ GUARDED_BY(mutex_);
   std::uint64_t frozen_skipped_ GUARDED_BY(mutex_) = 0;
   view::GroupTable active_ GUARDED_BY(mutex_);
   std::uint64_t active_skipped_ GUARDED_BY(mutex_) = 0;
-  Position delta_end_ GUARDED_BY(mutex_);
+  std::vector<Position> delta_end_ GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace::speed

@@ -36,8 +36,6 @@ std::shared_ptr<Object>& shared_of(void* object) {
   return *static_cast<std::shared_ptr<Object>*>(object);
 }
 
-constexpr std::size_t kHiddenColumns = 3;
-
 /// Copies `count` validity bits from `from` + from_begin to `to` + to_begin. All bits of `to` are 1
 /// before.
 void copy_validity(const std::uint64_t* from, std::size_t from_begin, std::uint64_t* to,
@@ -130,7 +128,7 @@ void source_rows(duckdb_function_info info, duckdb_data_chunk output) {
       for (idx_t i = 0; i < cursor.wanted.size(); ++i) {
         duckdb_vector out = duckdb_data_chunk_get_vector(output, i);
         const idx_t wanted = cursor.wanted[i];
-        if (wanted < source.columns.size()) {
+        if (wanted < part.columns.size()) {
           copy_rows(out, filled, part.columns[wanted], cursor.row, count);
           continue;
         }

@@ -24,12 +24,14 @@
 
 namespace millrace::sql {
 
+inline constexpr std::size_t kHiddenColumns = 3;
+
 /// Rows for mr_source: columns with these names and types, in parts that come one after another.
 struct RowSource {
   struct Part {
     std::vector<ColumnView> columns;
     std::size_t rows = 0;
-    /// With hidden columns: the values of the part.
+    /// With hidden columns: the values of the part, unless they stand behind its columns.
     std::int32_t partition = 0;
     std::int64_t base_offset = 0;
     std::int64_t arrival_us = 0;

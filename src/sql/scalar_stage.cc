@@ -41,9 +41,10 @@ const std::vector<Type>& ScalarStage::types() const { return handle_->receiver->
 
 Status ScalarStage::run(std::span<const StreamBatch> batches, const RowSink& sink) {
   for (const StreamBatch& batch : batches) {
-    MR_CHECK(batch.columns->column_count() == handle_->source->columns.size(),
-             "a batch of {} columns for a stream of {}", batch.columns->column_count(),
-             handle_->source->columns.size());
+    const std::size_t extra =
+        batch.columns->column_count() - handle_->source->columns.size();  // the hidden ones
+    MR_CHECK(extra == 0 || extra == kHiddenColumns, "a batch of {} columns for a stream of {}",
+             batch.columns->column_count(), handle_->source->columns.size());
   }
   handle_->source->parts = parts_of(batches);
   std::uint64_t seen = 0;

@@ -1,7 +1,7 @@
 // Composites: some columns of a row in one string of bytes, in the way of a group key, which the
 // components kRows, kValues, kDistinct and kHyperLogLog keep. A composite is memcomparable,
 // self-delimiting and injective; in kRows a column may order descending (its bytes are inverted)
-// and NULL may order first or last. Documented in docs/internals/state_format.md. Pure functions.
+// and NULL may order first or last. Documented in docs/reference/state_format.md. Pure functions.
 // Errors: split_composite() is false on bytes that are no composite.
 #pragma once
 

@@ -13,7 +13,7 @@ constexpr std::size_t kRawBytesMax = std::size_t{64} << 10;
 std::string row_text(std::span<const Column> columns, const ColumnBatch& row) {
   std::string out = "{";
   const auto views = row.views();
-  for (std::size_t c = 0; c < views.size() && out.size() < kRawBytesMax; ++c) {
+  for (std::size_t c = 0; c < columns.size() && out.size() < kRawBytesMax; ++c) {
     if (!views[c].valid(0)) continue;
     if (out.size() > 1) out += ',';
     append_json_string(out, columns[c].name);
@@ -22,6 +22,17 @@ std::string row_text(std::span<const Column> columns, const ColumnBatch& row) {
   }
   out += '}';
   if (out.size() > kRawBytesMax) out.resize(kRawBytesMax);
+  return out;
+}
+
+FailedRow failed_row(std::span<const Column> columns, const StreamBatch& row, std::string reason) {
+  FailedRow out{row.partition, row.base_offset, std::move(reason), row_text(columns, *row.columns)};
+  if (row.columns->column_count() != columns.size()) {
+    const auto partition = row.columns->column(columns.size()).data<std::int32_t>()[0];
+    const auto offset = row.columns->column(columns.size() + 1).data<std::int64_t>()[0];
+    out.partition = PartitionId(static_cast<std::uint32_t>(partition));
+    out.offset = Offset(static_cast<std::uint64_t>(offset));
+  }
   return out;
 }
 
@@ -81,10 +92,7 @@ Status Evaluator::run_row_by_row(const StreamBatch& batch, GroupTable& groups,
   const std::size_t rows = batch.columns->rows();
   if (rows == 1) {
     ++skipped;
-    if (failed) {
-      failed({batch.partition, batch.base_offset, status.error().message,
-              row_text(stream_columns_, *batch.columns)});
-    }
+    if (failed) failed(failed_row(stream_columns_, batch, status.error().message));
     return {};
   }
   MR_RETURN_IF_ERROR(run_row_by_row(slice(batch, 0, rows / 2), groups, skipped, failed));

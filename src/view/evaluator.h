@@ -21,7 +21,8 @@
 
 namespace millrace::view {
 
-/// A row that an expression of the view failed on.
+/// A row that an expression of the view failed on. Where the batch carries the hidden columns, the
+/// position is the one that they tell.
 struct FailedRow {
   PartitionId partition;
   Offset offset;

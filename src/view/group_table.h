@@ -2,7 +2,7 @@
 // merge is associative and commutative to the bit: whatever the order of rows and merges,
 // encode_state() gives the same bytes. Owns all its memory; copyable (a copy is a snapshot).
 // Thread: one at a time. Errors: kDataLoss for state bytes that are none. Cost: no allocation per
-// row. Source of the encodings: docs/internals/state_format.md (version 1)
+// row. Source of the encodings: docs/reference/state_format.md (version 1)
 #pragma once
 
 #include <cstdint>

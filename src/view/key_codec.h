@@ -1,6 +1,6 @@
 // Group keys as bytes: memcomparable (the order of the bytes is the order of the keys, NULL first),
 // self-delimiting and injective, so that grouping by bytes is grouping in SQL on every engine.
-// Documented in docs/internals/state_format.md. Per column: 0x00 is NULL; 0x01, then the value:
+// Documented in docs/reference/state_format.md. Per column: 0x00 is NULL; 0x01, then the value:
 // integers big endian with the sign bit flipped, booleans one byte, doubles canonical (-0.0 as 0.0,
 // one NaN, which is the largest) with the order-preserving flip, strings with 0x00 as 0x00 0xFF and
 // 0x00 0x00 behind, nested values as nested_key.h has them.

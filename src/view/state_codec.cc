@@ -1,4 +1,4 @@
-// The bytes of partial states (docs/internals/state_format.md, version 1): the encodings of the
+// The bytes of partial states (docs/reference/state_format.md, version 1): the encodings of the
 // cells that state_layout.h lays out. Every encoding is canonical: a decoder refuses all bytes that
 // an encoder does not give. It takes no more memory than a few times the bytes it is given.
 #include <array>

@@ -1,4 +1,4 @@
-// How the partial state of one group lies in memory and as bytes (docs/internals/state_format.md,
+// How the partial state of one group lies in memory and as bytes (docs/reference/state_format.md,
 // version 1): the one place that knows each component's cell. GroupTable keeps such states behind a
 // key; merge_states() and merge_runs() need no table. A state is `stride()` bytes, 8-aligned, begun
 // by make() and ended by drop(). It may be moved by copying its bytes. What goes into the cells is

@@ -1,7 +1,7 @@
 // An immutable sorted run of (key, state): the content of a generation's or a checkpoint's file,
 // and the index that key lookups of the serving layer use. Header, blocks with a CRC32C each, block
 // index, footer with a CRC32C over the rest of the metadata; all bytes are covered by some
-// checksum. docs/internals/state_format.md Thread: immutable once parsed; any. Errors: kDataLoss
+// checksum. docs/reference/state_format.md Thread: immutable once parsed; any. Errors: kDataLoss
 // (kChecksum), kFailedPrecondition (kFormatVersion) for a version from the future.
 #pragma once
 

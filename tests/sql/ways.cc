@@ -285,8 +285,8 @@ class CaseRunner::Run {
       report(view.line, fmt::format("{} rows were skipped, expected {}", coverage.skipped_rows,
                                     view.skipped_rows));
     }
-    const auto cut = coverage.cut.events();
-    const auto end = coverage.delta_end.events();
+    const auto cut = coverage.cut_events();
+    const auto end = coverage.events();
     const bool right = way_ == Way::kBatchOnly   ? cut == end
                        : way_ == Way::kSpeedOnly ? cut == 0
                                                  : end < 2 || (cut > 0 && cut < end);
