@@ -1,6 +1,6 @@
-// The measures. Each but the last starts a server of its own on an empty folder, and checks the answers of
-// all views against the exact totals of what it sent before it gives a figure. Thread: one at a
-// time: two would measure each other. Errors: those of the server, or a wrong answer.
+// The measures. Each but the last starts a server of its own on an empty folder, and checks the
+// answers of all views against the exact totals of what it sent before it gives a figure. Thread:
+// one at a time: two would measure each other. Errors: those of the server, or a wrong answer.
 #pragma once
 
 #include <filesystem>
