@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <deque>
 #include <iostream>
 #include <map>
 #include <string_view>
@@ -22,7 +23,9 @@ const std::map<std::string, OutputFormat>& formats() {
 
 /// Options that many commands share, with the values that were given.
 struct Shared {
-  std::string server;
+  /// One for each subcommand: the environment speaks for the options of all of them, also of those
+  /// that are not on the command line.
+  std::deque<std::pair<CLI::App*, std::string>> servers;
   OutputFormat format = OutputFormat::kTable;
   bool json = false;
   bool quiet = false;
@@ -30,6 +33,10 @@ struct Shared {
 
   [[nodiscard]] Terminal terminal() const { return Terminal::of_process(quiet, no_color); }
   [[nodiscard]] ClientOptions client() const {
+    std::string server;
+    for (const auto& [app, own] : servers) {
+      if (app->parsed()) server = own;
+    }
     return {
         .server = server, .format = json ? OutputFormat::kJson : format, .terminal = terminal()};
   }
@@ -41,7 +48,8 @@ void add_terminal_options(CLI::App& app, Shared& shared) {
 }
 
 CLI::Option* add_server_option(CLI::App& app, Shared& shared) {
-  return app.add_option("--server", shared.server, "address of the server")
+  auto& server = shared.servers.emplace_back(&app, std::string()).second;
+  return app.add_option("--server", server, "address of the server")
       ->envname("MILLRACE_SERVER")
       ->default_val("http://127.0.0.1:8080")
       ->type_name("URL");
@@ -164,7 +172,9 @@ struct Parser {
                                           "create the stream if it does not exist");
     // Without --server the events go to standard output, whatever the environment says.
     generate_server =
-        generate_app->add_option("--server", shared.server, "post them to this server instead")
+        generate_app
+            ->add_option("--server", shared.servers.emplace_back(generate_app, "").second,
+                         "post them to this server instead")
             ->type_name("URL");
     out->excludes(generate_server);
     create->needs(generate_server);

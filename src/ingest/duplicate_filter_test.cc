@@ -208,6 +208,8 @@ TEST_F(DuplicateFilterTest, StoresEveryAcknowledgedValueOnceThroughPowerLossesAn
   for (const auto id : acknowledged) ASSERT_EQ(now.count(id), 1U) << "value " << id;
   for (const auto& [id, times] : now) ASSERT_EQ(times, 1) << "value " << id;
   EXPECT_GT(acknowledged.size(), 100U);
+  // The log writes until it is closed, and the disk goes with this function.
+  close();
 }
 
 TEST_F(DuplicateFilterTest, FailsARepeatOfWhatCouldNotBeStoredAndTakesItAfterwards) {
@@ -245,6 +247,7 @@ TEST_F(DuplicateFilterTest, FailsARepeatOfWhatCouldNotBeStoredAndTakesItAfterwar
   EXPECT_EQ(accepted + duplicates, 9U);
   EXPECT_GE(accepted, 6U) << "without a value nothing is a repeat";
   EXPECT_GE(duplicates, 2U);
+  close();
 }
 
 // Promise 4: the events and the row that says that they came back are one commit.
@@ -300,6 +303,7 @@ TEST_F(DuplicateFilterTest, GivesBackEachQuarantinedRecordOnceThroughPowerLosses
     back = numbers.size();
     ASSERT_EQ(speed_->stream(StreamId(2))->quarantined(), kRecords - back);
   }
+  close();
 }
 
 }  // namespace
