@@ -43,7 +43,7 @@ class ThreadTables {
 /// The files that hold a range of commits, verified.
 struct RangeFiles {
   const StreamDefinition* stream = nullptr;
-  std::vector<std::filesystem::path> paths;
+  std::vector<sql::LakeFile> files;
   std::uint64_t rows = 0;
 };
 
@@ -57,7 +57,7 @@ Error cancelled() {
 
 Result<RangeFiles> files_of(lake::Lake& lake, const CommitRange& range,
                             const BatchProgress& progress) {
-  RangeFiles out{.stream = range.stream, .paths = {}, .rows = 0};
+  RangeFiles out{.stream = range.stream, .files = {}, .rows = 0};
   const StreamId id = range.stream->id;
   const auto snapshot = lake.snapshot(id);
   for (const auto& commit : snapshot->commits) {
@@ -65,7 +65,7 @@ Result<RangeFiles> files_of(lake::Lake& lake, const CommitRange& range,
     for (const auto& file : commit.files) {
       if (progress.cancel) return std::unexpected(cancelled());
       MR_RETURN_IF_ERROR(lake.verify(id, file));
-      out.paths.push_back(lake.path(id, file));
+      out.files.push_back({lake.path(id, file), commit.schema_version});
       out.rows += file.rows;
     }
   }
@@ -81,7 +81,7 @@ Result<view::GroupTable> map_carefully(sql::Database& database, const BatchInput
          view::Evaluator::make(database, compiled, input, *files.stream, job.tables));
   view::GroupTable groups(compiled.plan);
   MR_RETURN_IF_ERROR(sql::read_lake_files(
-      database, files.paths, *files.stream, [&](const StreamBatch& batch) -> Status {
+      database, files.files, *files.stream, [&](const StreamBatch& batch) -> Status {
         if (progress.cancel) return std::unexpected(cancelled());
         progress.rows_done += batch.columns->rows();
         Status told;
@@ -99,7 +99,7 @@ Result<view::GroupTable> map_input(sql::Database& database, const BatchInput& jo
                                    std::size_t input, const RangeFiles& files,
                                    BatchProgress& progress, std::uint64_t& skipped_rows) {
   const auto& compiled = *job.view;
-  if (files.paths.empty()) return view::GroupTable(compiled.plan);
+  if (files.files.empty()) return view::GroupTable(compiled.plan);
   const std::uint64_t done_before = progress.rows_done;
   ThreadTables tables(compiled.plan);
   const std::size_t columns = compiled.plan.keys.size() + compiled.plan.arguments.size();
@@ -111,7 +111,7 @@ Result<view::GroupTable> map_input(sql::Database& database, const BatchInput& jo
                                };
                              },
                              job.tables};
-  auto scanned = sql::scan_lake_files(database, files.paths, *files.stream, stage,
+  auto scanned = sql::scan_lake_files(database, files.files, *files.stream, stage,
                                       progress.rows_done, progress.cancel);
   if (!scanned && scanned.error().id == error_id::kEvaluation) {
     progress.rows_done = done_before;

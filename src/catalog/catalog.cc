@@ -155,6 +155,20 @@ std::unexpected<Error> no_table(TableId id) {
   return fail(ErrorCode::kNotFound, error_id::kTableNotFound, "no table has the id {}", id);
 }
 
+/// A quarantine stream of an earlier version lacks the newer columns. The result is the same at
+/// each start, so it need not be written.
+void bring_up_to_date(StreamDefinition& quarantine) {
+  const StreamDefinition present = quarantine_definition();
+  if (quarantine.columns.size() >= present.columns.size()) return;
+  SchemaVersion before{.version = quarantine.version, .columns = quarantine.columns};
+  for (std::size_t i = 0; i < before.columns.size(); ++i)
+    before.columns[i].id = quarantine.field_id(i);
+  quarantine.history.push_back(std::move(before));
+  quarantine.columns = present.columns;
+  quarantine.dedup_column = present.dedup_column;
+  ++quarantine.version;
+}
+
 /// Adds one record to the state. Records come ordered by kind, then owner, then number.
 Status add_record(State& state, const RecordKey& key, std::string_view text) {
   switch (key.kind) {
@@ -167,6 +181,7 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
       if (definition.id.value != key.owner || definition.id.value >= state.counters.next_stream) {
         return inconsistent(fmt::format("stream {} has the id {}", definition.name, definition.id));
       }
+      if (definition.name.ends_with(kQuarantineSuffix)) bring_up_to_date(definition);
       const auto id = definition.id;
       state.streams.emplace(id, StreamState{std::move(definition), {}});
       return {};
@@ -324,6 +339,28 @@ class StoredCatalog final : public Catalog {
     const StreamId quarantine_id = quarantine.id;
     state_.streams.emplace(quarantine_id, StreamState{std::move(quarantine), {}});
     return definition;
+  }
+
+  Status alter_stream(const StreamDefinition& definition) override {
+    const MutexLock change(change_);
+    {
+      const MutexLock lock(mutex_);
+      const auto found = state_.streams.find(definition.id);
+      if (found == state_.streams.end()) return no_stream(definition.id);
+      const auto& before = found->second.definition;
+      if (definition.version < before.version || definition.name != before.name ||
+          definition.partitions != before.partitions ||
+          definition.quarantine != before.quarantine) {
+        return fail(ErrorCode::kInternal, error_id::kInternal,
+                    "stream {} of version {} cannot become one of version {}", before.name,
+                    before.version, definition.version);
+      }
+    }
+    MR_RETURN_IF_ERROR(
+        write({put(RecordKind::kStream, definition.id.value, 0, record_text(definition))}));
+    const MutexLock lock(mutex_);
+    state_.streams.at(definition.id).definition = definition;
+    return {};
   }
 
   Status drop_stream(StreamId id) override {

@@ -41,6 +41,8 @@ struct LakeCommit {
   Position end;
   std::vector<FileRecord> files;
   std::int64_t committed_us = 0;
+  /// Of the stream's columns that the files have.
+  std::uint32_t schema_version = 1;
   bool operator==(const LakeCommit&) const = default;
 };
 
@@ -142,6 +144,9 @@ class Catalog {
   /// Creates the stream and its quarantine stream (name + "__quarantine") in one step and gives
   /// their ids.
   virtual Result<StreamDefinition> create_stream(StreamDefinition definition) = 0;
+  /// Gives the stream of this id another definition. Errors: kInternal where it takes a version back
+  /// or changes what a stream is for ever (name, partitions, quarantine).
+  virtual Status alter_stream(const StreamDefinition& definition) = 0;
   /// With its quarantine stream, its lake commits and their files' records. The files stay for the
   /// sweep. Errors: kFailedPrecondition (kInUse) while a materialized view reads it.
   virtual Status drop_stream(StreamId id) = 0;

@@ -107,12 +107,25 @@ json::value index_or_null(std::optional<std::uint32_t> index) {
   return index ? json::value(*index) : json::value(nullptr);
 }
 
-std::vector<Column> read_columns(Reader& reader) {
+json::array columns_array(const std::vector<Column>& columns) {
+  json::array out;
+  for (const auto& column : columns) {
+    json::object object{{"name", column.name}, {"type", column.type.sql()}};
+    if (column.id != 0) object["id"] = column.id;
+    if (column.default_json) object["default"] = *column.default_json;
+    out.push_back(std::move(object));
+  }
+  return out;
+}
+
+std::vector<Column> read_columns(Reader& reader, std::string_view key) {
   std::vector<Column> out;
-  for (const auto& value : reader.array("columns")) {
+  for (const auto& value : reader.array(key)) {
     Reader column(value);
     Column read{.name = column.string("name"), .type = {}};
     const auto type = Type::parse(column.string("type"));
+    read.id = column.added<std::uint32_t>("id").value_or(0);
+    if (column.find("default") != nullptr) read.default_json = column.string("default");
     if (!column.ok() || !type) {
       reader.spoil();
       break;
@@ -123,19 +136,11 @@ std::vector<Column> read_columns(Reader& reader) {
   return out;
 }
 
-json::array columns_array(std::span<const Column> columns) {
-  json::array out;
-  for (const auto& column : columns) {
-    out.push_back(json::object{{"name", column.name}, {"type", column.type.sql()}});
-  }
-  return out;
-}
-
 TableRecord read(Reader& reader, std::type_identity<TableRecord>) {
   TableRecord out;
   out.id = TableId(reader.number<std::uint32_t>("id"));
   out.name = reader.string("name");
-  out.columns = read_columns(reader);
+  out.columns = read_columns(reader, "columns");
   for (const auto& value : reader.array("primary_key")) {
     boost::system::error_code error;
     out.primary_key.push_back(value.to_number<std::uint32_t>(error));
@@ -158,12 +163,25 @@ StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
   StreamDefinition out;
   out.id = StreamId(reader.number<std::uint32_t>("id"));
   out.name = reader.string("name");
-  out.columns = read_columns(reader);
+  out.columns = read_columns(reader, "columns");
   out.time_column = reader.optional("time_column");
   out.key_column = reader.optional("key_column");
   out.dedup_column = reader.added<std::uint32_t>("dedup_column");
   out.dedup_within_us = reader.added<std::int64_t>("dedup_within_us");
   out.partitions = reader.number<std::uint32_t>("partitions");
+  out.version = reader.added<std::uint32_t>("version").value_or(1);
+  if (reader.find("history") != nullptr) {
+    for (const auto& value : reader.array("history")) {
+      Reader before(value);
+      out.history.push_back({.version = before.number<std::uint32_t>("version"),
+                             .columns = read_columns(before, "columns")});
+      if (!before.ok()) reader.spoil();
+    }
+  }
+  const auto unknown = reader.added<std::uint32_t>("unknown_fields").value_or(0);
+  if (unknown > static_cast<std::uint32_t>(UnknownFields::kKeep)) reader.spoil();
+  out.unknown_fields = static_cast<UnknownFields>(unknown);
+  out.unknown_column = reader.added<std::uint32_t>("unknown_column");
   if (const auto quarantine = reader.optional("quarantine")) out.quarantine = StreamId(*quarantine);
   if (const auto source = reader.added<std::uint32_t>("source")) {
     out.source = StreamId(*source);
@@ -181,6 +199,7 @@ LakeCommit read(Reader& reader, std::type_identity<LakeCommit>) {
   out.end = reader.position("end");
   for (const auto& value : reader.array("files")) out.files.push_back(reader.file(&value));
   out.committed_us = reader.number<std::int64_t>("committed_us");
+  out.schema_version = reader.added<std::uint32_t>("schema_version").value_or(1);
   return out;
 }
 
@@ -281,18 +300,29 @@ std::string record_text(const StreamDefinition& stream) {
     out["source"] = stream.source->value;
     out["select"] = stream.select;
   }
+  if (stream.version != 1) out["version"] = stream.version;
+  if (!stream.history.empty()) {
+    json::array history;
+    for (const auto& before : stream.history) {
+      history.push_back(
+          json::object{{"version", before.version}, {"columns", columns_array(before.columns)}});
+    }
+    out["history"] = std::move(history);
+  }
+  if (stream.unknown_fields != UnknownFields::kIgnore)
+    out["unknown_fields"] = static_cast<std::uint32_t>(stream.unknown_fields);
+  if (stream.unknown_column) out["unknown_column"] = *stream.unknown_column;
   return json::serialize(out);
 }
 
 std::string record_text(const LakeCommit& commit) {
   json::array files;
   for (const auto& file : commit.files) files.push_back(file_object(file));
-  return json::serialize(json::object{{"stream", commit.stream.value},
-                                      {"number", commit.number.value},
-                                      {"begin", ends_of(commit.begin)},
-                                      {"end", ends_of(commit.end)},
-                                      {"files", std::move(files)},
-                                      {"committed_us", commit.committed_us}});
+  json::object out{{"stream", commit.stream.value},  {"number", commit.number.value},
+                   {"begin", ends_of(commit.begin)}, {"end", ends_of(commit.end)},
+                   {"files", std::move(files)},      {"committed_us", commit.committed_us}};
+  if (commit.schema_version != 1) out["schema_version"] = commit.schema_version;
+  return json::serialize(out);
 }
 
 std::string record_text(const TableRecord& table) {

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "format/column_default.h"
 #include "format/json_text.h"
 
 namespace millrace::format {
@@ -39,11 +40,25 @@ JsonRecordReader::JsonRecordReader(const StreamDefinition& stream, ColumnBatch& 
     }
     names_.push_back(name);
   }
+  const auto types = stream.types();
+  defaults_ = ColumnBatch(types);
+  for (std::size_t i = 0; i < stream.columns.size(); ++i) {
+    // Checked when the column was made.
+    const auto value = default_value(stream.columns[i]);
+    if (value) {
+      defaults_.column(i).push_from(value->column(0).view(), 0, defaults_.arena());
+    } else {
+      defaults_.column(i).push_null();
+    }
+  }
+  // A field of that name is an unknown one as well: the column is the server's.
+  if (stream.unknown_column) names_[*stream.unknown_column].text = {};
 }
 
 bool JsonRecordReader::read(TokenCursor& cursor) {
   const std::size_t start = *cursor.at;
   expected_ = 0;
+  unknown_.clear();
   filled_ = 0;
   if (cursor.head() != '{') {
     refuse_no_object(cursor);
@@ -123,8 +138,8 @@ bool JsonRecordReader::read_fields(TokenCursor& cursor, std::size_t start) {
                          shortened(key, kShownBytesMax)));
       return false;
     }
-    if (index == kNoColumn) {
-      if (!skip_value(cursor, start, 1, Check::kAll)) return false;
+    if (index == kNoColumn || index == stream_.unknown_column) {
+      if (!read_unknown(cursor, start, key)) return false;
     } else if (!read_value(cursor, start, index)) {
       return false;
     }
@@ -281,6 +296,32 @@ std::size_t JsonRecordReader::search(std::string_view key) {
   return place != by_name_.end() && columns[*place].name == key ? *place : kNoColumn;
 }
 
+bool JsonRecordReader::read_unknown(TokenCursor& cursor, std::size_t start, std::string_view key) {
+  if (stream_.unknown_fields == UnknownFields::kRefuse) {
+    refuse(error_id::kUnknownField,
+           fmt::format("no column has the name \"{}\"", shortened(key, kShownBytesMax)));
+    return false;
+  }
+  const std::uint32_t* const first = cursor.at;
+  if (!skip_value(cursor, start, 1, Check::kAll)) return false;
+  if (stream_.unknown_fields != UnknownFields::kKeep) return true;
+  const std::size_t last = cursor.at[-1];
+  const bool brackets = cursor.text[last] == '}' || cursor.text[last] == ']';
+  const std::size_t end =
+      brackets ? last + 1
+               : *first + TokenCursor{cursor.text, first, cursor.end}.token().size();
+  if (!unknown_.empty()) unknown_ += ',';
+  unknown_ += '"';
+  unknown_ += key;
+  unknown_ += "\":";
+  const std::size_t value = unknown_.size();
+  unknown_.append(cursor.text + *first, end - *first);
+  // As the log keeps it: line breaks stand between tokens only.
+  std::ranges::replace(unknown_.begin() + static_cast<std::ptrdiff_t>(value), unknown_.end(), '\n',
+                       ' ');
+  return true;
+}
+
 bool JsonRecordReader::finish_row() {
   if (stream_.time_column) {
     const ColumnVector& time = batch_.column(*stream_.time_column);
@@ -294,7 +335,12 @@ bool JsonRecordReader::finish_row() {
   }
   if (filled_ != names_.size()) {
     for (std::size_t i = 0; i < names_.size(); ++i) {
-      if (batch_.column(i).rows() == row_) batch_.column(i).push_null();
+      if (batch_.column(i).rows() != row_) continue;
+      if (i == stream_.unknown_column && !unknown_.empty()) {
+        batch_.column(i).push_string("{" + unknown_ + "}", batch_.arena());
+      } else {
+        batch_.column(i).push_from(defaults_.column(i).view(), 0, batch_.arena());
+      }
     }
   }
   return true;

@@ -86,6 +86,8 @@ class JsonRecordReader {
   bool find(std::string_view key, std::size_t& index);
   std::size_t search(std::string_view key);
   bool finish_row();
+  /// Goes behind the value of a field that names no column, as the stream wants it.
+  bool read_unknown(TokenCursor& cursor, std::size_t start, std::string_view key);
   void refuse(std::string_view id, std::string reason);
   void refuse_field(std::size_t index);
 
@@ -98,6 +100,8 @@ class JsonRecordReader {
   std::size_t expected_ = 0;  // the column that the next key should name
   std::size_t filled_ = 0;    // columns that this record has given a value
   std::vector<char> open_;    // brackets around what skip_value looks at
+  ColumnBatch defaults_;         // one row
+  std::string unknown_;          // of the record's unknown fields: "a":1,"b":2
   std::string scratch_;
   FieldFault field_fault_;
   RecordFault fault_;

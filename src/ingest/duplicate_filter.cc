@@ -217,11 +217,13 @@ Status DuplicateFilters::restore(sql::Database& database, lake::Lake& lake,
   if (filter == nullptr) return {};
   // Only the columns that matter are read.
   StreamDefinition part = stream;
-  part.columns = {stream.columns[*stream.dedup_column]};
+  for (std::uint32_t i = 0; i < part.columns.size(); ++i) part.columns[i].id = stream.field_id(i);
+  const std::vector<Column> all = std::move(part.columns);
+  part.columns = {all[*stream.dedup_column]};
   part.dedup_column = 0;
   part.key_column.reset();
   if (stream.time_column) {
-    part.columns.push_back(stream.columns[*stream.time_column]);
+    part.columns.push_back(all[*stream.time_column]);
     part.time_column = 1;
     if (*stream.time_column == *stream.dedup_column) {
       part.columns.pop_back();
@@ -233,7 +235,7 @@ Status DuplicateFilters::restore(sql::Database& database, lake::Lake& lake,
   // of a record is never after its arrival, nor the arrival after the commit.
   auto commit = snapshot->commits.rbegin();
   while (commit != snapshot->commits.rend()) {
-    std::vector<std::filesystem::path> paths;
+    std::vector<sql::LakeFile> files;
     std::uint64_t rows = 0;
     for (; commit != snapshot->commits.rend() && rows < kRestoreRows; ++commit) {
       const std::int64_t horizon = filter->horizon_us();
@@ -244,12 +246,12 @@ Status DuplicateFilters::restore(sql::Database& database, lake::Lake& lake,
       }
       for (const auto& file : commit->files) {
         MR_RETURN_IF_ERROR(lake.verify_once(stream.id, file));
-        paths.push_back(lake.path(stream.id, file));
+        files.push_back({lake.path(stream.id, file), commit->schema_version});
         rows += file.rows;
       }
     }
     MR_RETURN_IF_ERROR(
-        sql::read_lake_files(database, paths, part, [&](const StreamBatch& batch) -> Status {
+        sql::read_lake_files(database, files, part, [&](const StreamBatch& batch) -> Status {
           filter->remember(part, batch);
           if (visit) visit(*batch.columns);
           return {};

@@ -9,8 +9,35 @@
 
 namespace millrace::ingest {
 
+/// A request that the stream's definition must outlast, until it is answered.
+class Ingest::Inside {
+ public:
+  /// Nobody is inside where the gate is closed.
+  static std::shared_ptr<Inside> enter(Ingest& ingest, StreamId stream) {
+    const MutexLock lock(ingest.gates_mutex_);
+    auto& gate = ingest.gates_[stream];
+    if (gate.closed) return nullptr;
+    ++gate.inside;
+    return std::make_shared<Inside>(ingest, stream);
+  }
+  Inside(Ingest& ingest, StreamId stream) : ingest_(ingest), stream_(stream) {}
+  ~Inside() {
+    const MutexLock lock(ingest_.gates_mutex_);
+    auto& gate = ingest_.gates_[stream_];
+    --gate.inside;
+    if (gate.closed) ingest_.left_.notify_all();
+  }
+  Inside(const Inside&) = delete;
+  Inside& operator=(const Inside&) = delete;
+
+ private:
+  Ingest& ingest_;
+  const StreamId stream_;
+};
+
 /// What goes with a group through the log.
 struct Ingest::Request {
+  std::shared_ptr<Inside> inside;
   std::shared_ptr<speed::StreamState> stream;
   /// One for each entry of the group, in its order.
   struct Part {
@@ -56,6 +83,8 @@ constexpr std::chrono::milliseconds kRetryPause(50);
 constexpr std::size_t kReportBytes = std::size_t{64} << 10;
 constexpr std::size_t kRowBytes = 512;
 constexpr std::size_t kReasonBytes = 1000;
+/// Bodies that wait while their stream is altered.
+constexpr std::uint64_t kWaitingBytesMax = std::uint64_t{64} << 20;
 
 std::uint64_t bytes_of(const std::vector<log::LogGroup>& groups) {
   std::uint64_t sum = 0;
@@ -115,6 +144,27 @@ void Ingest::stop() {
 
 void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
                     format::JsonFraming framing, std::string_view endpoint, Done done) {
+  const StreamId id = stream->definition().id;
+  auto inside = Inside::enter(*this, id);
+  if (inside == nullptr) {
+    auto parked = std::make_shared<PaddedBytes>(std::move(body));
+    const std::uint64_t bytes = parked->size();
+    auto told = std::make_shared<Done>(std::move(done));
+    {
+      const MutexLock lock(gates_mutex_);
+      auto& gate = gates_[id];
+      if (gate.closed && gate.waiting_bytes + bytes <= kWaitingBytesMax) {
+        gate.waiting_bytes += bytes;
+        gate.waiting.push_back([this, stream, parked, framing, from = std::string(endpoint), told] {
+          submit(stream, std::move(*parked), framing, from, std::move(*told));
+        });
+        return;
+      }
+    }
+    (*told)(fail(ErrorCode::kResourceExhausted, error_id::kBusy, "stream {} is being altered",
+                 stream->definition().name));
+    return;
+  }
   auto& decoder = decoder_of_thread(options_.limits);
   const auto& definition = stream->definition();
   if (definition.source) {
@@ -135,6 +185,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
 
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   auto request = std::make_shared<Request>();
+  request->inside = std::move(inside);
   request->arrival_us = arrival_us;
   log::LogGroup group;
   if (!decoded.rejected.empty() && definition.quarantine) {
@@ -333,6 +384,12 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
 
 void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offset,
                         std::string_view raw, std::function<void(Result<Replayed>)> done) {
+  auto inside = Inside::enter(*this, stream->definition().id);
+  if (inside == nullptr) {
+    done(fail(ErrorCode::kResourceExhausted, error_id::kBusy, "stream {} is being altered",
+              stream->definition().name));
+    return;
+  }
   const auto& definition = stream->definition();
   const auto quarantine = definition.quarantine ? speed_.stream(*definition.quarantine)
                                                 : std::shared_ptr<speed::StreamState>();
@@ -360,6 +417,7 @@ void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offse
              .replays = offset,
              .id = id});
   auto request = std::make_shared<Request>();
+  request->inside = std::move(inside);
   request->arrival_us = runtime::wall_us() / 1000 * 1000;
   request->stream = stream;
   // Filled in before the log has the request.
@@ -405,6 +463,31 @@ void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offse
                             });
       });
   if (!appended) request->done(std::unexpected(std::move(appended).error()));
+}
+
+Status Ingest::close_gate(StreamId stream, const std::function<bool()>& cancelled) {
+  {
+    const MutexLock lock(gates_mutex_);
+    auto& gate = gates_[stream];
+    gate.closed = true;
+    while (gate.inside != 0 && !cancelled())
+      left_.wait_for(gates_mutex_, std::chrono::milliseconds(50));
+    if (gate.inside == 0) return {};
+  }
+  open_gate(stream);
+  return fail(ErrorCode::kCancelled, error_id::kStopping, "the server is stopping");
+}
+
+void Ingest::open_gate(StreamId stream) {
+  std::vector<std::function<void()>> waiting;
+  {
+    const MutexLock lock(gates_mutex_);
+    auto& gate = gates_[stream];
+    gate.closed = false;
+    gate.waiting_bytes = 0;
+    waiting = std::exchange(gate.waiting, {});
+  }
+  for (const auto& request : waiting) request();
 }
 
 std::uint64_t Ingest::open_ticket(StreamId stream) {

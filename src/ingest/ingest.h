@@ -90,11 +90,23 @@ class Ingest {
   /// Waits until all that was reported of a stream up to now is durable, and all rounds of events
   /// that began are through the views. Errors: kCancelled.
   Status wait_for_failures(StreamId stream, const std::function<bool()>& cancelled);
+  /// From here on requests for the stream wait, and those that were under way are through when it
+  /// returns; open_gate() lets them in. Errors: kCancelled, and the gate is open.
+  Status close_gate(StreamId stream, const std::function<bool()>& cancelled);
+  void open_gate(StreamId stream);
   [[nodiscard]] const IngestCounters& counters() const { return counters_; }
   /// How derived streams are made; a stream must live before its derivation is added.
   [[nodiscard]] Derivations& derivations() { return derivations_; }
 
  private:
+  /// Of a stream that is being altered.
+  struct Gate {
+    bool closed = false;
+    std::uint64_t inside = 0;
+    std::uint64_t waiting_bytes = 0;
+    std::vector<std::function<void()>> waiting;
+  };
+  class Inside;
   struct Request;
   struct Report;
   Status append(std::shared_ptr<Request> request, log::LogGroup group);
@@ -133,6 +145,9 @@ class Ingest {
   CondVar settled_;
   std::deque<std::shared_ptr<Report>> reports_ GUARDED_BY(mutex_);
   std::int64_t retry_at_us_ GUARDED_BY(mutex_) = 0;
+  Mutex gates_mutex_;
+  CondVar left_;
+  std::map<StreamId, Gate> gates_ GUARDED_BY(gates_mutex_);
   std::thread thread_;
 };
 

@@ -60,6 +60,24 @@ Status LakeWriter::keep_failures(StreamId stream, speed::ViewFailures failures,
   return ingest_.wait_for_failures(stream, [&] { return cancel.load(); });
 }
 
+Status LakeWriter::change_stream(const std::shared_ptr<speed::StreamState>& stream,
+                                 const std::function<Status()>& change,
+                                 const std::atomic<bool>& cancel) {
+  const StreamId id = stream->definition().id;
+  // Most of the tail goes while requests still come in.
+  MR_RETURN_IF_ERROR(wait_for(id, stream->cut_edge().commit, cancel));
+  MR_RETURN_IF_ERROR(ingest_.close_gate(id, [&] { return cancel.load(); }));
+  auto status = wait_for(id, stream->cut_edge().commit, cancel);
+  // The lake has it a moment before the tail lets it go.
+  while (status && stream->tail_rows() != 0) {
+    const MutexLock lock(mutex_);
+    committed_.wait_for(mutex_, std::chrono::milliseconds(1));
+  }
+  if (status) status = change();
+  ingest_.open_gate(id);
+  return status;
+}
+
 void LakeWriter::loop() {
   runtime::lower_thread_priority("lake");
   const auto interval_us = static_cast<std::int64_t>(options_.commit_interval_ms * 1000);

@@ -45,6 +45,12 @@ class LakeWriter {
   /// Waits until the lake has the commit. Errors: kCancelled when stopping, kDataLoss where it
   /// cannot be made.
   Status wait_for(StreamId stream, CommitNumber commit, const std::atomic<bool>& cancel);
+  /// Runs `change` at a moment at which the lake has all events of the stream and none is on its
+  /// way: what comes later meets what `change` made. Requests wait meanwhile. Errors: those of
+  /// wait_for() and of `change`.
+  Status change_stream(const std::shared_ptr<speed::StreamState>& stream,
+                       const std::function<Status()>& change, const std::atomic<bool>& cancel);
+  [[nodiscard]] Ingest& ingest() { return ingest_; }
   /// Rows on which a view failed in a batch run: in the quarantine on return, each once. Errors:
   /// kCancelled.
   Status keep_failures(StreamId stream, speed::ViewFailures failures,

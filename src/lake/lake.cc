@@ -124,6 +124,7 @@ class LocalLake final : public Lake {
     commit.stream = stream.id;
     commit.number = CommitNumber(before->last().value + 1);
     commit.begin = before->end;
+    commit.schema_version = stream.version;
     commit.end = end;
 
     auto written = write_files(stream, commit, batches);

@@ -18,6 +18,21 @@ std::vector<Type> StreamDefinition::types() const {
   return out;
 }
 
+std::uint32_t StreamDefinition::next_field_id() const {
+  std::uint32_t last = 0;
+  for (std::size_t i = 0; i < columns.size(); ++i) last = std::max(last, field_id(i));
+  for (const auto& before : history) {
+    for (const auto& column : before.columns) last = std::max(last, column.id);
+  }
+  return last + 1;
+}
+
+const std::vector<Column>* StreamDefinition::columns_of(std::uint32_t of_version) const {
+  if (of_version == version) return &columns;
+  const auto found = std::ranges::find(history, of_version, &SchemaVersion::version);
+  return found == history.end() ? nullptr : &found->columns;
+}
+
 std::vector<Column> quarantine_columns() {
   return {{"code", {TypeKind::kVarchar}},
           {"reason", {TypeKind::kVarchar}},

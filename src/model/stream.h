@@ -19,8 +19,23 @@ namespace millrace {
 struct Column {
   std::string name;
   Type type;
+  /// Names the column for ever, under whatever name it has; 0 in a stream that was never altered
+  /// (StreamDefinition::field_id).
+  std::uint32_t id = 0;
+  /// Instead of NULL where a record has no such field: a JSON token.
+  std::optional<std::string> default_json = {};
   bool operator==(const Column&) const = default;
 };
+
+/// The columns that a stream had before an ALTER: those of the lake files of that time.
+struct SchemaVersion {
+  std::uint32_t version = 1;
+  std::vector<Column> columns;
+  bool operator==(const SchemaVersion&) const = default;
+};
+
+/// What becomes of a field that names no column.
+enum class UnknownFields : std::uint8_t { kIgnore, kRefuse, kKeep };
 
 /// Behind the columns of every stream, in lake and SQL; SELECT * has them only where one is named.
 inline constexpr std::string_view kPartitionColumn = "_partition";  // INTEGER
@@ -48,7 +63,22 @@ struct StreamDefinition {
   /// Of a derived stream: whose events it is made of, and how (view::RowSelect::sql).
   std::optional<StreamId> source;
   std::string select;
+  UnknownFields unknown_fields = UnknownFields::kIgnore;
+  /// With kKeep: the JSON column that gets them as one object.
+  std::optional<std::uint32_t> unknown_column;
+  /// Of `columns`; each ALTER that changes them counts one on.
+  std::uint32_t version = 1;
+  /// The versions before, oldest first.
+  std::vector<SchemaVersion> history;
   std::string sql;
+
+  [[nodiscard]] std::uint32_t field_id(std::size_t column) const {
+    return columns[column].id != 0 ? columns[column].id : static_cast<std::uint32_t>(column) + 1;
+  }
+  /// Greater than all that were ever given.
+  [[nodiscard]] std::uint32_t next_field_id() const;
+  /// The columns of a version; nullptr where there never was one.
+  [[nodiscard]] const std::vector<Column>* columns_of(std::uint32_t of_version) const;
 
   [[nodiscard]] std::optional<std::uint32_t> find_column(std::string_view column) const;
   [[nodiscard]] std::vector<Type> types() const;

@@ -146,7 +146,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                             .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
-      *workers_, *ingest_, *batch_,
+      *workers_, *lake_writer_, *batch_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max,
                                 .table_bytes_max = config.sql_table_bytes_max,

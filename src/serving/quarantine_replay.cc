@@ -111,10 +111,10 @@ Result<StatementResult> StatementRunner::replay_quarantine(const sql::ReplayQuar
     while (!left.empty()) {
       outcomes.expect(left.size());
       for (const auto record : left) {
-        ingest_.bring_back(stream, records[record].first, records[record].second,
-                           [&outcomes, record](Result<ingest::Replayed> outcome) {
-                             outcomes.tell(record, std::move(outcome));
-                           });
+        lake_writer_.ingest().bring_back(stream, records[record].first, records[record].second,
+                                         [&outcomes, record](Result<ingest::Replayed> outcome) {
+                                           outcomes.tell(record, std::move(outcome));
+                                         });
       }
       MR_TRY(left, outcomes.wait());
       if (!left.empty()) std::this_thread::sleep_for(kBusyPause);

@@ -141,7 +141,7 @@ class ServingTest : public testing::Test {
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
     runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *tables_, *states_,
                                                 *speed_, *database_, *database_, *workers_,
-                                                *ingest_, *batch_, StatementOptions{});
+                                                *writer_, *batch_, StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();

@@ -10,6 +10,7 @@
 #include "serving/view_reader.h"
 #include "speed/moment.h"
 #include "sql/allow_list.h"
+#include "sql/lake_select.h"
 #include "sql/syntax.h"
 
 namespace millrace::serving {
@@ -123,7 +124,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
                                  lake::Tables& tables, batch::StateFiles& state_files,
                                  speed::SpeedLayer& speed, sql::Database& speed_database,
                                  sql::Database& lake_database, sql::QueryWorkers& workers,
-                                 ingest::Ingest& ingest, BatchScheduler& batch,
+                                 ingest::LakeWriter& lake_writer, BatchScheduler& batch,
                                  StatementOptions options)
     : catalog_(catalog),
       log_(log),
@@ -134,7 +135,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
       speed_database_(speed_database),
       lake_database_(lake_database),
       workers_(workers),
-      ingest_(ingest),
+      lake_writer_(lake_writer),
       batch_(batch),
       options_(options) {}
 
@@ -162,7 +163,9 @@ Result<StatementResult> StatementRunner::run(std::string_view sql,
           return remove(parsed);
         } else {
           const MutexLock lock(definitions_);
-          if constexpr (std::is_same_v<T, sql::CreateStream>) {
+          if constexpr (std::is_same_v<T, sql::AlterStream>) {
+            return alter_stream(parsed);
+          } else if constexpr (std::is_same_v<T, sql::CreateStream>) {
             return create_stream(parsed);
           } else if constexpr (std::is_same_v<T, sql::CreateView>) {
             return parsed.materialized ? create_materialized_view(parsed) : create_view(parsed);
@@ -235,7 +238,7 @@ Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& 
   }
   speed_.add_stream(created, CommitNumber(0), Position(created.partitions));
   if (created.source)
-    MR_RETURN_IF_ERROR(start_derivation(speed_database_, ingest_, catalog_, created));
+    MR_RETURN_IF_ERROR(start_derivation(speed_database_, lake_writer_.ingest(), catalog_, created));
   return done("CREATE STREAM");
 }
 
@@ -449,7 +452,7 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
                 "{} belongs to its stream and goes with it", stream->name);
   }
   MR_RETURN_IF_ERROR(catalog_.drop_stream(stream->id));
-  ingest_.derivations().remove(stream->id);
+  lake_writer_.ingest().derivations().remove(stream->id);
   speed_.remove_stream(stream->id);
   speed_.remove_stream(*stream->quarantine);
   return done(command);
@@ -617,15 +620,22 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
   }
   MR_TRY(auto events, events_of(stream));
   sql::QueryRelation relation{.name = stream.name,
-                              .columns = stream.columns,
+                              .columns = events.stream.columns,
                               .hidden_columns = hidden_columns,
                               .lake_files = {},
                               .tail = std::move(events.tail),
                               .rows = {}};
   for (const auto& commit : events.lake->commits) {
+    auto* files = &relation.lake_files;
+    if (commit.schema_version != events.stream.version) {
+      auto items = sql::lake_items(events.stream, commit.schema_version, hidden_columns);
+      if (relation.other_files.empty() || relation.other_files.back().items != items)
+        relation.other_files.push_back({std::move(items), {}});
+      files = &relation.other_files.back().files;
+    }
     for (const auto& file : commit.files) {
       MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
-      relation.lake_files.push_back(lake_.path(stream.id, file));
+      files->push_back(lake_.path(stream.id, file));
     }
   }
   speed::Coverage coverage;

@@ -20,6 +20,7 @@
 #include "batch/state_files.h"
 #include "catalog/catalog.h"
 #include "ingest/ingest.h"
+#include "ingest/lake_writer.h"
 #include "lake/lake.h"
 #include "lake/tables.h"
 #include "log/commit_log.h"
@@ -74,8 +75,8 @@ class StatementRunner {
   StatementRunner(catalog::Catalog& catalog, log::CommitLog& log, lake::Lake& lake,
                   lake::Tables& tables, batch::StateFiles& state_files, speed::SpeedLayer& speed,
                   sql::Database& speed_database, sql::Database& lake_database,
-                  sql::QueryWorkers& workers, ingest::Ingest& ingest, BatchScheduler& batch,
-                  StatementOptions options);
+                  sql::QueryWorkers& workers, ingest::LakeWriter& lake_writer,
+                  BatchScheduler& batch, StatementOptions options);
 
   /// `base_folder` is given for statements of whoever starts the program: their files may be
   /// anywhere, and relative paths begin there.
@@ -134,6 +135,14 @@ class StatementRunner {
   Result<StatementResult> create_materialized_view(const sql::CreateView& statement)
       REQUIRES(definitions_);
   Result<StatementResult> drop(const sql::Drop& statement) REQUIRES(definitions_);
+  /// stream_change.cc
+  Result<StatementResult> alter_stream(const sql::AlterStream& statement) REQUIRES(definitions_);
+  /// No view may mean something else after the change, or nothing.
+  Status check_views(const sql::AlterStream& statement, const speed::StreamState& stream,
+                     const StreamDefinition& after) REQUIRES(definitions_);
+  /// The streams of a view, one of them as it will be.
+  Result<std::vector<StreamDefinition>> streams_after(const speed::ViewState& view,
+                                                      const StreamDefinition& after) const;
   /// quarantine_replay.cc
   Result<StatementResult> replay_quarantine(const sql::ReplayQuarantine& statement);
   Result<StatementResult> show(const sql::Show& statement);
@@ -159,6 +168,7 @@ class StatementRunner {
 
   // time_travel.cc
   struct Events {
+    StreamDefinition stream;  // as it was at that moment
     std::shared_ptr<const lake::LakeSnapshot> lake;
     std::vector<StreamBatch> tail;
     Position applied;
@@ -221,7 +231,7 @@ class StatementRunner {
   sql::Database& speed_database_;
   sql::Database& lake_database_;
   sql::QueryWorkers& workers_;
-  ingest::Ingest& ingest_;
+  ingest::LakeWriter& lake_writer_;
   BatchScheduler& batch_;
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_

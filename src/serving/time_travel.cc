@@ -35,13 +35,16 @@ Result<StatementRunner::Events> StatementRunner::events_of(const StreamDefinitio
   constexpr int kTries = 5;
   for (int attempt = 1;; ++attempt) {
     Events out;
-    const auto snapshot = state->snapshot([&] { out.lake = lake_.snapshot(stream.id); });
+    const auto snapshot = state->snapshot([&] {
+      out.lake = lake_.snapshot(stream.id);
+      out.stream = state->definition();
+    });
     out.applied = snapshot.applied;
     Status loaded;
     for (const auto& entry : snapshot.tail) {
       // The lake may be one commit ahead of the tail: those events are read from the lake.
       if (entry.batch.base_offset < out.lake->end.end(entry.batch.partition)) continue;
-      auto batch = ingest::load_tail_entry(log_, stream, entry);
+      auto batch = ingest::load_tail_entry(log_, out.stream, entry);
       if (!batch) {
         loaded = std::unexpected(std::move(batch).error());
         break;
@@ -59,12 +62,12 @@ Result<StatementRunner::Events> StatementRunner::events_of(const StreamDefinitio
 Status StatementRunner::read_commit(const StreamDefinition& stream,
                                     const catalog::LakeCommit& commit,
                                     const std::function<Status(const StreamBatch&)>& visit) {
-  std::vector<std::filesystem::path> paths;
+  std::vector<sql::LakeFile> files;
   for (const auto& file : commit.files) {
     MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
-    paths.push_back(lake_.path(stream.id, file));
+    files.push_back({lake_.path(stream.id, file), commit.schema_version});
   }
-  return sql::read_lake_files(lake_database_, paths, stream, visit);
+  return sql::read_lake_files(lake_database_, files, stream, visit);
 }
 
 /// The position before the first event of each partition that arrived after `time_us`.

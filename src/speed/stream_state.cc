@@ -11,12 +11,13 @@ constexpr std::int64_t kRateWindowUs = 1'000'000;
 StreamState::StreamState(StreamDefinition definition, const TailOptions& options,
                          std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit,
                          const Position& lake_end)
-    : definition_(std::move(definition)),
-      options_(options),
+    : options_(options),
       tail_bytes_(tail_bytes),
-      applied_(definition_.partitions),
+      definitions_{std::move(definition)},
+      applied_(definitions_.back().partitions),
       last_edge_{last_commit, lake_end} {
-  for (std::uint32_t p = 0; p < definition_.partitions; ++p) {
+  definition_ = &definitions_.back();
+  for (std::uint32_t p = 0; p < definitions_.back().partitions; ++p) {
     applied_.set_end(PartitionId(p), lake_end.end(PartitionId(p)));
   }
   events_ = applied_.events();
@@ -29,14 +30,14 @@ std::vector<ViewFailures> StreamState::apply(std::vector<TailEntry> entries) {
   for (const auto& entry : entries) {
     const auto& batch = entry.batch;
     MR_CHECK(batch.base_offset == applied_.end(batch.partition),
-             "stream {} partition {}: offset {} comes after {}", definition_.name, batch.partition,
+             "stream {} partition {}: offset {} comes after {}", definition().name, batch.partition,
              batch.base_offset, applied_.end(batch.partition));
     applied_.set_end(batch.partition, entry.end_offset());
     batches.push_back(batch);
   }
   std::vector<ViewFailures> failures;
   for (const auto& view : views_) {
-    auto rows = view->apply(definition_.id, batches, applied_);
+    auto rows = view->apply(definition().id, batches, applied_);
     if (!rows.empty())
       failures.push_back({view->record().id, view->record().name, std::move(rows)});
   }
@@ -67,6 +68,19 @@ std::vector<ViewFailures> StreamState::apply(std::vector<TailEntry> entries) {
   events_.store(applied_.events(), std::memory_order_release);
   if (rows_since_edge_ >= options_.commit_rows) cut_edge_locked();
   return failures;
+}
+
+void StreamState::redefine(StreamDefinition definition,
+                           std::map<ViewId, ViewState::Evaluators> evaluators) {
+  const MutexLock lock(mutex_);
+  MR_CHECK(tail_.empty(), "stream {} is altered with {} events in its tail", definition.name,
+           tail_rows_);
+  definitions_.push_back(std::move(definition));
+  definition_.store(&definitions_.back(), std::memory_order_release);
+  for (const auto& view : views_) {
+    const auto made = evaluators.find(view->record().id);
+    if (made != evaluators.end()) view->replace_evaluators(std::move(made->second));
+  }
 }
 
 catalog::Cut StreamState::cut_edge_locked() {
@@ -121,14 +135,14 @@ std::optional<StreamState::PendingCommit> StreamState::next_pending() const {
     pending.entries.push_back(entry);
   }
   MR_CHECK(rows == pending.edge.rows, "stream {}: commit {} has {} rows, the tail gives {}",
-           definition_.name, pending.edge.commit, pending.edge.rows, rows);
+           definition().name, pending.edge.commit, pending.edge.rows, rows);
   return pending;
 }
 
 void StreamState::committed(CommitNumber commit) {
   const MutexLock lock(mutex_);
   MR_CHECK(!edges_.empty() && edges_.front().commit == commit,
-           "stream {}: commit {} was not the next one", definition_.name, commit);
+           "stream {}: commit {} was not the next one", definition().name, commit);
   std::uint64_t rows = edges_.front().rows;
   tail_rows_ -= rows;
   while (rows > 0) {

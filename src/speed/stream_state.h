@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -63,7 +64,13 @@ class StreamState {
               std::atomic<std::uint64_t>& tail_bytes, CommitNumber last_commit,
               const Position& lake_end);
 
-  [[nodiscard]] const StreamDefinition& definition() const { return definition_; }
+  /// The present one; a reference stays good as long as the stream, also when it is altered.
+  [[nodiscard]] const StreamDefinition& definition() const {
+    return *definition_.load(std::memory_order_acquire);
+  }
+  /// Another definition from here on, with evaluators of the stream's views for it. Nothing is in
+  /// the tail, and no event comes in meanwhile.
+  void redefine(StreamDefinition definition, std::map<ViewId, ViewState::Evaluators> evaluators);
 
   /// Events of one or more partitions that follow `applied`, in log order: into every view, then
   /// visible. Gives the rows on which views failed.
@@ -117,13 +124,14 @@ class StreamState {
   catalog::Cut cut_edge_locked() REQUIRES(mutex_);
 
   // Constant after construction.
-  const StreamDefinition definition_;
+  std::atomic<const StreamDefinition*> definition_{nullptr};
   const TailOptions options_;
   std::atomic<std::uint64_t>& tail_bytes_;
   std::atomic<std::uint64_t> events_{0};
   std::atomic<std::int64_t> quarantined_{0};
 
   mutable Mutex mutex_;
+  std::deque<StreamDefinition> definitions_ GUARDED_BY(mutex_);  // oldest first; addresses stay
   Position applied_ GUARDED_BY(mutex_);
   std::deque<TailEntry> tail_ GUARDED_BY(mutex_);
   std::deque<LakeEdge> edges_ GUARDED_BY(mutex_);

@@ -36,9 +36,10 @@ ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
                      std::vector<sql::ReferenceTable> tables)
     : record_(std::move(record)),
       compiled_(std::move(compiled)),
-      evaluators_(std::move(evaluators)),
+      native_(std::ranges::all_of(evaluators, [](const auto& one) { return one->is_native(); })),
       tables_(std::move(tables)),
       finalizer_(std::move(finalizer)),
+      evaluators_(std::move(evaluators)),
       active_(compiled_.plan) {
   MR_CHECK(evaluators_.size() == compiled_.inputs.size(), "view {}: {} evaluators for {} inputs",
            record_.name, evaluators_.size(), compiled_.inputs.size());
@@ -47,8 +48,11 @@ ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
   delta_end_.resize(record_.streams.size());
 }
 
-bool ViewState::is_native() const {
-  return std::ranges::all_of(evaluators_, [](const auto& one) { return one->is_native(); });
+void ViewState::replace_evaluators(Evaluators evaluators) {
+  const MutexLock lock(mutex_);
+  MR_CHECK(evaluators.size() == evaluators_.size(), "view {}: {} evaluators for {} inputs",
+           record_.name, evaluators.size(), evaluators_.size());
+  evaluators_ = std::move(evaluators);
 }
 
 std::vector<view::FailedRow> ViewState::apply(StreamId stream, std::span<const StreamBatch> batches,

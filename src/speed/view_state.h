@@ -70,9 +70,9 @@ struct CheckpointDraft {
 
 class ViewState {
  public:
+  using Evaluators = std::vector<std::unique_ptr<view::Evaluator>>;
   /// An evaluator for each of the compiled view's inputs.
-  ViewState(catalog::ViewRecord record, view::CompiledView compiled,
-            std::vector<std::unique_ptr<view::Evaluator>> evaluators,
+  ViewState(catalog::ViewRecord record, view::CompiledView compiled, Evaluators evaluators,
             std::unique_ptr<view::Finalizer> finalizer,
             std::vector<sql::ReferenceTable> tables = {});
 
@@ -81,7 +81,9 @@ class ViewState {
   [[nodiscard]] const view::CompiledView& compiled() const { return compiled_; }
   /// The reference tables that the view joins, in the version that it is made of.
   [[nodiscard]] std::span<const sql::ReferenceTable> tables() const { return tables_; }
-  [[nodiscard]] bool is_native() const;
+  [[nodiscard]] bool is_native() const { return native_; }
+  /// The same view over another definition of one of its streams.
+  void replace_evaluators(Evaluators evaluators);
 
   /// Adds events of one of its streams that follow delta_end there; afterwards that is `end`. Gives
   /// the rows that are in no group, since an expression of the view failed on them.
@@ -156,7 +158,7 @@ class ViewState {
   // Constant after construction.
   const catalog::ViewRecord record_;
   const view::CompiledView compiled_;
-  const std::vector<std::unique_ptr<view::Evaluator>> evaluators_;
+  const bool native_;
   const std::vector<sql::ReferenceTable> tables_;
 
   // A final stage of SQL runs one answer at a time.
@@ -164,6 +166,7 @@ class ViewState {
   const std::unique_ptr<view::Finalizer> finalizer_;
 
   mutable Mutex mutex_;
+  Evaluators evaluators_ GUARDED_BY(mutex_);
   ViewPhase phase_ GUARDED_BY(mutex_) = ViewPhase::kBuilding;
   mutable CondVar built_;
   std::optional<Error> error_ GUARDED_BY(mutex_);

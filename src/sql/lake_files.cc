@@ -119,14 +119,13 @@ Error file_error(Error error) {
 
 }  // namespace
 
-Status scan_lake_files(Database& database, std::span<const std::filesystem::path> paths,
+Status scan_lake_files(Database& database, std::span<const LakeFile> files,
                        const StreamDefinition& stream, const ScanStage& stage,
                        std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel) {
-  if (paths.empty()) return {};
+  if (files.empty()) return {};
   MR_TRY(const auto connection, database.connect());
   Connection::Handle& handle = connection->handle();
-  if (auto status =
-          name_relation(*connection, stream.name, lake_select(paths, stream.columns, true));
+  if (auto status = name_relation(*connection, stream.name, lake_select(files, stream, true));
       !status)
     return std::unexpected(file_error(std::move(status).error()));
 
@@ -156,22 +155,44 @@ Status scan_lake_files(Database& database, std::span<const std::filesystem::path
   return std::unexpected(evaluation_error(std::move(status).error()));
 }
 
-Status read_lake_files(Database& database, std::span<const std::filesystem::path> paths,
+Status read_lake_files(Database& database, std::span<const LakeFile> files,
                        const StreamDefinition& stream,
                        const std::function<Status(const StreamBatch&)>& visit) {
-  if (paths.empty()) return {};
+  if (files.empty()) return {};
   MR_TRY(const auto connection, database.connect());
   BatchCutter cutter(stream, visit);
   bool refused = false;
-  auto columns =
-      connection->query(lake_select(paths, stream.columns, true), [&](const BatchView& view) {
-        auto status = cutter.add(view);
-        refused = !status;
-        return status;
-      });
+  auto columns = connection->query(lake_select(files, stream, true), [&](const BatchView& view) {
+    auto status = cutter.add(view);
+    refused = !status;
+    return status;
+  });
   if (!columns && refused) return std::unexpected(std::move(columns).error());
   if (!columns) return std::unexpected(file_error(std::move(columns).error()));
   return cutter.flush();
+}
+
+namespace {
+std::vector<LakeFile> present_files(std::span<const std::filesystem::path> paths,
+                                    const StreamDefinition& stream) {
+  std::vector<LakeFile> files;
+  for (const auto& path : paths) files.push_back({path, stream.version});
+  return files;
+}
+}  // namespace
+
+Status scan_lake_files(Database& database, std::span<const std::filesystem::path> paths,
+                       const StreamDefinition& stream, const ScanStage& stage,
+                       std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel) {
+  const auto files = present_files(paths, stream);
+  return scan_lake_files(database, files, stream, stage, rows_done, cancel);
+}
+
+Status read_lake_files(Database& database, std::span<const std::filesystem::path> paths,
+                       const StreamDefinition& stream,
+                       const std::function<Status(const StreamBatch&)>& visit) {
+  const auto files = present_files(paths, stream);
+  return read_lake_files(database, files, stream, visit);
 }
 
 Result<ParquetStatistics> write_parquet(Database& database, const std::filesystem::path& path,

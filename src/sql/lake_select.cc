@@ -1,5 +1,12 @@
 #include "sql/lake_select.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "format/column_default.h"
+
 namespace millrace::sql {
 
 namespace {
@@ -36,6 +43,17 @@ std::string literal_pattern(std::string_view path) {
   return out;
 }
 
+std::string select_from_files(std::string_view items,
+                              std::span<const std::filesystem::path> paths) {
+  std::string files;
+  for (const auto& path : paths)
+    add_item(files, quote_literal(literal_pattern(absolute_text(path))));
+  return fmt::format(
+      "SELECT {} FROM read_parquet([{}], hive_partitioning = false, union_by_name = false, "
+      "filename = false)",
+      items, files);
+}
+
 std::string lake_select(std::span<const std::filesystem::path> paths,
                         std::span<const Column> columns, bool hidden_columns) {
   std::string items;
@@ -45,11 +63,43 @@ std::string lake_select(std::span<const std::filesystem::path> paths,
     add_item(items, "CAST(" + name + " AS " + column.type.sql() + ") AS " + name);
   }
   if (hidden_columns) add_hidden_items(items);
-  std::string files;
-  for (const auto& path : paths)
-    add_item(files, quote_literal(literal_pattern(absolute_text(path))));
-  return "SELECT " + items + " FROM read_parquet([" + files +
-         "], hive_partitioning = false, union_by_name = false, filename = false)";
+  return select_from_files(items, paths);
+}
+
+std::string lake_items(const StreamDefinition& stream, std::uint32_t version, bool hidden_columns) {
+  const auto* columns = stream.columns_of(version);
+  std::string items;
+  for (std::size_t i = 0; i < stream.columns.size(); ++i) {
+    const Column& column = stream.columns[i];
+    std::string value;
+    if (version == stream.version) {
+      value = quote_identifier(column.name);
+    } else if (columns != nullptr) {
+      const auto found = std::ranges::find(*columns, stream.field_id(i), &Column::id);
+      if (found != columns->end()) value = quote_identifier(found->name);
+    }
+    if (value.empty()) {
+      const auto given = format::default_value(column);
+      const auto text = given ? value_text(given->column(0).view(), 0) : std::nullopt;
+      value = text ? quote_literal(*text) : "NULL";
+    }
+    add_item(items, fmt::format("CAST({} AS {}) AS {}", value, column.type.sql(),
+                                quote_identifier(column.name)));
+  }
+  if (hidden_columns) add_hidden_items(items);
+  return items;
+}
+
+std::string lake_select(std::span<const LakeFile> files, const StreamDefinition& stream,
+                        bool hidden_columns) {
+  std::map<std::uint32_t, std::vector<std::filesystem::path>> by_version;
+  for (const LakeFile& file : files) by_version[file.version].push_back(file.path);
+  std::string out;
+  for (const auto& [version, paths] : by_version) {
+    if (!out.empty()) out += " UNION ALL ";
+    out += select_from_files(lake_items(stream, version, hidden_columns), paths);
+  }
+  return out;
 }
 
 std::string parquet_items(std::span<const Column> columns, bool hidden_columns) {

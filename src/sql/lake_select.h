@@ -12,6 +12,21 @@
 
 namespace millrace::sql {
 
+/// A lake file, and the version of the stream's columns that it has.
+struct LakeFile {
+  std::filesystem::path path;
+  std::uint32_t version = 1;
+};
+/// The files, with the columns of the definition whatever their version: renamed, cast, and where a
+/// file is older than a column, its default.
+[[nodiscard]] std::string lake_select(std::span<const LakeFile> files,
+                                      const StreamDefinition& stream, bool hidden_columns);
+/// The select items that give the definition's columns from a file of the version.
+[[nodiscard]] std::string lake_items(const StreamDefinition& stream, std::uint32_t version,
+                                     bool hidden_columns);
+/// "SELECT items FROM read_parquet([...])"
+[[nodiscard]] std::string select_from_files(std::string_view items,
+                                            std::span<const std::filesystem::path> paths);
 /// "SELECT columns, _partition, _offset, _arrival FROM read_parquet([...])", the columns in their
 /// own types.
 [[nodiscard]] std::string lake_select(std::span<const std::filesystem::path> paths,

@@ -214,6 +214,13 @@ Result<Request> make_request(const Query& query) {
       std::error_code ignored;
       to.lake_files.push_back(std::filesystem::weakly_canonical(file, ignored).string());
     }
+    for (const auto& other : relation.other_files) {
+      auto& files = to.other_files.emplace_back(other.items, std::vector<std::string>());
+      for (const auto& file : other.files) {
+        std::error_code ignored;
+        files.files.push_back(std::filesystem::weakly_canonical(file, ignored).string());
+      }
+    }
     for (const StreamBatch& batch : relation.tail) {
       if (batch.columns->rows() == 0) continue;
       MR_TRY(const std::uint64_t offset, memory.add(*batch.columns));

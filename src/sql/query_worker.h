@@ -38,6 +38,12 @@ struct QueryRelation {
   std::vector<Column> columns;  // without the hidden ones
   bool hidden_columns = false;  // whether to show _partition, _offset, _arrival too
   std::vector<std::filesystem::path> lake_files;  // Parquet, verified by the caller
+  /// Files of other columns, with the select items that give these.
+  struct OtherFiles {
+    std::string items;
+    std::vector<std::filesystem::path> files;
+  };
+  std::vector<OtherFiles> other_files = {};
   std::vector<StreamBatch> tail;                  // a stream's events that the lake does not have
   std::vector<std::shared_ptr<const ColumnBatch>> rows;  // a view's rows
 };

@@ -121,6 +121,11 @@ class QueryRun {
                                                      relation.lake_files.end());
       select = lake_select(files, relation.columns, relation.hidden_columns);
     }
+    for (const auto& other : relation.other_files) {
+      const std::vector<std::filesystem::path> files(other.files.begin(), other.files.end());
+      if (!select.empty()) select += " UNION ALL ";
+      select += select_from_files(other.items, files);
+    }
     if (select.empty() || !relation.parts.empty()) {
       MR_TRY(auto source, make_source(relation));
       sources_.push_back(

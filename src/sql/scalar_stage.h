@@ -22,6 +22,7 @@
 #include "model/column_batch.h"
 #include "model/stream.h"
 #include "sql/database.h"
+#include "sql/lake_select.h"
 #include "sql/reference_table.h"
 
 namespace millrace::sql {
@@ -59,12 +60,20 @@ struct ScanStage {
 
 /// Runs the stage over Parquet files of the lake, on all threads of the database. `rows_done`
 /// counts rows that passed the filter, for progress; set `cancel` to end it with kCancelled.
-Status scan_lake_files(Database& database, std::span<const std::filesystem::path> paths,
+Status scan_lake_files(Database& database, std::span<const LakeFile> files,
                        const StreamDefinition& stream, const ScanStage& stage,
                        std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel);
 
 /// Reads lake files back as stream batches (columns of the stream, one batch per run of offsets of
 /// a partition, at most 2,048 rows each), in file order.
+Status read_lake_files(Database& database, std::span<const LakeFile> files,
+                       const StreamDefinition& stream,
+                       const std::function<Status(const StreamBatch&)>& visit);
+
+/// The same for files of the definition's own version.
+Status scan_lake_files(Database& database, std::span<const std::filesystem::path> paths,
+                       const StreamDefinition& stream, const ScanStage& stage,
+                       std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel);
 Status read_lake_files(Database& database, std::span<const std::filesystem::path> paths,
                        const StreamDefinition& stream,
                        const std::function<Status(const StreamBatch&)>& visit);

@@ -8,8 +8,11 @@
 #include <set>
 
 #include "base/ascii_case.h"
+#include "format/column_default.h"
+#include "model/column_batch.h"
 #include "sql/duration.h"
 #include "sql/statement_cursor.h"
+#include "sql/stream_alteration.h"
 #include "sql/suggestion.h"
 #include "sql/table_statement.h"
 
@@ -18,17 +21,19 @@ namespace {
 
 constexpr std::string_view kStatements =
     "CREATE STREAM, CREATE MATERIALIZED VIEW, CREATE VIEW, DROP STREAM, DROP VIEW, "
-    "DROP MATERIALIZED VIEW, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, SELECT, "
+    "DROP MATERIALIZED VIEW, ALTER STREAM, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, "
+    "SELECT, "
     "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
-    {"CREATE", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES", "TABLE",
-     "INSERT", "UPDATE", "DELETE"});
+    {"CREATE", "ALTER", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES",
+     "TABLE", "INSERT", "UPDATE", "DELETE"});
 
-constexpr auto kStreamOptions =
-    std::to_array<std::string_view>({"time", "key", "partitions", "dedup", "dedup_within"});
+constexpr auto kStreamOptions = std::to_array<std::string_view>(
+    {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields"});
 constexpr std::string_view kStreamOptionsShown =
-    "time = column, key = column, partitions = n, dedup = column, dedup_within = '7 days'";
+    "time = column, key = column, partitions = n, dedup = column, dedup_within = '7 days', "
+    "unknown_fields = 'ignore'";
 
 class Parser : private StatementCursor {
  public:
@@ -47,6 +52,7 @@ class Parser : private StatementCursor {
     if (word == "CREATE") return create();
     if (word == "DROP") return drop();
     if (word == "REPLAY") return replay();
+    if (word == "ALTER") return alter();
     if (word == "SHOW") return show();
     if (word == "DESCRIBE" || word == "DESC") return describe();
     if (word == "INSERT" || word == "UPDATE" || word == "DELETE")
@@ -178,7 +184,7 @@ class Parser : private StatementCursor {
     std::string type;
     std::size_t depth = 0;
     while (!at_end()) {
-      if (depth == 0 && (is_symbol(',') || is_symbol(')'))) break;
+      if (depth == 0 && (is_symbol(',') || is_symbol(')') || is_word("DEFAULT"))) break;
       MR_RETURN_IF_ERROR(refuse_constraint(column.name));
       if (is_symbol('(')) ++depth;
       if (is_symbol(')')) --depth;
@@ -201,7 +207,124 @@ class Parser : private StatementCursor {
                        ? "use JSON, which keeps the value as it came, and take it apart in the view"
                        : "use VARCHAR, and CAST(column AS INTERVAL) in the view");
     }
+    if (is_word("DEFAULT")) MR_RETURN_IF_ERROR(default_of(column));
     return column;
+  }
+
+  /// DEFAULT and a constant; it is kept as the token that an event would have.
+  Status default_of(Column& column) {
+    ++at_;
+    const TextPlace where = place();
+    const bool negative = take_symbol('-');
+    if (here_kind(TokenKind::kNumber)) {
+      column.default_json = (negative ? "-" : "") + std::string(here());
+    } else if (!negative && here_kind(TokenKind::kString) && here().front() == '\'') {
+      column.default_json.emplace();
+      append_json_string(*column.default_json, unquoted(here()));
+    } else if (!negative && (is_word("TRUE") || is_word("FALSE"))) {
+      column.default_json = lower_name(here());
+    } else if (negative || !is_word("NULL")) {
+      return expected("a constant (a number, a text in quotes, TRUE, FALSE or NULL)");
+    }
+    ++at_;
+    if (column.default_json &&
+        (column.type.kind == TypeKind::kJson || column.type.kind == TypeKind::kBlob)) {
+      return error(
+          error_id::kBadOption, where,
+          fmt::format("column '{}': a {} takes no DEFAULT", column.name, column.type.sql()),
+          "use coalesce(column, value) in the view");
+    }
+    if (auto value = format::default_value(column); !value)
+      return std::unexpected(std::move(value).error().at(where));
+    return {};
+  }
+
+  struct UnknownOption {
+    UnknownFields fields = UnknownFields::kIgnore;
+    std::string column;
+  };
+  Result<UnknownOption> unknown_option() {
+    const TextPlace where = place();
+    if (!here_kind(TokenKind::kString) && !here_kind(TokenKind::kWord))
+      return expected("'refuse', 'ignore' or 'keep:column'");
+    const std::string text = unquoted(here());
+    ++at_;
+    if (same_name(text, "ignore")) return UnknownOption{};
+    if (same_name(text, "refuse")) return UnknownOption{UnknownFields::kRefuse, {}};
+    if (text.size() > 5 && same_name(std::string_view(text).substr(0, 5), "keep:"))
+      return UnknownOption{UnknownFields::kKeep, text.substr(5)};
+    return error(
+        error_id::kBadOption, where,
+        fmt::format("'{}' is no way to treat unknown fields", shortened(text)),
+        "unknown_fields is 'refuse', 'ignore', or 'keep:column' with a column of type JSON");
+  }
+
+  Result<Statement> alter() {
+    ++at_;
+    if (!take_word("STREAM")) {
+      return expected("STREAM", "views are changed by CREATE OR REPLACE");
+    }
+    AlterStream statement;
+    statement.sql = sql();
+    MR_TRY(statement.name, object_name(/*made=*/true));
+    const auto column = [&]() -> Result<std::string> {
+      take_word("COLUMN");
+      if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier))
+        return expected("a column name");
+      statement.column_place = place();
+      std::string name = unquoted(here());
+      ++at_;
+      return name;
+    };
+    if (take_word("ADD")) {
+      take_word("COLUMN");
+      statement.action = AlterStream::Action::kAdd;
+      statement.column_place = place();
+      MR_TRY(statement.column, column_definition());
+    } else if (take_word("DROP")) {
+      statement.action = AlterStream::Action::kDrop;
+      MR_TRY(statement.column.name, column());
+    } else if (take_word("RENAME")) {
+      statement.action = AlterStream::Action::kRename;
+      MR_TRY(statement.column.name, column());
+      if (!take_word("TO")) return expected("TO and the new name");
+      const TextPlace where = place();
+      if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier))
+        return expected("the new name");
+      statement.new_name = unquoted(here());
+      if (auto good = check_column_name(statement.new_name); !good)
+        return std::unexpected(std::move(good).error().at(where));
+      ++at_;
+    } else if (take_word("ALTER")) {
+      statement.action = AlterStream::Action::kType;
+      MR_TRY(statement.column.name, column());
+      if (take_word("SET") && !take_word("DATA")) return expected("DATA TYPE");
+      if (!take_word("TYPE")) return expected("TYPE and the new type");
+      const TextPlace where = place();
+      std::string type;
+      for (; !at_end(); ++at_) type += (type.empty() ? "" : " ") + std::string(here());
+      if (type.empty()) return expected("the new type");
+      auto parsed = Type::parse(type);
+      if (!parsed) return std::unexpected(std::move(parsed).error().at(where));
+      statement.column.type = *parsed;
+    } else if (take_word("SET")) {
+      statement.action = AlterStream::Action::kSet;
+      MR_RETURN_IF_ERROR(expect_symbol('('));
+      if (!take_word("unknown_fields")) {
+        return expected("unknown_fields",
+                        "time, key, partitions and dedup stay as the stream was created");
+      }
+      MR_RETURN_IF_ERROR(expect_symbol('='));
+      statement.column_place = place();
+      MR_TRY(auto option, unknown_option());
+      statement.unknown_fields = option.fields;
+      statement.column.name = std::move(option.column);
+      MR_RETURN_IF_ERROR(expect_symbol(')'));
+    } else {
+      return expected("ADD, DROP, RENAME, ALTER or SET");
+    }
+    MR_RETURN_IF_ERROR(expect_end());
+    return statement;
   }
 
   Status refuse_constraint(std::string_view column) const {
@@ -214,7 +337,6 @@ class Parser : private StatementCursor {
          "an event without this field is kept as it came: filter in the view with "
          "WHERE column IS NOT NULL"},
         {"NULL", "every column takes NULL: leave the word out"},
-        {"DEFAULT", "use coalesce(column, value) in the view"},
         {"PRIMARY",
          "a stream is append-only: name the column that spreads events over partitions by "
          "WITH (key = column)"},
@@ -269,6 +391,21 @@ class Parser : private StatementCursor {
         const TextPlace value_place = place();
         MR_TRY(stream.dedup_column, column_option(stream, option));
         MR_RETURN_IF_ERROR(check_dedup_type(stream.columns[*stream.dedup_column], value_place));
+      } else if (option == "unknown_fields") {
+        const TextPlace value_place = place();
+        MR_TRY(const auto unknown, unknown_option());
+        stream.unknown_fields = unknown.fields;
+        if (unknown.fields == UnknownFields::kKeep) {
+          AlterStream set{.name = stream.name,
+                          .action = AlterStream::Action::kSet,
+                          .column = {.name = unknown.column, .type = {}},
+                          .column_place = value_place,
+                          .new_name = {},
+                          .unknown_fields = unknown.fields,
+                          .sql = {}};
+          MR_TRY(const auto kept, altered(stream, set));
+          stream.unknown_column = kept.unknown_column;
+        }
       } else if (option == "dedup_within") {
         within_place = where;
         MR_TRY(stream.dedup_within_us, duration());

@@ -75,6 +75,18 @@ struct Show {
   // SHOW STREAMS, SHOW TABLES; SHOW VIEWS shows both kinds of views
   ObjectKind kind = ObjectKind::kStream;
 };
+struct AlterStream {
+  enum class Action : std::uint8_t { kAdd, kDrop, kRename, kType, kSet };
+  std::string name;
+  Action action = Action::kAdd;
+  /// The column that is added, or the name of the one that is changed, with its new type; with kSet
+  /// that which keeps unknown fields.
+  Column column;
+  TextPlace column_place;
+  std::string new_name;                                   // kRename
+  UnknownFields unknown_fields = UnknownFields::kIgnore;  // kSet
+  std::string sql;
+};
 struct ReplayQuarantine {
   std::string stream;
   std::string condition;  // the text behind WHERE; empty where there is none
@@ -86,8 +98,8 @@ struct Describe {
 struct Select {
   std::string text;
 };
-using Statement = std::variant<ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe,
-                               Select, CreateTable, Insert, Update, Delete>;
+using Statement = std::variant<AlterStream, ReplayQuarantine, CreateStream, CreateView, Drop, Show,
+                               Describe, Select, CreateTable, Insert, Update, Delete>;
 
 /// Reads "(time = …, key = …)" into a definition that has its columns.
 Status apply_stream_options(std::string_view options, StreamDefinition& stream);

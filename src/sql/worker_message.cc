@@ -73,6 +73,12 @@ std::string encode(const WorkerQuery& query) {
     writer.put<std::uint8_t>(relation.hidden_columns ? 1 : 0);
     writer.put_varint(relation.lake_files.size());
     for (const std::string& file : relation.lake_files) writer.put_string(file);
+    writer.put_varint(relation.other_files.size());
+    for (const auto& other : relation.other_files) {
+      writer.put_string(other.items);
+      writer.put_varint(other.files.size());
+      for (const std::string& file : other.files) writer.put_string(file);
+    }
     writer.put_varint(relation.parts.size());
     for (const WorkerRelation::Part& part : relation.parts) {
       writer.put(part.memory_offset);
@@ -102,6 +108,12 @@ Result<WorkerQuery> decode_query(std::string_view bytes) {
     relation.hidden_columns = reader.get<std::uint8_t>() != 0;
     relation.lake_files.resize(get_count(reader));
     for (std::string& file : relation.lake_files) file = reader.get_string();
+    relation.other_files.resize(get_count(reader));
+    for (auto& other : relation.other_files) {
+      other.items = reader.get_string();
+      other.files.resize(get_count(reader));
+      for (std::string& file : other.files) file = reader.get_string();
+    }
     relation.parts.resize(get_count(reader));
     for (WorkerRelation::Part& part : relation.parts) {
       part.memory_offset = reader.get<std::uint64_t>();

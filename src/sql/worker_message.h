@@ -33,6 +33,11 @@ struct WorkerRelation {
   std::vector<Column> columns;
   bool hidden_columns = false;
   std::vector<std::string> lake_files;
+  struct OtherFiles {
+    std::string items;
+    std::vector<std::string> files;
+  };
+  std::vector<OtherFiles> other_files;
   std::vector<Part> parts;
 };
 
