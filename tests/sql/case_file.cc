@@ -113,6 +113,8 @@ class Parser {
       file_.derived.push_back({record_->line, body()});
     } else if (kind == "table" && words.size() == 1) {
       file_.tables.push_back({record_->line, body()});
+    } else if (kind == "change" && words.size() == 1) {
+      file_.changes.push_back({record_->line, body()});
     } else if (kind == "rows" && words.size() == 2) {
       Input input{.line = record_->line, .stream = words[1], .lines = {}};
       for (const auto line : record_->body) input.lines.emplace_back(line);
@@ -133,7 +135,8 @@ class Parser {
       return refused(words);
     } else {
       return wrong(
-          "expected stream, derived, table, rows NAME, generate NAME rows N seed S, view, or "
+          "expected stream, derived, table, change, rows NAME, generate NAME rows N seed S, view, "
+          "or "
           "refused ID PLACE WORDS");
     }
     return {};

@@ -66,6 +66,8 @@ struct CaseFile {
   std::vector<Statement> streams;
   std::vector<Statement> derived;
   std::vector<Statement> tables;
+  /// Changes of tables, in the middle of the rows where the way has a middle.
+  std::vector<Statement> changes;
   std::vector<Input> inputs;
   std::vector<ViewCase> views;
   std::vector<RefusedCase> refused;

@@ -42,10 +42,12 @@ Result<std::unique_ptr<Reference>> Reference::load(const std::filesystem::path& 
     if (!made)
       return std::unexpected(std::move(made).error().within("{}:{}", file.path, derived.line));
   }
-  for (const auto& table : file.tables) {
-    auto made = reference->connection_->execute(table.sql);
-    if (!made)
-      return std::unexpected(std::move(made).error().within("{}:{}", file.path, table.line));
+  for (const auto* statements : {&file.tables, &file.changes}) {
+    for (const auto& statement : *statements) {
+      auto made = reference->connection_->execute(statement.sql);
+      if (!made)
+        return std::unexpected(std::move(made).error().within("{}:{}", file.path, statement.line));
+    }
   }
   return reference;
 }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <csignal>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr std::uint64_t kNever = 3'600'000;
 constexpr auto kPollInterval = std::chrono::milliseconds(1);
+constexpr auto kLiveWait = std::chrono::seconds(240);
 constexpr int kReplyWaitMs = 300'000;
 
 std::unexpected<Error> failed(std::string text) {
@@ -98,12 +100,28 @@ Status LocalSession::begin_batch() {
 }
 
 Status LocalSession::wait_until_live() {
-  for (const auto& view : node_->speed().views()) {
-    while (view->phase() == speed::ViewPhase::kBuilding) std::this_thread::sleep_for(kPollInterval);
-    if (view->phase() == speed::ViewPhase::kFailed)
-      return failed(fmt::format("view {} failed", view->record().name));
+  auto& speed = node_->speed();
+  const auto is_live = [&](const speed::ViewState& view) {
+    return view.phase() != speed::ViewPhase::kBuilding &&
+           std::ranges::all_of(view.record().tables, [&](const catalog::TableUse& use) {
+             const auto table = node_->catalog().table(use.table);
+             return table && table->newest().version == use.version;
+           });
+  };
+  const auto deadline = std::chrono::steady_clock::now() + kLiveWait;
+  for (;;) {
+    const auto named = speed.named_views();
+    for (const auto& view : named) {
+      if (view->phase() == speed::ViewPhase::kFailed)
+        return failed(fmt::format("view {} failed", view->record().name));
+    }
+    if (speed.views().size() == named.size() &&
+        std::ranges::all_of(named, [&](const auto& view) { return is_live(*view); })) {
+      return {};
+    }
+    if (std::chrono::steady_clock::now() > deadline) return failed("a view is not built in time");
+    std::this_thread::sleep_for(kPollInterval);
   }
-  return {};
 }
 
 Result<std::unique_ptr<HostedSession>> HostedSession::open(const std::filesystem::path& folder) {

@@ -24,7 +24,7 @@ class Session {
   virtual Status run_batch(bool full) = 0;
   /// Asks for a batch run and does not wait.
   virtual Status begin_batch() = 0;
-  /// Waits until no view is being built.
+  /// Waits until no view is being built, nor built again over newer tables.
   virtual Status wait_until_live() = 0;
 };
 

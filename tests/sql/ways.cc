@@ -136,7 +136,15 @@ class CaseRunner::Run {
     }
     for (const auto& derived : file_.derived) MR_RETURN_IF_ERROR(run_at(derived));
     for (const auto& table : file_.tables) MR_RETURN_IF_ERROR(run_at(table));
+    if (way_ == Way::kBatchOnly || way_ == Way::kSpeedOnly) MR_RETURN_IF_ERROR(change_tables());
     fed_.assign(runner_.inputs_.size(), 0);
+    return {};
+  }
+
+  /// Only the first call does anything.
+  Status change_tables() {
+    for (; next_change_ < file_.changes.size(); ++next_change_)
+      MR_RETURN_IF_ERROR(run_at(file_.changes[next_change_]));
     return {};
   }
 
@@ -214,6 +222,8 @@ class CaseRunner::Run {
       MR_RETURN_IF_ERROR(session_->run_batch(below(4) == 0));
       create_views(file_.views.size());
       MR_RETURN_IF_ERROR(session_->wait_until_live());
+      MR_RETURN_IF_ERROR(change_tables());
+      MR_RETURN_IF_ERROR(session_->wait_until_live());
     }
     return feed_all();
   }
@@ -226,6 +236,7 @@ class CaseRunner::Run {
       if (first) MR_RETURN_IF_ERROR(session_->run_batch(false));
       create_views(file_.views.size());
       MR_RETURN_IF_ERROR(session_->wait_until_live());
+      MR_RETURN_IF_ERROR(change_tables());
       if (!first || coin()) {
         MR_RETURN_IF_ERROR(session_->begin_batch());
         std::this_thread::sleep_for(std::chrono::milliseconds(below(30)));
@@ -325,6 +336,7 @@ class CaseRunner::Run {
   Session* session_ = nullptr;
   std::vector<std::size_t> fed_;  // rows of each stream
   std::size_t next_view_ = 0;
+  std::size_t next_change_ = 0;
   std::vector<const ViewCase*> created_;
   std::vector<std::string> failures_;
 };
