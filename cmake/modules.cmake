@@ -5,7 +5,7 @@
 set(MR_LIBS_base fmt::fmt ${MR_ISAL} ${MR_XXHASH})
 set(MR_LIBS_model ${MR_BOOST_JSON})
 set(MR_LIBS_runtime Threads::Threads Boost::boost spdlog::spdlog OpenSSL::SSL OpenSSL::Crypto)
-set(MR_LIBS_wire ${MR_ZSTD})
+set(MR_LIBS_wire simdjson::simdjson ${MR_ZSTD})
 set(MR_LIBS_format simdjson::simdjson ${MR_ZSTD} ZLIB::ZLIB)
 set(MR_LIBS_sql mr_duckdb)
 set(MR_LIBS_catalog SQLite::SQLite3)
