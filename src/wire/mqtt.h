@@ -62,6 +62,7 @@ struct Will {
   std::optional<std::string_view> response_topic;
   std::optional<std::string_view> correlation_data;
   RepeatedProperties user_properties;
+  bool operator==(const Will&) const = default;
 };
 
 struct Connect {
@@ -81,6 +82,7 @@ struct Connect {
   std::optional<std::string_view> authentication_method;
   std::optional<std::string_view> authentication_data;
   RepeatedProperties user_properties;
+  bool operator==(const Connect&) const = default;
 };
 
 struct ConnAck {
@@ -104,6 +106,7 @@ struct ConnAck {
   std::optional<std::string_view> authentication_method;
   std::optional<std::string_view> authentication_data;
   RepeatedProperties user_properties;
+  bool operator==(const ConnAck&) const = default;
 };
 
 struct Publish {
@@ -134,6 +137,7 @@ struct Ack {
   ReasonCode reason = ReasonCode::kSuccess;
   std::optional<std::string_view> reason_string;
   RepeatedProperties user_properties;
+  bool operator==(const Ack&) const = default;
 };
 
 enum class RetainHandling : std::uint8_t { kSend = 0, kSendIfNew = 1, kDoNotSend = 2 };
@@ -155,6 +159,7 @@ class SubscriptionList {
   SubscriptionList(std::string_view checked, std::size_t count) : bytes_(checked), count_(count) {}
   [[nodiscard]] std::size_t size() const { return count_; }
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
+  bool operator==(const SubscriptionList&) const = default;
   template <class Visit>
   void for_each(Visit&& visit) const {
     std::string_view rest = bytes_;
@@ -175,6 +180,7 @@ class FilterList {
   FilterList(std::string_view checked, std::size_t count) : bytes_(checked), count_(count) {}
   [[nodiscard]] std::size_t size() const { return count_; }
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
+  bool operator==(const FilterList&) const = default;
   template <class Visit>
   void for_each(Visit&& visit) const {
     std::string_view rest = bytes_;
@@ -193,12 +199,14 @@ struct Subscribe {
   std::uint32_t subscription_id = 0;  // 0: none
   SubscriptionList subscriptions;     // at least one
   RepeatedProperties user_properties;
+  bool operator==(const Subscribe&) const = default;
 };
 
 struct Unsubscribe {
   std::uint16_t packet_id = 0;
   FilterList filters;  // at least one
   RepeatedProperties user_properties;
+  bool operator==(const Unsubscribe&) const = default;
 };
 
 /// SUBACK and UNSUBACK: one byte per filter, in order (ReasonCode; granted QoS 0, 1, 2). Before
@@ -209,10 +217,15 @@ struct SubAck {
   std::string_view codes;
   std::optional<std::string_view> reason_string;
   RepeatedProperties user_properties;
+  bool operator==(const SubAck&) const = default;
 };
 
-struct PingReq {};
-struct PingResp {};
+struct PingReq {
+  bool operator==(const PingReq&) const = default;
+};
+struct PingResp {
+  bool operator==(const PingResp&) const = default;
+};
 
 struct Disconnect {
   ReasonCode reason = ReasonCode::kSuccess;  // kDisconnectWithWill: the will is to be sent
@@ -220,6 +233,7 @@ struct Disconnect {
   std::optional<std::string_view> reason_string;
   std::optional<std::string_view> server_reference;
   RepeatedProperties user_properties;
+  bool operator==(const Disconnect&) const = default;
 };
 
 struct Auth {
@@ -228,6 +242,7 @@ struct Auth {
   std::optional<std::string_view> authentication_data;
   std::optional<std::string_view> reason_string;
   RepeatedProperties user_properties;
+  bool operator==(const Auth&) const = default;
 };
 
 using Packet = std::variant<Connect, ConnAck, Publish, Ack, Subscribe, SubAck, Unsubscribe, PingReq,

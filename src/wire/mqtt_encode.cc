@@ -111,7 +111,9 @@ void put_section(Sink& sink, Put&& put) {
 
 char* extend(std::string& out, std::size_t size) {
   const std::size_t before = out.size();
-  out.resize_and_overwrite(before + size, [](char*, std::size_t n) { return n; });
+  // Not the lambda's own size: libstdc++ 12 passes the capacity there.
+  const std::size_t after = before + size;
+  out.resize_and_overwrite(after, [after](char*, std::size_t) { return after; });
   return out.data() + before;
 }
 

@@ -63,14 +63,36 @@ bool take_varint(std::string_view& rest, std::uint32_t& value) {
   return true;
 }
 
+bool take_user_property(std::string_view& rest, Property& property) {
+  while (take_property(rest, property))
+    if (property.id == PropertyId::kUserProperty) return true;
+  return false;
+}
+
 }  // namespace
+
+bool RepeatedProperties::operator==(const RepeatedProperties& other) const {
+  std::string_view left = bytes_;
+  std::string_view right = other.bytes_;
+  for (;;) {
+    Property one;
+    Property two;
+    const bool more = take_user_property(left, one);
+    if (more != take_user_property(right, two)) return false;
+    if (!more) return true;
+    if (one.text != two.text || one.value != two.value) return false;
+  }
+}
 
 bool take_property(std::string_view& rest, Property& property) {
   if (rest.empty()) return false;
   const auto id = static_cast<unsigned char>(rest.front());
   if (id >= kTypes.size() || kTypes[id] == kNone) return false;
-  property.id = static_cast<PropertyId>(id);
-  property.type = static_cast<PropertyType>(kTypes[id]);
+  property = {.id = static_cast<PropertyId>(id),
+              .type = static_cast<PropertyType>(kTypes[id]),
+              .number = 0,
+              .text = {},
+              .value = {}};
   std::string_view after = rest.substr(1);
   bool fits = false;
   switch (property.type) {

@@ -64,6 +64,9 @@ class RepeatedProperties {
   explicit RepeatedProperties(std::string_view checked) : bytes_(checked) {}
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
 
+  /// The same user properties in the same order.
+  bool operator==(const RepeatedProperties& other) const;
+
   /// visit(name, value), in the order of the packet.
   template <class Visit>
   void for_each_user_property(Visit&& visit) const {
