@@ -126,6 +126,23 @@ Result<PaddedBytes> decode_content(ContentEncoding encoding, std::string_view by
   return PaddedBytes();
 }
 
+ContentEncoding accepted_encoding(std::string_view header) {
+  if (lists_token(header, "zstd")) return ContentEncoding::kZstd;
+  return lists_token(header, "gzip") ? ContentEncoding::kGzip : ContentEncoding::kIdentity;
+}
+
+Result<std::string> zstd(std::string_view content) {
+  std::string packed(ZSTD_compressBound(content.size()), '\0');
+  const std::size_t size =
+      ZSTD_compress(packed.data(), packed.size(), content.data(), content.size(), 1);
+  if (ZSTD_isError(size) != 0) {
+    return fail(ErrorCode::kInternal, error_id::kInternal, "zstd did not come to its end: {}",
+                ZSTD_getErrorName(size));
+  }
+  packed.resize(size);
+  return packed;
+}
+
 Result<std::string> gzip(std::string_view content) {
   if (content.size() > kZlibBytesMax / 2) {
     return fail(ErrorCode::kPayloadTooLarge, error_id::kBodyTooLarge,

@@ -22,7 +22,10 @@ enum class ContentEncoding : std::uint8_t { kIdentity, kGzip, kZstd };
 [[nodiscard]] Result<PaddedBytes> decode_content(ContentEncoding encoding, std::string_view bytes,
                                                  std::uint64_t content_bytes_max);
 
+/// The best one that an Accept-Encoding header takes.
+[[nodiscard]] ContentEncoding accepted_encoding(std::string_view header);
 /// At the fastest level: an answer is compressed to save the network's time, not its own.
 [[nodiscard]] Result<std::string> gzip(std::string_view content);
+[[nodiscard]] Result<std::string> zstd(std::string_view content);
 
 }  // namespace millrace::endpoint

@@ -31,6 +31,20 @@ HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
   return response;
 }
 
+Result<ingest::SubmitOptions> options_of(const HttpRequest& request) {
+  ingest::SubmitOptions options;
+  const auto on_error = request.query_value("on_error").value_or("quarantine");
+  if (on_error == "reject") {
+    options.on_error = ingest::OnError::kReject;
+  } else if (on_error == "partial") {
+    options.on_error = ingest::OnError::kPartial;
+  } else if (on_error != "quarantine") {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
+                "on_error={} is none of quarantine, partial, reject", on_error);
+  }
+  return options;
+}
+
 }  // namespace
 
 void add_event_routes(HttpRouter& router, const Services& services) {
@@ -58,26 +72,24 @@ void add_event_routes(HttpRouter& router, const Services& services) {
                             .place = {}}));
           return;
         }
-        const auto type = request.media_type();
-        if (type.empty()) {
-          responder.respond(problem(Error{.code = ErrorCode::kUnsupportedMediaType,
-                                          .id = std::string(error_id::kMediaType),
-                                          .message = "the request has no Content-Type",
-                                          .hint = "application/x-ndjson for one object a line, "
-                                                  "application/json for one object or an array",
-                                          .place = {}}));
+        auto type = format::payload_type_of(request.header("content-type"));
+        if (!type) {
+          responder.respond(problem(type.error()));
           return;
         }
-        const auto framing = type == "application/json" ? format::JsonFraming::kDocument
-                                                        : format::JsonFraming::kLines;
+        auto options = options_of(request);
+        if (!options) {
+          responder.respond(problem(options.error()));
+          return;
+        }
         auto shared = std::make_shared<Responder>(std::move(responder));
-        ingest.submit(std::move(stream), std::move(request.body), framing, "http",
-                      [shared](const Result<ingest::IngestReply>& reply) {
-                        shared->respond(event_answer(reply));
-                      });
-      },
-      {.media_types = {"application/x-ndjson", "application/json", "application/jsonl",
-                       "application/ndjson"}});
+        ingest.submit(
+            std::move(stream), std::move(request.body), *type, "http",
+            [shared](const Result<ingest::IngestReply>& reply) {
+              shared->respond(event_answer(reply));
+            },
+            std::move(*options));
+      });
 }
 
 }  // namespace millrace::endpoint

@@ -265,12 +265,13 @@ void HttpConnection::run_request() {
   }
 
   request.params = std::move(route_.params);
-  const bool may_gzip =
-      route_.route->options.gzip_answer && lists_token(request.header("accept-encoding"), "gzip");
+  const auto packing = route_.route->options.gzip_answer
+                           ? accepted_encoding(request.header("accept-encoding"))
+                           : ContentEncoding::kIdentity;
   const RequestTag tag{.connection = id_, .sequence = sequence};
   AnswerInPlace in_place(*loop_.mailbox(), tag);
   try {
-    route_.route->handler(std::move(request), Responder(loop_.mailbox(), tag, may_gzip));
+    route_.route->handler(std::move(request), Responder(loop_.mailbox(), tag, packing));
   } catch (const std::exception&) {
     // The Responder died on the way out and has answered 500; one request must not end the server.
   }

@@ -4,26 +4,26 @@
 
 #include "base/check.h"
 #include "base/error.h"
-#include "endpoint/content_encoding.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {
 namespace {
 
-// Below this, the gzip frame and the time cost more than the bytes saved.
-constexpr std::size_t kGzipBytesMin = 1024;
+// Below this, the frame and the time cost more than the bytes saved.
+constexpr std::size_t kPackedBytesMin = 1024;
 
 thread_local AnswerInPlace* innermost = nullptr;
 
-void compress(HttpResponse& response) {
-  if (response.body.size() < kGzipBytesMin) return;
+void compress(HttpResponse& response, ContentEncoding packing) {
+  if (packing == ContentEncoding::kIdentity || response.body.size() < kPackedBytesMin) return;
   for (const auto& [name, value] : response.headers) {
     if (equal_ignoring_case(name, "content-encoding")) return;
   }
-  auto packed = gzip(response.body);
+  const bool as_zstd = packing == ContentEncoding::kZstd;
+  auto packed = as_zstd ? zstd(response.body) : gzip(response.body);
   if (!packed || packed->size() >= response.body.size()) return;
   response.body = std::move(*packed);
-  response.headers.emplace_back("Content-Encoding", "gzip");
+  response.headers.emplace_back("Content-Encoding", as_zstd ? "zstd" : "gzip");
 }
 
 }  // namespace
@@ -67,7 +67,7 @@ Responder& Responder::operator=(Responder&& other) noexcept {
     answer_if_unused();
     mailbox_ = std::move(other.mailbox_);
     tag_ = other.tag_;
-    may_gzip_ = other.may_gzip_;
+    packing_ = other.packing_;
   }
   return *this;
 }
@@ -76,7 +76,7 @@ Responder::~Responder() { answer_if_unused(); }
 
 void Responder::respond(HttpResponse response) {
   MR_CHECK(mailbox_ != nullptr, "a request was answered twice");
-  if (may_gzip_) compress(response);
+  compress(response, packing_);
   std::exchange(mailbox_, nullptr)->put({.tag = tag_, .response = std::move(response)});
 }
 

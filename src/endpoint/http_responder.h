@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/mutex.h"
+#include "endpoint/content_encoding.h"
 #include "endpoint/http_message.h"
 
 namespace millrace::endpoint {
@@ -71,8 +72,8 @@ class AnswerInPlace {
 /// the client gets 500. Invariant: exactly one answer for each request.
 class Responder {
  public:
-  Responder(std::shared_ptr<AnswerMailbox> mailbox, RequestTag tag, bool may_gzip)
-      : mailbox_(std::move(mailbox)), tag_(tag), may_gzip_(may_gzip) {}
+  Responder(std::shared_ptr<AnswerMailbox> mailbox, RequestTag tag, ContentEncoding packing)
+      : mailbox_(std::move(mailbox)), tag_(tag), packing_(packing) {}
   Responder(Responder&& other) noexcept = default;
   Responder& operator=(Responder&& other) noexcept;
   Responder(const Responder&) = delete;
@@ -87,7 +88,7 @@ class Responder {
 
   std::shared_ptr<AnswerMailbox> mailbox_;
   RequestTag tag_;
-  bool may_gzip_;
+  ContentEncoding packing_;  // of large answers
 };
 
 }  // namespace millrace::endpoint

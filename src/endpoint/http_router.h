@@ -28,7 +28,7 @@ struct RouteOptions {
   std::vector<std::string> media_types;
   /// Undo gzip and zstd before the handler sees the body.
   bool decode_body = true;
-  /// Compress large answers for clients that take gzip.
+  /// Compress large answers for clients that take zstd or gzip.
   bool gzip_answer = false;
 };
 

@@ -1,6 +1,7 @@
 // POST /v1/sql: any one statement. GET /v1/streams, /v1/views: what there is.
 #include <boost/json.hpp>
 
+#include "endpoint/answer_format.h"
 #include "endpoint/answer_json.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
@@ -60,9 +61,27 @@ Result<std::string> replay_of(const HttpRequest& request) {
   return sql;
 }
 
-HttpResponse run_statement(serving::StatementRunner& statements, const std::string& sql) {
+/// {"a":{...},"b":{...}}
+void append_sources(std::string& out, const std::vector<serving::SourceCoverage>& sources) {
+  out += '{';
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    if (i != 0) out += ',';
+    append_json_string(out, sources[i].name);
+    out += ':';
+    append_coverage(out, sources[i]);
+  }
+  out += '}';
+}
+
+HttpResponse run_statement(serving::StatementRunner& statements, const std::string& sql,
+                           AnswerFormat format) {
   const auto result = statements.run(sql);
   if (!result) return problem(result.error());
+  if (format != AnswerFormat::kJson && !result->columns.empty()) {
+    std::string coverage;
+    if (!result->sources.empty()) append_sources(coverage, result->sources);
+    return answer_rows(format, result->columns, result->batches, coverage, result->truncated);
+  }
   HttpResponse response;
   std::string& out = response.body;
   out += "{\"command\":";
@@ -77,17 +96,29 @@ HttpResponse run_statement(serving::StatementRunner& statements, const std::stri
     append_coverage(out, result->sources.front());
   }
   if (!result->sources.empty()) {
-    out += ",\"sources\":{";
-    for (std::size_t i = 0; i < result->sources.size(); ++i) {
-      if (i != 0) out += ',';
-      append_json_string(out, result->sources[i].name);
-      out += ':';
-      append_coverage(out, result->sources[i]);
-    }
-    out += '}';
+    out += ",\"sources\":";
+    append_sources(out, result->sources);
   }
   out += '}';
   return response;
+}
+
+/// Runs the statement on the pool; `sql` is what the request asks for.
+void answer_statement(serving::StatementRunner& statements, runtime::WorkerPool& pool,
+                      const HttpRequest& request, Result<std::string> sql, Responder responder) {
+  if (!sql) {
+    responder.respond(problem(sql.error()));
+    return;
+  }
+  const auto format = answer_format_of(request);
+  if (!format) {
+    responder.respond(problem(format.error()));
+    return;
+  }
+  answer_on_pool(pool, std::move(responder),
+                 [&statements, sql = std::move(*sql), format = *format] {
+                   return run_statement(statements, sql, format);
+                 });
 }
 
 void append_column_list(std::string& out, const std::vector<Column>& columns) {
@@ -182,14 +213,8 @@ void add_statement_routes(HttpRouter& router, const Services& services) {
   router.add("POST", "/v1/sql",
              [&statements = services.statements, &pool = services.pool](const HttpRequest& request,
                                                                         Responder responder) {
-               auto sql = statement_of(request);
-               if (!sql) {
-                 responder.respond(problem(sql.error()));
-                 return;
-               }
-               answer_on_pool(pool, std::move(responder), [&statements, sql = std::move(*sql)] {
-                 return run_statement(statements, sql);
-               });
+               answer_statement(statements, pool, request, statement_of(request),
+                                std::move(responder));
              },
              {.body_bytes_max = std::uint64_t{1} << 20,
               .media_types = {"application/json"},
@@ -197,14 +222,8 @@ void add_statement_routes(HttpRouter& router, const Services& services) {
   router.add("POST", "/v1/streams/{stream}/quarantine/replay",
              [&statements = services.statements, &pool = services.pool](const HttpRequest& request,
                                                                         Responder responder) {
-               auto sql = replay_of(request);
-               if (!sql) {
-                 responder.respond(problem(sql.error()));
-                 return;
-               }
-               answer_on_pool(pool, std::move(responder), [&statements, sql = std::move(*sql)] {
-                 return run_statement(statements, sql);
-               });
+               answer_statement(statements, pool, request, replay_of(request),
+                                std::move(responder));
              },
              {.body_bytes_max = std::uint64_t{1} << 16, .media_types = {"application/json"}});
   router.add("GET", "/v1/streams", [services](const HttpRequest&, Responder responder) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "endpoint/answer_format.h"
 #include "endpoint/answer_json.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
@@ -16,6 +17,9 @@ namespace {
 Result<serving::ViewRequest> parse_request(const HttpRequest& request) {
   serving::ViewRequest out;
   for (const auto& [name, value] : request.query) {
+    if (name == "format") {
+      continue;
+    }
     if (name == "limit") {
       const auto [stop, code] =
           std::from_chars(value.data(), value.data() + value.size(), out.limit);
@@ -41,9 +45,15 @@ Result<serving::ViewRequest> parse_request(const HttpRequest& request) {
 }
 
 HttpResponse read(const serving::StatementRunner& statements, const speed::ViewState& view,
-                  const serving::ViewRequest& request) {
+                  const serving::ViewRequest& request, AnswerFormat format) {
   const auto read = serving::read_view(view, request);
   if (!read) return problem(read.error());
+  if (format != AnswerFormat::kJson) {
+    std::string coverage;
+    append_coverage(coverage, statements.source_of(view, read->coverage));
+    return answer_rows(format, serving::columns_of(view.compiled()), std::span(&read->rows, 1),
+                       coverage, read->truncated);
+  }
   HttpResponse response;
   std::string& out = response.body;
   out.reserve(256);
@@ -106,16 +116,21 @@ void add_view_routes(HttpRouter& router, const Services& services) {
                  responder.respond(problem(parsed.error()));
                  return;
                }
+               const auto format = answer_format_of(request);
+               if (!format) {
+                 responder.respond(problem(format.error()));
+                 return;
+               }
                const auto& compiled = view->compiled();
                const bool by_key =
                    !compiled.plan.keys.empty() && parsed->where.size() >= compiled.plan.keys.size();
                if (by_key) {
-                 responder.respond(read(statements, *view, *parsed));
+                 responder.respond(read(statements, *view, *parsed, *format));
                  return;
                }
                answer_on_pool(pool, std::move(responder),
-                              [&statements, view, parsed = std::move(*parsed)] {
-                                return read(statements, *view, parsed);
+                              [&statements, view, parsed = std::move(*parsed), format = *format] {
+                                return read(statements, *view, parsed, format);
                               });
              },
              {.gzip_answer = true});

@@ -12,7 +12,6 @@ namespace millrace::format {
 
 namespace {
 
-constexpr std::size_t kRawBytesMax = std::size_t{64} << 10;
 // Large enough that the fixed cost of a window is nothing, small enough that text and tokens stay
 // in the second cache between the two stages.
 constexpr std::size_t kWindowBytes = std::size_t{128} << 10;
@@ -72,11 +71,11 @@ RecordFault size_fault(std::size_t size, std::size_t size_max) {
 class BodyReader {
  public:
   BodyReader(const DecodeLimits& limits, JsonIndex& index, const StreamDefinition& stream,
-             Decoded& out)
+             const ColumnRules& rules, Decoded& out)
       : limits_(limits),
         index_(index),
         out_(out),
-        record_(stream, *out.columns, limits.depth_max) {}
+        record_(stream, rules, *out.columns, limits.depth_max) {}
 
   void read_lines(std::string_view body) {
     const std::size_t rows = estimated_rows(body);
@@ -274,10 +273,10 @@ JsonDecoder::JsonDecoder(DecodeLimits limits)
 JsonDecoder::~JsonDecoder() = default;
 
 Decoded JsonDecoder::decode(const PaddedBytes& body, JsonFraming framing,
-                            const StreamDefinition& stream) {
+                            const StreamDefinition& stream, const ColumnRules& rules) {
   Decoded out;
   out.columns = std::make_shared<ColumnBatch>(stream.types());
-  BodyReader reader(limits_, parsers_->index, stream, out);
+  BodyReader reader(limits_, parsers_->index, stream, rules, out);
   const std::string_view text = without_mark(body.view());
   switch (framing) {
     case JsonFraming::kLines:

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "format/column_default.h"
 #include "format/json_text.h"
 
 namespace millrace::format {
@@ -24,9 +23,9 @@ bool starts_value(char head) {
 
 }  // namespace
 
-JsonRecordReader::JsonRecordReader(const StreamDefinition& stream, ColumnBatch& batch,
-                                   std::uint32_t depth_max)
-    : stream_(stream), batch_(batch), depth_max_(depth_max), row_(batch.rows()) {
+JsonRecordReader::JsonRecordReader(const StreamDefinition& stream, const ColumnRules& rules,
+                                   ColumnBatch& batch, std::uint32_t depth_max)
+    : stream_(stream), rules_(rules), batch_(batch), depth_max_(depth_max), row_(batch.rows()) {
   names_.reserve(stream.columns.size());
   for (const Column& column : stream.columns) {
     Name name{.text = column.name, .words = {}};
@@ -40,19 +39,10 @@ JsonRecordReader::JsonRecordReader(const StreamDefinition& stream, ColumnBatch& 
     }
     names_.push_back(name);
   }
-  const auto types = stream.types();
-  defaults_ = ColumnBatch(types);
-  for (std::size_t i = 0; i < stream.columns.size(); ++i) {
-    // Checked when the column was made.
-    const auto value = default_value(stream.columns[i]);
-    if (value) {
-      defaults_.column(i).push_from(value->column(0).view(), 0, defaults_.arena());
-    } else {
-      defaults_.column(i).push_null();
-    }
+  // A field of such a name is an unknown one: its value is not the record's to give.
+  for (std::size_t i = 0; i < names_.size(); ++i) {
+    if (rules.closed(i)) names_[i].text = {};
   }
-  // A field of that name is an unknown one as well: the column is the server's.
-  if (stream.unknown_column) names_[*stream.unknown_column].text = {};
 }
 
 bool JsonRecordReader::read(TokenCursor& cursor) {
@@ -138,7 +128,7 @@ bool JsonRecordReader::read_fields(TokenCursor& cursor, std::size_t start) {
                          shortened(key, kShownBytesMax)));
       return false;
     }
-    if (index == kNoColumn || index == stream_.unknown_column) {
+    if (index == kNoColumn || rules_.closed(index)) {
       if (!read_unknown(cursor, start, key)) return false;
     } else if (!read_value(cursor, start, index)) {
       return false;
@@ -308,8 +298,7 @@ bool JsonRecordReader::read_unknown(TokenCursor& cursor, std::size_t start, std:
   const std::size_t last = cursor.at[-1];
   const bool brackets = cursor.text[last] == '}' || cursor.text[last] == ']';
   const std::size_t end =
-      brackets ? last + 1
-               : *first + TokenCursor{cursor.text, first, cursor.end}.token().size();
+      brackets ? last + 1 : *first + TokenCursor{cursor.text, first, cursor.end}.token().size();
   if (!unknown_.empty()) unknown_ += ',';
   unknown_ += '"';
   unknown_ += key;
@@ -323,7 +312,7 @@ bool JsonRecordReader::read_unknown(TokenCursor& cursor, std::size_t start, std:
 }
 
 bool JsonRecordReader::finish_row() {
-  if (stream_.time_column) {
+  if (stream_.time_column && !rules_.closed(*stream_.time_column)) {
     const ColumnVector& time = batch_.column(*stream_.time_column);
     const bool missing = time.rows() == row_;
     if (missing || !time.valid(row_)) {
@@ -339,7 +328,7 @@ bool JsonRecordReader::finish_row() {
       if (i == stream_.unknown_column && !unknown_.empty()) {
         batch_.column(i).push_string("{" + unknown_ + "}", batch_.arena());
       } else {
-        batch_.column(i).push_from(defaults_.column(i).view(), 0, batch_.arena());
+        batch_.column(i).push_from(rules_.missing(i), 0, batch_.arena());
       }
     }
   }

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "format/column_rules.h"
 #include "format/json_common_field.h"
 #include "format/json_field.h"
 #include "model/column_batch.h"
@@ -35,14 +36,10 @@ struct TokenCursor {
   }
 };
 
-struct RecordFault {
-  std::string_view id;
-  std::string reason;
-};
-
 class JsonRecordReader {
  public:
-  JsonRecordReader(const StreamDefinition& stream, ColumnBatch& batch, std::uint32_t depth_max);
+  JsonRecordReader(const StreamDefinition& stream, const ColumnRules& rules, ColumnBatch& batch,
+                   std::uint32_t depth_max);
 
   /// Takes the last row away again.
   void drop_last_row();
@@ -92,6 +89,7 @@ class JsonRecordReader {
   void refuse_field(std::size_t index);
 
   const StreamDefinition& stream_;
+  const ColumnRules& rules_;
   ColumnBatch& batch_;
   std::uint32_t depth_max_;
   std::vector<Name> names_;             // of the columns, in their order
@@ -100,8 +98,7 @@ class JsonRecordReader {
   std::size_t expected_ = 0;  // the column that the next key should name
   std::size_t filled_ = 0;    // columns that this record has given a value
   std::vector<char> open_;    // brackets around what skip_value looks at
-  ColumnBatch defaults_;         // one row
-  std::string unknown_;          // of the record's unknown fields: "a":1,"b":2
+  std::string unknown_;       // of the record's unknown fields: "a":1,"b":2
   std::string scratch_;
   FieldFault field_fault_;
   RecordFault fault_;

@@ -282,7 +282,7 @@ TEST_F(DuplicateFilterTest, GivesBackEachQuarantinedRecordOnceThroughPowerLosses
     for (int n = 0; n < kRecords; ++n) {
       if (random() % 3 == 0) continue;
       ++told;
-      ingest_->bring_back(stream_, Offset(static_cast<std::uint64_t>(n)), record(n),
+      ingest_->bring_back(stream_, Offset(static_cast<std::uint64_t>(n)), record(n), "test",
                           [&](const Result<Replayed>&) { --told; });
     }
     ingest_->stop();

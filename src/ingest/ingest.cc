@@ -95,11 +95,11 @@ std::uint64_t bytes_of(const std::vector<log::LogGroup>& groups) {
 }
 
 /// Kept for its buffers; a thread may outlive an Ingest and its limits.
-format::JsonDecoder& decoder_of_thread(const format::DecodeLimits& limits) {
+format::PayloadDecoder& decoder_of_thread(const format::DecodeLimits& limits) {
   thread_local format::DecodeLimits made_for;
-  thread_local std::unique_ptr<format::JsonDecoder> decoder;
+  thread_local std::unique_ptr<format::PayloadDecoder> decoder;
   if (decoder == nullptr || made_for != limits) {
-    decoder = std::make_unique<format::JsonDecoder>(limits);
+    decoder = std::make_unique<format::PayloadDecoder>(limits);
     made_for = limits;
   }
   return *decoder;
@@ -143,7 +143,8 @@ void Ingest::stop() {
 }
 
 void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
-                    format::JsonFraming framing, std::string_view endpoint, Done done) {
+                    const format::PayloadType& type, std::string_view endpoint, Done done,
+                    SubmitOptions options) {
   const StreamId id = stream->definition().id;
   auto inside = Inside::enter(*this, id);
   if (inside == nullptr) {
@@ -155,9 +156,10 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
       auto& gate = gates_[id];
       if (gate.closed && gate.waiting_bytes + bytes <= kWaitingBytesMax) {
         gate.waiting_bytes += bytes;
-        gate.waiting.push_back([this, stream, parked, framing, from = std::string(endpoint), told] {
-          submit(stream, std::move(*parked), framing, from, std::move(*told));
-        });
+        gate.waiting.push_back(
+            [this, stream, parked, type, from = std::string(endpoint), told, options] {
+              submit(stream, std::move(*parked), type, from, std::move(*told), options);
+            });
         return;
       }
     }
@@ -181,22 +183,29 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   // Whole milliseconds, as the log keeps them: what a reader sees must not depend on whether it
   // comes from memory or from the log.
   const std::int64_t arrival_us = runtime::wall_us() / 1000 * 1000;
-  auto decoded = decoder.decode(body, framing, definition);
+  auto decoded = decoder.decode(type, body, definition, options.bound);
 
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   auto request = std::make_shared<Request>();
   request->inside = std::move(inside);
   request->arrival_us = arrival_us;
   log::LogGroup group;
-  if (!decoded.rejected.empty() && definition.quarantine) {
+  if (!decoded.rejected.empty() && definition.quarantine &&
+      options.on_error == OnError::kQuarantine) {
     if (auto quarantine = speed_.stream(*definition.quarantine)) {
-      auto records = encode_quarantine(decoded.rejected, endpoint, arrival_us);
+      auto records = encode_quarantine(decoded.rejected, origin_text(endpoint, type, options.bound),
+                                       arrival_us);
       group.entries.push_back(entry(std::move(quarantine), records, *request));
     }
   }
   for (auto& record : decoded.rejected) {
     record.raw.clear();
     request->reply.rejected.push_back(std::move(record));
+  }
+  if (options.on_error == OnError::kReject && !request->reply.rejected.empty()) {
+    counters_.rejected.fetch_add(request->reply.rejected.size(), std::memory_order_relaxed);
+    done(std::move(request->reply));
+    return;
   }
   const auto add_records = [&](const format::Decoded& records) -> Status {
     request->reply.accepted = records.values.size();
@@ -243,7 +252,7 @@ Status Ingest::derive(const StreamDefinition& source, const format::Decoded& rec
     if (!made) return std::unexpected(std::move(made).error().within("stream {}", definition.name));
     const PaddedBytes body = PaddedBytes::copy_of(made->lines);
     auto decoded =
-        decoder_of_thread(options_.limits).decode(body, format::JsonFraming::kLines, definition);
+        decoder_of_thread(options_.limits).decode(format::JsonFraming::kLines, body, definition);
     for (auto& failed : made->failed) {
       // The record is whole in the source; as a record of this stream it would mean another thing,
       // so it stands in the reason.
@@ -383,7 +392,8 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
 }
 
 void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offset,
-                        std::string_view raw, std::function<void(Result<Replayed>)> done) {
+                        std::string_view raw, std::string_view endpoint,
+                        std::function<void(Result<Replayed>)> done) {
   auto inside = Inside::enter(*this, stream->definition().id);
   if (inside == nullptr) {
     done(fail(ErrorCode::kResourceExhausted, error_id::kBusy, "stream {} is being altered",
@@ -398,14 +408,10 @@ void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offse
               definition.name));
     return;
   }
-  auto& decoder = decoder_of_thread(options_.limits);
   const PaddedBytes body = PaddedBytes::copy_of(raw);
-  // A record of JSON Lines lies on one line, an element of an array or a whole body need not.
+  const RecordOrigin origin = read_origin(endpoint, raw);
   const auto decoded =
-      decoder.decode(body,
-                     raw.find('\n') == std::string_view::npos ? format::JsonFraming::kLines
-                                                              : format::JsonFraming::kDocument,
-                     definition);
+      decoder_of_thread(options_.limits).decode(origin.type, body, definition, origin.bound);
   if (!decoded.rejected.empty() || decoded.values.empty()) {
     done(Replayed::kStillBad);
     return;

@@ -22,7 +22,7 @@
 #include "base/mutex.h"
 #include "base/padded_bytes.h"
 #include "base/result.h"
-#include "format/json_decoder.h"
+#include "format/payload_decoder.h"
 #include "ingest/derivation.h"
 #include "ingest/duplicate_filter.h"
 #include "ingest/record_codec.h"
@@ -38,6 +38,19 @@ struct IngestReply {
   std::vector<format::RejectedRecord> rejected;
   /// The end offset behind this request's records, for each partition that got some.
   std::vector<std::pair<PartitionId, Offset>> position;
+};
+
+/// What becomes of a request with bad records.
+enum class OnError : std::uint8_t {
+  kQuarantine,  // the good ones are stored, the bad ones go to quarantine
+  kPartial,     // the good ones are stored, the bad ones are told of and forgotten
+  kReject,      // nothing is stored
+};
+
+struct SubmitOptions {
+  OnError on_error = OnError::kQuarantine;
+  /// Values that each record of the body gets from outside of it.
+  std::vector<format::BoundText> bound = {};
 };
 
 struct IngestOptions {
@@ -76,12 +89,15 @@ class Ingest {
   /// Everything that was submitted is durable, applied and told; then the threads end. Idempotent.
   void stop();
 
+  /// With OnError::kReject and a bad record, the reply has no record accepted and no position.
   void submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
-              format::JsonFraming framing, std::string_view endpoint, Done done);
-  /// Decodes the record at `offset` of the stream's quarantine again. Its events and the row that
-  /// says so become durable in one commit, so it comes back once, whatever happens.
+              const format::PayloadType& type, std::string_view endpoint, Done done,
+              SubmitOptions options = {});
+  /// Decodes the record at `offset` of the stream's quarantine again; raw and endpoint are what it
+  /// has in these columns. Its events and the row that says so become durable in one commit, so it
+  /// comes back once, whatever happens.
   void bring_back(std::shared_ptr<speed::StreamState> stream, Offset offset, std::string_view raw,
-                  std::function<void(Result<Replayed>)> done);
+                  std::string_view endpoint, std::function<void(Result<Replayed>)> done);
 
   /// Rows on which views failed go to the stream's quarantine, each once per view: by the apply
   /// thread, as soon as the log takes them. Thread: any.

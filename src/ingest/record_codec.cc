@@ -1,6 +1,7 @@
 #include "ingest/record_codec.h"
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cstring>
 #include <numeric>
 
@@ -22,6 +23,8 @@ std::string_view on_one_line(std::string_view value, Arena& arena) {
 }
 
 constexpr std::string_view kReplayId = "replay of ";
+constexpr std::string_view kReadAs = " as ";
+constexpr std::string_view kBoundTo = " with ";
 
 std::string as_utf8(std::string_view text) {
   std::string out(text);
@@ -180,6 +183,52 @@ PartitionRecords QuarantineRows::encode(std::span<const std::uint32_t> rows,
   std::vector<std::string_view> values;
   for (const auto row : rows) values.push_back(records_[row]);
   wire::encode_record_batch(values, arrival_us, out.batch);
+  return out;
+}
+
+std::string origin_text(std::string_view endpoint, const format::PayloadType& type,
+                        std::span<const format::BoundText> bound) {
+  std::string out(endpoint);
+  if (type.is_json() && bound.empty()) return out;
+  out += kReadAs;
+  out += type.text();
+  if (bound.empty()) return out;
+  out += kBoundTo;
+  char before = '{';
+  for (const auto& [column, text] : bound) {
+    out += before;
+    before = ',';
+    append_json_string(out, as_utf8(column));
+    out += ':';
+    append_json_string(out, as_utf8(text));
+  }
+  out += '}';
+  return out;
+}
+
+RecordOrigin read_origin(std::string_view endpoint, std::string_view raw) {
+  RecordOrigin out;
+  // A record of JSON Lines lies on one line, an element of an array or a whole body need not.
+  out.type = raw.find('\n') == std::string_view::npos ? format::JsonFraming::kLines
+                                                      : format::JsonFraming::kDocument;
+  const auto as = endpoint.find(kReadAs);
+  if (as == std::string_view::npos) return out;
+  std::string_view type = endpoint.substr(as + kReadAs.size());
+  const auto with = type.find(kBoundTo);
+  std::string_view bound;
+  if (with != std::string_view::npos) {
+    bound = type.substr(with + kBoundTo.size());
+    type = type.substr(0, with);
+  }
+  if (auto read = format::payload_type_of(type); read && !read->is_json())
+    out.type = std::move(*read);
+  boost::system::error_code failed;
+  const auto values = boost::json::parse(bound, failed);
+  if (failed || !values.is_object()) return out;
+  for (const auto& field : values.get_object()) {
+    if (field.value().is_string())
+      out.bound.push_back({std::string(field.key()), std::string(field.value().get_string())});
+  }
   return out;
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "format/json_decoder.h"
+#include "format/payload.h"
 #include "model/stream.h"
 
 namespace millrace::ingest {
@@ -59,6 +60,18 @@ class QuarantineRows {
   std::shared_ptr<ColumnBatch> columns_;
   std::vector<std::string> records_;
 };
+
+/// What the bytes of a quarantined record were read as, besides the record itself.
+struct RecordOrigin {
+  format::PayloadType type;
+  std::vector<format::BoundText> bound;
+};
+/// The text of the column `endpoint`: "http", "http as text/csv", with the bound values as JSON
+/// behind it: "mqtt as application/json with {\"site\":\"a\"}". Lines of JSON are just the
+/// endpoint.
+[[nodiscard]] std::string origin_text(std::string_view endpoint, const format::PayloadType& type,
+                                      std::span<const format::BoundText> bound);
+[[nodiscard]] RecordOrigin read_origin(std::string_view endpoint, std::string_view raw);
 
 /// The rejected records as records of the quarantine stream.
 PartitionRecords encode_quarantine(std::span<const format::RejectedRecord> rejected,

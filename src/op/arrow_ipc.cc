@@ -364,16 +364,16 @@ Status read_arrow_stream(std::string_view bytes, const ArrayBatchVisitor& visit)
   return StreamReader(bytes, visit).run();
 }
 
-void append_arrow_stream(const OwnedBatch& batch, std::string& out) {
-  {
-    Builder builder;
-    std::vector<flatbuffers::Offset<fb::Field>> fields;
-    for (const ArrowField& field : batch.fields)
-      fields.push_back(write_field(builder, field, true));
-    const auto schema =
-        fb::CreateSchema(builder, fb::Endianness_Little, builder.CreateVector(fields));
-    append_message(out, builder, fb::MessageHeader_Schema, schema.Union(), 0);
-  }
+void append_arrow_schema(std::span<const ArrowField> fields, std::string& out) {
+  Builder builder;
+  std::vector<flatbuffers::Offset<fb::Field>> written;
+  for (const ArrowField& field : fields) written.push_back(write_field(builder, field, true));
+  const auto schema =
+      fb::CreateSchema(builder, fb::Endianness_Little, builder.CreateVector(written));
+  append_message(out, builder, fb::MessageHeader_Schema, schema.Union(), 0);
+}
+
+void append_arrow_batch(const OwnedBatch& batch, std::string& out) {
   BodyLayout body;
   for (const OwnedArray& array : batch.arrays) body.add(array);
   Builder builder;
@@ -387,9 +387,18 @@ void append_arrow_stream(const OwnedBatch& batch, std::string& out) {
     out += *buffer;
     out.append(padding_of(buffer->size()), '\0');
   }
+}
+
+void append_arrow_end(std::string& out) {
   ByteWriter writer(out);
   writer.put(kContinuation);
   writer.put(std::uint32_t{0});
+}
+
+void append_arrow_stream(const OwnedBatch& batch, std::string& out) {
+  append_arrow_schema(batch.fields, out);
+  append_arrow_batch(batch, out);
+  append_arrow_end(out);
 }
 
 }  // namespace millrace::op

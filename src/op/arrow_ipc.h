@@ -6,6 +6,7 @@
 // kResourceExhausted.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,10 @@ namespace millrace::op {
 /// Visits the record batches of a stream; the views live until visit returns.
 Status read_arrow_stream(std::string_view bytes, const ArrayBatchVisitor& visit);
 
+/// Appends the parts of a stream: the schema, then batches of these fields, then the end.
+void append_arrow_schema(std::span<const ArrowField> fields, std::string& out);
+void append_arrow_batch(const OwnedBatch& batch, std::string& out);
+void append_arrow_end(std::string& out);
 /// Appends a whole stream of one batch: schema, batch, end.
 void append_arrow_stream(const OwnedBatch& batch, std::string& out);
 

@@ -16,6 +16,12 @@ namespace {
 constexpr std::size_t kRecordsAtOnce = 1000;
 constexpr auto kBusyPause = std::chrono::milliseconds(20);
 
+struct Record {
+  Offset offset;
+  std::string raw;
+  std::string endpoint;
+};
+
 /// The outcomes of one page, which come on ingest's thread.
 class Outcomes {
  public:
@@ -79,7 +85,8 @@ Result<StatementResult> StatementRunner::replay_quarantine(const sql::ReplayQuar
   // Once at least: a condition that means nothing is an error also where there is no record.
   for (std::uint64_t next = 0; next == 0 || next < end;) {
     const std::string text = fmt::format(
-        "SELECT _offset, raw FROM {0} WHERE id IS NULL AND _offset >= {1} AND _offset < {2} AND "
+        "SELECT _offset, raw, endpoint FROM {0} WHERE id IS NULL AND _offset >= {1} AND _offset < "
+        "{2} AND "
         "_offset NOT IN (SELECT replays FROM {0} WHERE replays IS NOT NULL) AND (\n{3}\n) "
         "ORDER BY _offset LIMIT {4}",
         name, next, end, statement.condition.empty() ? "true" : statement.condition,
@@ -95,23 +102,28 @@ Result<StatementResult> StatementRunner::replay_quarantine(const sql::ReplayQuar
       }
       return std::unexpected(std::move(error));
     }
-    std::vector<std::pair<Offset, std::string>> records;
+    std::vector<Record> records;
     for (const auto& batch : page->batches) {
-      const auto& raw = batch->column(1);
+      const auto value = [&](std::size_t column, std::size_t row) {
+        const auto& values = batch->column(column);
+        return std::string(values.valid(row) ? values.data<StringRef>()[row].view() : "");
+      };
       for (std::size_t row = 0; row < batch->rows(); ++row) {
         const auto offset = batch->column(0).data<std::int64_t>()[row];
-        records.emplace_back(Offset(static_cast<std::uint64_t>(offset)),
-                             raw.valid(row) ? raw.data<StringRef>()[row].view() : "");
+        records.push_back({.offset = Offset(static_cast<std::uint64_t>(offset)),
+                           .raw = value(1, row),
+                           .endpoint = value(2, row)});
       }
     }
     if (records.empty()) break;
-    next = records.back().first.value + 1;
+    next = records.back().offset.value + 1;
     std::vector<std::size_t> left(records.size());
     std::iota(left.begin(), left.end(), std::size_t{0});
     while (!left.empty()) {
       outcomes.expect(left.size());
       for (const auto record : left) {
-        lake_writer_.ingest().bring_back(stream, records[record].first, records[record].second,
+        lake_writer_.ingest().bring_back(stream, records[record].offset, records[record].raw,
+                                         records[record].endpoint,
                                          [&outcomes, record](Result<ingest::Replayed> outcome) {
                                            outcomes.tell(record, std::move(outcome));
                                          });

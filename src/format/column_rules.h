@@ -1,0 +1,45 @@
+// What the columns of a stream get that a record does not give itself: defaults, and values bound
+// from outside of the payload; and which columns a record cannot give at all. Made once for a body,
+// shared by all decoders. Thread: any, values only. Errors: fault() where a bound value does not
+// fit its column; then no record of the payload is good.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "format/payload.h"
+#include "model/column_batch.h"
+#include "model/stream.h"
+
+namespace millrace::format {
+
+struct RecordFault {
+  std::string_view id;
+  std::string reason;
+};
+
+class ColumnRules {
+ public:
+  /// Bound values of columns that the stream does not have are passed over.
+  explicit ColumnRules(const StreamDefinition& stream, std::span<const BoundText> bound = {});
+
+  /// The value of a column that the record does not give: row 0.
+  [[nodiscard]] ColumnView missing(std::size_t column) const {
+    return missing_.column(column).view();
+  }
+  /// The server's own or bound: a field of that name is an unknown one.
+  [[nodiscard]] bool closed(std::size_t column) const { return closed_[column]; }
+  [[nodiscard]] bool has_bound() const { return has_bound_; }
+  [[nodiscard]] const std::optional<RecordFault>& fault() const { return fault_; }
+
+ private:
+  ColumnBatch missing_;  // one row
+  std::vector<bool> closed_;
+  bool has_bound_ = false;
+  std::optional<RecordFault> fault_;
+};
+
+}  // namespace millrace::format

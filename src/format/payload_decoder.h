@@ -1,0 +1,33 @@
+// Any payload into columns: the one door that endpoints and ingest use. Chooses the decoder, and
+// sees to it that each good record also has the JSON that the log keeps. Thread: one decoder per
+// thread, kept for its buffers. Errors: a bad record is a RejectedRecord; a body that cannot be
+// read at all is one of them.
+#pragma once
+
+#include <span>
+
+#include "base/padded_bytes.h"
+#include "format/csv_decoder.h"
+#include "format/decoded.h"
+#include "format/json_decoder.h"
+#include "format/payload.h"
+
+namespace millrace::format {
+
+class PayloadDecoder {
+ public:
+  explicit PayloadDecoder(DecodeLimits limits = {}) : json_(limits), csv_(limits) {}
+
+  /// `body` must outlive the values of the result.
+  Decoded decode(const PayloadType& type, const PaddedBytes& body, const StreamDefinition& stream,
+                 std::span<const BoundText> bound = {});
+
+ private:
+  Decoded decode_columns(const PayloadType& type, const PaddedBytes& body,
+                         const StreamDefinition& stream, const ColumnRules& rules);
+
+  JsonDecoder json_;
+  CsvDecoder csv_;
+};
+
+}  // namespace millrace::format
