@@ -27,7 +27,7 @@ int usage() {
              "usage: bench/run.sh [--only N[,N...]] [--scale X] [--json FILE] [--binary FILE] "
              "[--folder DIR]\n"
              "  --only    1 bulk, 2 single posts, 3 freshness, 4 batch, 5 look-ups, 6 restart,\n"
-             "            7 aggregation alone\n"
+             "            7 aggregation alone, 8 what views cost\n"
              "  --scale   share of the full number of events, 0.01 to 10\n"
              "  --folder  where the data of the servers go (a temporary folder)\n");
   return 2;
@@ -41,7 +41,7 @@ bool parse(int count, char** arguments, Options& options) {
     if (name == "--only") {
       for (const char c : value) {
         if (c == ',') continue;
-        if (c < '1' || c > '7') return false;
+        if (c < '1' || c > '8') return false;
         options.only.insert(c - '0');
       }
     } else if (name == "--scale") {
@@ -66,9 +66,9 @@ struct Measure {
   int number;
   Figures (*run)(const Settings& settings);
 };
-constexpr Measure kMeasures[] = {{1, measure_bulk},  {2, measure_single}, {3, measure_freshness},
-                                 {4, measure_batch}, {5, measure_lookup}, {6, measure_restart},
-                                 {7, measure_groups}};
+constexpr Measure kMeasures[] = {{1, measure_bulk},   {2, measure_single}, {3, measure_freshness},
+                                 {4, measure_batch},  {5, measure_lookup}, {6, measure_restart},
+                                 {7, measure_groups}, {8, measure_views}};
 
 int run(const Options& options) {
   std::vector<Figure> figures;

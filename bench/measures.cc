@@ -17,17 +17,17 @@ namespace {
 constexpr std::size_t kEventsPerRequest = 1'000;
 constexpr std::size_t kBulkConnections = 4;
 
-Status run_sql(Connection& connection, std::string_view sql) {
+}  // namespace
+
+Result<std::string> ask_sql(Connection& connection, std::string_view sql) {
   std::string body = "{\"sql\":";
   append_json_string(body, sql);
   body += '}';
-  MR_TRY(const auto reply, connection.ask("POST", "/v1/sql", body));
-  if (reply.status == 200) return {};
+  MR_TRY(auto reply, connection.ask("POST", "/v1/sql", body));
+  if (reply.status == 200) return std::move(reply.body);
   return fail(ErrorCode::kInternal, error_id::kInternal, "{}: {} {}", sql, reply.status,
               reply.body);
 }
-
-}  // namespace
 
 void say(std::string_view what) { fmt::print(stderr, "bench: {}\n", what); }
 
@@ -36,10 +36,10 @@ Result<std::unique_ptr<ServerProcess>> start_with_views(const Settings& settings
                                                         const ConfigValues& config) {
   MR_TRY(auto server, ServerProcess::start(settings.binary, settings.folder / name, config));
   MR_TRY(auto connection, Connection::open(server->port()));
-  MR_RETURN_IF_ERROR(run_sql(connection, kStreamSql));
+  MR_RETURN_IF_ERROR(ask_sql(connection, kStreamSql));
   for (const auto& view : kViews) {
     MR_RETURN_IF_ERROR(
-        run_sql(connection, fmt::format("CREATE MATERIALIZED VIEW {} AS {}", view.name,
+        ask_sql(connection, fmt::format("CREATE MATERIALIZED VIEW {} AS {}", view.name,
                                         fmt::format(fmt::runtime(view.select), "ev"))));
   }
   return server;

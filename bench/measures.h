@@ -1,6 +1,7 @@
-// The measures. Each but the last starts a server of its own on an empty folder, and checks the
-// answers of all views against the exact totals of what it sent before it gives a figure. Thread:
-// one at a time: two would measure each other. Errors: those of the server, or a wrong answer.
+// The measures. Each but measure_groups starts a server of its own on an empty folder, and checks
+// the answers of all views against the exact totals of what it sent before it gives a figure.
+// Thread: one at a time: two would measure each other. Errors: those of the server, or a wrong
+// answer.
 #pragma once
 
 #include <filesystem>
@@ -32,6 +33,7 @@ Figures measure_freshness(const Settings& settings);
 Figures measure_batch(const Settings& settings);
 Figures measure_lookup(const Settings& settings);
 Figures measure_restart(const Settings& settings);
+Figures measure_views(const Settings& settings);
 /// Without a server.
 Figures measure_groups(const Settings& settings);
 
@@ -39,6 +41,8 @@ Figures measure_groups(const Settings& settings);
 Result<std::unique_ptr<ServerProcess>> start_with_views(const Settings& settings,
                                                         std::string_view name,
                                                         const ConfigValues& config);
+/// The body of the answer.
+Result<std::string> ask_sql(Connection& connection, std::string_view sql);
 /// Sends `events` of the generator as they are made, 1000 a request on 4 connections.
 Result<LoadResult> load_events(std::uint16_t port, EventGenerator& generator, std::uint64_t events);
 /// Starts a batch run and waits for its end. Gives its number.

@@ -135,6 +135,19 @@ double ServerProcess::cpu_seconds() const {
   return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
+double ServerProcess::thread_cpu_seconds(std::string_view name) const {
+  std::error_code error;
+  for (const auto& task :
+       std::filesystem::directory_iterator(fmt::format("/proc/{}/task", pid_), error)) {
+    std::string comm = read_text(task.path() / "comm");
+    if (comm.ends_with('\n')) comm.pop_back();
+    if (comm != name) continue;
+    const std::string stat = read_text(task.path() / "schedstat");
+    return static_cast<double>(std::strtoull(stat.c_str(), nullptr, 10)) / 1e9;
+  }
+  return 0;
+}
+
 void ServerProcess::kill_now() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGKILL);

@@ -33,6 +33,8 @@ class ServerProcess {
   [[nodiscard]] std::uint64_t peak_bytes() const;
   /// User and system time of the process, in seconds.
   [[nodiscard]] double cpu_seconds() const;
+  /// Processor time of the thread of this name, in seconds, from the scheduler's nanoseconds.
+  [[nodiscard]] double thread_cpu_seconds(std::string_view name) const;
   /// SIGKILL: nothing is flushed.
   void kill_now();
   /// SIGTERM, and waits.

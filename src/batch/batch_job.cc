@@ -169,29 +169,4 @@ Result<BatchOutput> run_batch_job(sql::Database& database, lake::Lake& lake,
   return out;
 }
 
-Result<Drift> audit(const view::AggregatePlan& plan, const view::StateRun& base,
-                    const view::GroupTable& delta, const view::StateRun& generation) {
-  view::StateRunWriter writer(0);
-  delta.for_each_sorted(
-      [&](std::string_view key, std::string_view state) { writer.add(key, state); });
-  MR_TRY(const auto delta_run, view::StateRun::parse(writer.finish(), 0));
-  Drift drift;
-  std::size_t next = 0;
-  const auto differs = [&](std::string_view key) {
-    if (drift.rows++ == 0) drift.first_key = key;
-  };
-  MR_RETURN_IF_ERROR(
-      view::merge_runs(plan, base, *delta_run, [&](std::string_view key, std::string_view state) {
-        while (next < generation.entries() && generation.entry(next).key < key)
-          differs(generation.entry(next++).key);
-        if (next == generation.entries() || generation.entry(next).key != key) {
-          differs(key);
-        } else if (generation.entry(next++).state != state) {
-          differs(key);
-        }
-      }));
-  while (next < generation.entries()) differs(generation.entry(next++).key);
-  return drift;
-}
-
 }  // namespace millrace::batch

@@ -63,13 +63,4 @@ Result<view::GroupTable> map_commits(sql::Database& database, lake::Lake& lake,
                                      const BatchInput& input, BatchProgress& progress,
                                      std::uint64_t& skipped_rows);
 
-/// Groups in which the speed layer's states at a cut differ from the batch layer's: 0, or one of
-/// them is wrong.
-struct Drift {
-  std::uint64_t rows = 0;
-  std::string first_key;  // of the first of them, encoded
-};
-Result<Drift> audit(const view::AggregatePlan& plan, const view::StateRun& base,
-                    const view::GroupTable& delta, const view::StateRun& generation);
-
 }  // namespace millrace::batch

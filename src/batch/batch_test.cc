@@ -6,6 +6,7 @@
 
 #include <bit>
 
+#include "batch/audit.h"
 #include "batch/batch_job.h"
 #include "batch/state_files.h"
 #include "sql/syntax.h"
@@ -220,18 +221,18 @@ TEST_F(BatchTest, AuditFindsNoDifferenceWhereThereIsNoneAndEachThatThereIs) {
   std::uint64_t skipped = 0;
   const auto delta = map_commits(*database_, *lake_, rest, progress_, skipped);
   ASSERT_TRUE(delta) << delta.error().text();
-  auto drift = audit(view.plan, *base->run, *delta, *next->run);
+  auto drift = audit(view, *base->run, *delta, *next->run);
   ASSERT_TRUE(drift) << drift.error().text();
   EXPECT_EQ(drift->rows, 0U);
 
   view::GroupTable none(view.plan);
-  drift = audit(view.plan, *base->run, none, *next->run);
+  drift = audit(view, *base->run, none, *next->run);
   ASSERT_TRUE(drift);
   EXPECT_EQ(drift->rows, next->run->entries()) << "every group has events in the second commit";
-  EXPECT_EQ(drift->first_key, next->run->entry(0).key);
-  drift = audit(view.plan, *view::StateRun::empty(), none, *next->run);
+  EXPECT_EQ(drift->first.size(), std::min<std::size_t>(drift->rows, Drift::kRowsKept));
+  drift = audit(view, *view::StateRun::empty(), none, *next->run);
   EXPECT_EQ(drift->rows, next->run->entries()) << "groups that only the batch layer has";
-  drift = audit(view.plan, *base->run, *delta, *view::StateRun::empty());
+  drift = audit(view, *base->run, *delta, *view::StateRun::empty());
   EXPECT_EQ(drift->rows, next->run->entries()) << "groups that only the speed layer has";
 
   // One event twice, in one group.
@@ -240,9 +241,14 @@ TEST_F(BatchTest, AuditFindsNoDifferenceWhereThereIsNoneAndEachThatThereIs) {
       "SELECT k, count(*) AS c, sum(n) AS s, sum(d) AS ds, avg(d) AS a, min(d) AS lo, max(k) AS hi "
       "FROM e WHERE _offset = 700 AND _partition = 1 GROUP BY k");
   doubled.merge(evaluated(again, skipped));
-  drift = audit(view.plan, *base->run, doubled, *next->run);
+  drift = audit(view, *base->run, doubled, *next->run);
   ASSERT_TRUE(drift);
   EXPECT_EQ(drift->rows, 1U);
+  ASSERT_EQ(drift->first.size(), 1U);
+  EXPECT_THAT(drift->first[0].key, HasSubstr("k = "));
+  EXPECT_THAT(drift->first[0].batch, HasSubstr("c = "));
+  EXPECT_THAT(drift->first[0].speed, HasSubstr("c = "));
+  EXPECT_NE(drift->first[0].batch, drift->first[0].speed);
 }
 
 TEST_F(BatchTest, ReadsStateFilesBackAndNamesTheOneThatIsDamaged) {

@@ -100,6 +100,14 @@ struct Cut {
   bool operator==(const Cut&) const = default;
 };
 
+/// A group that batch and speed layer computed differently: what each has for it, as text.
+struct DriftRow {
+  std::string key;
+  std::string batch;
+  std::string speed;
+  bool operator==(const DriftRow&) const = default;
+};
+
 /// One result of the batch layer: partial states of all events before the cuts.
 struct Generation {
   ViewId view;
@@ -111,6 +119,7 @@ struct Generation {
   std::int64_t duration_us = 0;
   bool full = false;
   std::uint64_t drift_rows = 0;
+  std::vector<DriftRow> drift = {};  // the first of them
   /// Rows before the cut whose evaluation failed: they are in no group.
   std::uint64_t skipped_rows = 0;
   bool operator==(const Generation&) const = default;

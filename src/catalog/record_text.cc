@@ -256,6 +256,14 @@ Generation read(Reader& reader, std::type_identity<Generation>) {
   out.duration_us = reader.number<std::int64_t>("duration_us");
   out.full = reader.boolean("full");
   out.drift_rows = reader.number<std::uint64_t>("drift_rows");
+  if (reader.find("drift") != nullptr) {
+    for (const auto& value : reader.array("drift")) {
+      Reader row(value);
+      out.drift.push_back(
+          {.key = row.string("key"), .batch = row.string("batch"), .speed = row.string("speed")});
+      if (!row.ok()) reader.spoil();
+    }
+  }
   out.skipped_rows = reader.number<std::uint64_t>("skipped_rows");
   return out;
 }
@@ -364,16 +372,24 @@ std::string record_text(const Generation& generation) {
   json::array cuts;
   for (const auto& cut : generation.cuts)
     cuts.push_back(json::object{{"commit", cut.commit.value}, {"end", ends_of(cut.end)}});
-  return json::serialize(json::object{{"view", generation.view.value},
-                                      {"number", generation.number.value},
-                                      {"cuts", std::move(cuts)},
-                                      {"file", file_object(generation.file)},
-                                      {"events", generation.events},
-                                      {"created_us", generation.created_us},
-                                      {"duration_us", generation.duration_us},
-                                      {"full", generation.full},
-                                      {"drift_rows", generation.drift_rows},
-                                      {"skipped_rows", generation.skipped_rows}});
+  json::object out{{"view", generation.view.value},
+                   {"number", generation.number.value},
+                   {"cuts", std::move(cuts)},
+                   {"file", file_object(generation.file)},
+                   {"events", generation.events},
+                   {"created_us", generation.created_us},
+                   {"duration_us", generation.duration_us},
+                   {"full", generation.full},
+                   {"drift_rows", generation.drift_rows},
+                   {"skipped_rows", generation.skipped_rows}};
+  if (!generation.drift.empty()) {
+    json::array rows;
+    for (const auto& row : generation.drift) {
+      rows.push_back(json::object{{"key", row.key}, {"batch", row.batch}, {"speed", row.speed}});
+    }
+    out["drift"] = std::move(rows);
+  }
+  return json::serialize(out);
 }
 
 std::string record_text(const Checkpoint& checkpoint) {

@@ -72,6 +72,22 @@ void append_cuts(std::string& out, const catalog::Catalog& catalog, const catalo
   out += '}';
 }
 
+/// [{"key":"…","batch":"…","speed":"…"},…]: the first groups that the audit found different.
+void append_drift(std::string& out, std::span<const catalog::DriftRow> rows) {
+  out += '[';
+  for (const auto& row : rows) {
+    if (out.back() != '[') out += ',';
+    out += "{\"key\":";
+    append_json_string(out, row.key);
+    out += ",\"batch\":";
+    append_json_string(out, row.batch);
+    out += ",\"speed\":";
+    append_json_string(out, row.speed);
+    out += '}';
+  }
+  out += ']';
+}
+
 HttpResponse show_batch(const Services& services) {
   const auto state = services.batch.state();
   HttpResponse response;
@@ -112,10 +128,12 @@ HttpResponse show_batch(const Services& services) {
       append_cuts(out, services.catalog, view, generation);
       out += fmt::format(
           ",\"events\":{},\"groups\":{},\"bytes\":{},\"full\":{},"
-          "\"drift_rows\":{},\"seconds\":{:.6f},\"created\":\"{}\"}}",
+          "\"drift_rows\":{},\"seconds\":{:.6f},\"created\":\"{}\",\"drift\":",
           generation.events, generation.file.rows, generation.file.size_bytes, generation.full,
           generation.drift_rows, seconds(generation.duration_us),
           timestamp_text(generation.created_us, true));
+      append_drift(out, generation.drift);
+      out += '}';
     }
   }
   out += "]}";

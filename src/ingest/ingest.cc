@@ -6,6 +6,7 @@
 
 #include "ingest/record_codec.h"
 #include "runtime/clock.h"
+#include "runtime/thread_priority.h"
 
 namespace millrace::ingest {
 
@@ -321,6 +322,7 @@ void Ingest::on_commit(std::vector<log::LogGroup> groups, const Status& status) 
 }
 
 void Ingest::apply_loop() {
+  runtime::name_thread("apply");
   for (;;) {
     std::vector<log::LogGroup> groups;
     {

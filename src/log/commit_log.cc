@@ -18,6 +18,7 @@
 #include "log/segment_supply.h"
 #include "runtime/clock.h"
 #include "runtime/random.h"
+#include "runtime/thread_priority.h"
 #include "wire/record_batch.h"
 
 namespace millrace::log {
@@ -187,8 +188,14 @@ void SegmentedCommitLog::start(CommitSink sink) {
     next_wanted_ = !active_.has_value() && !next_.has_value();
   }
   sink_ = std::move(sink);
-  supply_thread_ = std::thread([this] { run_supply(); });
-  log_thread_ = std::thread([this] { run_log(); });
+  supply_thread_ = std::thread([this] {
+    runtime::name_thread("log-supply");
+    run_supply();
+  });
+  log_thread_ = std::thread([this] {
+    runtime::name_thread("log");
+    run_log();
+  });
 }
 
 void SegmentedCommitLog::stop() {

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "batch/audit.h"
 #include "runtime/clock.h"
 #include "runtime/thread_priority.h"
 
@@ -234,15 +235,14 @@ Status BatchScheduler::run_view(speed::Streams streams, const speed::Rolled& rol
   generation.full = full;
   generation.skipped_rows = output.skipped_rows + (full ? 0 : before.generation.skipped_rows);
   if (before.base != nullptr && before.frozen != nullptr) {
-    MR_TRY(const auto drift,
-           batch::audit(view->compiled().plan, *before.base, *before.frozen, *output.run));
+    MR_TRY(auto drift, batch::audit(view->compiled(), *before.base, *before.frozen, *output.run));
     generation.drift_rows = drift.rows;
-    if (drift.rows != 0) {
-      spdlog::error(
-          "audit: view {} generation {}: {} groups differ between batch and speed layer, the first "
-          "has key {}",
-          view->record().name, generation.number, drift.rows, fmt::join(drift.first_key, " "));
+    for (const auto& row : drift.first) {
+      spdlog::error("audit: view {} generation {}: {}: the batch layer has {}; the speed layer {}",
+                    view->record().name, generation.number, row.key.empty() ? "the row" : row.key,
+                    row.batch, row.speed);
     }
+    generation.drift = std::move(drift.first);
   }
   const std::string name = batch::StateFiles::generation_name(generation.view, generation.number);
   MR_TRY(generation.file, state_files_.write(name, output.run_bytes, output.run->entries()));
