@@ -49,6 +49,8 @@ struct State {
   std::map<StreamId, StreamState> streams;
   std::map<TableId, TableRecord> tables;
   std::map<ViewId, ViewState> views;
+  std::map<std::uint32_t, SchemaRecord> schemas;
+  std::map<std::uint32_t, SubjectRecord> subjects;
 
   [[nodiscard]] const StreamDefinition* find_stream(std::string_view name) const {
     const auto key = folded(name);
@@ -261,6 +263,24 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
                                         checkpoint.commit, checkpoint.view));
       }
       view->second.checkpoints.emplace(checkpoint.commit, std::move(checkpoint));
+      return {};
+    }
+    case RecordKind::kSchema: {
+      MR_TRY(auto schema, read_record<SchemaRecord>(text));
+      if (schema.id != key.owner)
+        return inconsistent(fmt::format("schema {} has the id {}", key.owner, schema.id));
+      state.schemas.emplace(schema.id, std::move(schema));
+      return {};
+    }
+    case RecordKind::kSubject: {
+      MR_TRY(auto subject, read_record<SubjectRecord>(text));
+      for (const auto& version : subject.versions) {
+        if (subject.id != key.owner || !state.schemas.contains(version.schema)) {
+          return inconsistent(fmt::format("version {} of subject {} has schema {}", version.version,
+                                          subject.name, version.schema));
+        }
+      }
+      state.subjects.emplace(subject.id, std::move(subject));
       return {};
     }
   }
@@ -619,6 +639,41 @@ class StoredCatalog final : public Catalog {
     const MutexLock lock(mutex_);
     state_.tables.erase(id);
     return files;
+  }
+
+  Status put_subject(const SubjectRecord& subject,
+                     const std::optional<SchemaRecord>& schema) override {
+    const MutexLock change(change_);
+    std::vector<RecordChange> changes = {
+        put(RecordKind::kSubject, subject.id, 0, record_text(subject))};
+    if (schema) changes.push_back(put(RecordKind::kSchema, schema->id, 0, record_text(*schema)));
+    MR_RETURN_IF_ERROR(write(changes));
+    const MutexLock lock(mutex_);
+    if (schema) state_.schemas.insert_or_assign(schema->id, *schema);
+    state_.subjects.insert_or_assign(subject.id, subject);
+    return {};
+  }
+
+  Status drop_subject(std::uint32_t id) override {
+    const MutexLock change(change_);
+    MR_RETURN_IF_ERROR(write({remove(RecordKind::kSubject, id, 0)}));
+    const MutexLock lock(mutex_);
+    state_.subjects.erase(id);
+    return {};
+  }
+
+  [[nodiscard]] std::vector<SchemaRecord> schemas() const override {
+    const MutexLock lock(mutex_);
+    std::vector<SchemaRecord> out;
+    for (const auto& [id, schema] : state_.schemas) out.push_back(schema);
+    return out;
+  }
+
+  [[nodiscard]] std::vector<SubjectRecord> subjects() const override {
+    const MutexLock lock(mutex_);
+    std::vector<SubjectRecord> out;
+    for (const auto& [id, subject] : state_.subjects) out.push_back(subject);
+    return out;
   }
 
   [[nodiscard]] std::vector<TableRecord> tables() const override {

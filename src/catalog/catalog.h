@@ -138,6 +138,30 @@ struct Checkpoint {
   bool operator==(const Checkpoint&) const = default;
 };
 
+/// A schema of the registry; its id is never given to another.
+struct SchemaRecord {
+  std::uint32_t id = 0;
+  std::string type;  // "AVRO", "PROTOBUF", "JSON"
+  std::string text;
+  bool operator==(const SchemaRecord&) const = default;
+};
+
+/// A subject of the registry; the one without a name is the registry as a whole.
+struct SubjectRecord {
+  struct Version {
+    std::uint32_t version = 0;
+    std::uint32_t schema = 0;
+    bool deleted = false;
+    bool operator==(const Version&) const = default;
+  };
+  std::uint32_t id = 0;
+  std::string name;
+  std::vector<Version> versions;
+  std::string compatibility;  // empty: that of the whole
+  std::string mode;           // empty: that of the whole
+  bool operator==(const SubjectRecord&) const = default;
+};
+
 class Catalog {
  public:
   static Result<std::unique_ptr<Catalog>> open(const std::filesystem::path& path);
@@ -153,8 +177,8 @@ class Catalog {
   /// Creates the stream and its quarantine stream (name + "__quarantine") in one step and gives
   /// their ids.
   virtual Result<StreamDefinition> create_stream(StreamDefinition definition) = 0;
-  /// Gives the stream of this id another definition. Errors: kInternal where it takes a version back
-  /// or changes what a stream is for ever (name, partitions, quarantine).
+  /// Gives the stream of this id another definition. Errors: kInternal where it takes a version
+  /// back or changes what a stream is for ever (name, partitions, quarantine).
   virtual Status alter_stream(const StreamDefinition& definition) = 0;
   /// With its quarantine stream, its lake commits and their files' records. The files stay for the
   /// sweep. Errors: kFailedPrecondition (kInUse) while a materialized view reads it.
@@ -213,6 +237,14 @@ class Catalog {
   /// more.
   virtual Result<std::vector<std::string>> add_checkpoint(const Checkpoint& checkpoint) = 0;
   [[nodiscard]] virtual std::vector<Checkpoint> checkpoints(ViewId view) const = 0;
+
+  /// The subject as it is from now on, and the schema that it needs, if that is new: in one
+  /// transaction. What they mean is schema_registry.h's.
+  virtual Status put_subject(const SubjectRecord& subject,
+                             const std::optional<SchemaRecord>& schema) = 0;
+  virtual Status drop_subject(std::uint32_t id) = 0;
+  [[nodiscard]] virtual std::vector<SchemaRecord> schemas() const = 0;
+  [[nodiscard]] virtual std::vector<SubjectRecord> subjects() const = 0;
 };
 
 }  // namespace millrace::catalog

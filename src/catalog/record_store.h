@@ -40,6 +40,8 @@ enum class RecordKind : std::uint8_t {
   kViewEnd,     // owner: view; number of its newest generation
   kGeneration,  // owner: view, number: of the generation
   kCheckpoint,  // owner: view, number: of the lake commit
+  kSchema,      // owner: its id
+  kSubject,     // owner: its id
 };
 
 struct RecordKey {

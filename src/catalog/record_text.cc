@@ -159,6 +159,30 @@ TableRecord read(Reader& reader, std::type_identity<TableRecord>) {
   return out;
 }
 
+SchemaRecord read(Reader& reader, std::type_identity<SchemaRecord>) {
+  SchemaRecord out;
+  out.id = reader.number<std::uint32_t>("id");
+  out.type = reader.string("type");
+  out.text = reader.string("text");
+  return out;
+}
+
+SubjectRecord read(Reader& reader, std::type_identity<SubjectRecord>) {
+  SubjectRecord out;
+  out.id = reader.number<std::uint32_t>("id");
+  out.name = reader.string("name");
+  for (const auto& value : reader.array("versions")) {
+    Reader version(value);
+    out.versions.push_back({.version = version.number<std::uint32_t>("version"),
+                            .schema = version.number<std::uint32_t>("schema"),
+                            .deleted = version.boolean("deleted")});
+    if (!version.ok()) reader.spoil();
+  }
+  out.compatibility = reader.string("compatibility");
+  out.mode = reader.string("mode");
+  return out;
+}
+
 StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
   StreamDefinition out;
   out.id = StreamId(reader.number<std::uint32_t>("id"));
@@ -401,6 +425,24 @@ std::string record_text(const Checkpoint& checkpoint) {
                                       {"skipped_rows", checkpoint.skipped_rows}});
 }
 
+std::string record_text(const SchemaRecord& schema) {
+  return json::serialize(
+      json::object{{"id", schema.id}, {"type", schema.type}, {"text", schema.text}});
+}
+
+std::string record_text(const SubjectRecord& subject) {
+  json::array versions;
+  for (const auto& version : subject.versions) {
+    versions.push_back(json::object{
+        {"version", version.version}, {"schema", version.schema}, {"deleted", version.deleted}});
+  }
+  return json::serialize(json::object{{"id", subject.id},
+                                      {"name", subject.name},
+                                      {"versions", std::move(versions)},
+                                      {"compatibility", subject.compatibility},
+                                      {"mode", subject.mode}});
+}
+
 std::string record_text(const Counters& counters) {
   return json::serialize(json::object{{"next_stream", counters.next_stream},
                                       {"next_view", counters.next_view},
@@ -433,6 +475,8 @@ template Result<TableRecord> read_record(std::string_view);
 template Result<ViewRecord> read_record(std::string_view);
 template Result<Generation> read_record(std::string_view);
 template Result<Checkpoint> read_record(std::string_view);
+template Result<SchemaRecord> read_record(std::string_view);
+template Result<SubjectRecord> read_record(std::string_view);
 template Result<Counters> read_record(std::string_view);
 template Result<NewestNumber> read_record(std::string_view);
 

@@ -18,6 +18,8 @@ namespace millrace::catalog {
 [[nodiscard]] std::string record_text(const ViewRecord& view);
 [[nodiscard]] std::string record_text(const Generation& generation);
 [[nodiscard]] std::string record_text(const Checkpoint& checkpoint);
+[[nodiscard]] std::string record_text(const SchemaRecord& schema);
+[[nodiscard]] std::string record_text(const SubjectRecord& subject);
 
 /// T is a type of which record_text() gives the text.
 template <class T>

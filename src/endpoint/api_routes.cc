@@ -9,6 +9,7 @@ HttpRouter api_routes(const Services& services) {
   add_event_routes(router, services);
   add_view_routes(router, services);
   add_statement_routes(router, services);
+  add_registry_routes(router, services);
   add_batch_routes(router, services);
   add_operation_routes(router, services);
   return router;

@@ -7,6 +7,7 @@
 
 #include "batch/state_files.h"
 #include "catalog/catalog.h"
+#include "catalog/schema_registry.h"
 #include "endpoint/http_metrics.h"
 #include "endpoint/http_router.h"
 #include "ingest/ingest.h"
@@ -28,6 +29,7 @@ struct Services {
   serving::BatchScheduler& batch;
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
+  catalog::SchemaRegistry& registry;
   lake::Lake& lake;
   log::CommitLog& log;
   runtime::WorkerPool& pool;
@@ -40,6 +42,7 @@ struct Services {
 void add_event_routes(HttpRouter& router, const Services& services);      // event_routes.cc
 void add_view_routes(HttpRouter& router, const Services& services);       // view_routes.cc
 void add_statement_routes(HttpRouter& router, const Services& services);  // statement_routes.cc
+void add_registry_routes(HttpRouter& router, const Services& services);   // registry_routes.cc
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
 

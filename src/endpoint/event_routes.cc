@@ -1,6 +1,8 @@
 // POST /v1/streams/{stream}/events: a request's events into the log and the views.
+#include "base/ascii_case.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
+#include "format/cloud_event.h"
 #include "model/column_batch.h"
 
 namespace millrace::endpoint {
@@ -45,6 +47,31 @@ Result<ingest::SubmitOptions> options_of(const HttpRequest& request) {
   return options;
 }
 
+/// Of the body; of a CloudEvent in the binary form (HTTP protocol binding 1.0.2, section 3.1) its
+/// headers become bound values.
+Result<format::PayloadType> type_of(HttpRequest& request, ingest::SubmitOptions& options) {
+  constexpr std::string_view kPrefix = "ce-";
+  const bool binary = !request.header("ce-specversion").empty();
+  const auto content_type = request.header("content-type");
+  Result<format::PayloadType> type = format::JsonFraming::kDocument;
+  if (!binary || !content_type.empty()) type = format::payload_type_of(content_type);
+  if (!type || !binary || type->format == format::Format::kCloudEvents) return type;
+  std::vector<format::CloudAttribute> attributes;
+  for (std::size_t i = 0; i < request.fields.size(); ++i) {
+    const auto [name, value] = request.fields.at(i);
+    if (name.size() <= kPrefix.size() || !equal_ignoring_case(name.substr(0, 3), kPrefix)) continue;
+    attributes.push_back(
+        {lower_name(name.substr(kPrefix.size())), format::decoded_attribute(value)});
+  }
+  if (!content_type.empty()) attributes.push_back({"datacontenttype", std::string(content_type)});
+  format::FieldFault fault;
+  auto bound = format::bind_attributes(attributes, fault);
+  if (!bound) return fail(ErrorCode::kInvalidArgument, fault.id, "{}", fault.text);
+  options.bound = std::move(*bound);
+  if (request.body.empty() && type->is_json()) request.body = PaddedBytes::copy_of("{}");
+  return type;
+}
+
 }  // namespace
 
 void add_event_routes(HttpRouter& router, const Services& services) {
@@ -72,14 +99,10 @@ void add_event_routes(HttpRouter& router, const Services& services) {
                             .place = {}}));
           return;
         }
-        auto type = format::payload_type_of(request.header("content-type"));
+        auto options = options_of(request);
+        auto type = options ? type_of(request, *options) : std::unexpected(options.error());
         if (!type) {
           responder.respond(problem(type.error()));
-          return;
-        }
-        auto options = options_of(request);
-        if (!options) {
-          responder.respond(problem(options.error()));
           return;
         }
         auto shared = std::make_shared<Responder>(std::move(responder));

@@ -21,6 +21,12 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+PayloadType of(Format format) {
+  PayloadType type;
+  type.format = format;
+  return type;
+}
+
 PayloadType csv_by(char delimiter) {
   PayloadType type;
   type.format = Format::kCsv;
@@ -36,10 +42,18 @@ std::optional<PayloadType> type_named(std::string_view name) {
       {"application/json", JsonFraming::kDocument},
       {"text/csv", csv_by(',')},
       {"text/tab-separated-values", csv_by('\t')},
+      {"avro/binary", of(Format::kAvro)},
+      {"application/avro", of(Format::kAvro)},
+      {"application/vnd.apache.avro", of(Format::kAvro)},
+      {"application/vnd.apache.avro+binary", of(Format::kAvro)},
+      {"application/cloudevents+json", of(Format::kCloudEvents)},
+      {"application/cloudevents-batch+json", of(Format::kCloudEvents)},
   };
   for (const auto& [known, type] : kTypes) {
     if (same_name(known, name)) return type;
   }
+  // RFC 6839: whatever else it is, it is JSON.
+  if (lower_name(name).ends_with("+json")) return PayloadType(JsonFraming::kDocument);
   return std::nullopt;
 }
 
@@ -91,7 +105,8 @@ Result<PayloadType> payload_type_of(std::string_view content_type) {
                       "events do not come as {}", name.empty() ? "a body without a type" : name);
     return std::unexpected(std::move(error.error())
                                .with_hint("application/x-ndjson for one object a line, "
-                                          "application/json for one object or an array, text/csv"));
+                                          "application/json for one object or an array, text/csv, "
+                                          "application/avro, application/cloudevents+json"));
   }
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const std::string_view part = parts[i];
@@ -118,6 +133,10 @@ std::string PayloadType::text() const {
       if (!csv.header) out += "; header=absent";
       return out;
     }
+    case Format::kAvro:
+      return "application/avro";
+    case Format::kCloudEvents:
+      return "application/cloudevents+json";
   }
   return {};
 }

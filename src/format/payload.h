@@ -20,6 +20,8 @@ enum class Format : std::uint8_t {
   kJsonLines,
   kJson,
   kCsv,
+  kAvro,         // an object container file, or one record in Confluent's frame
+  kCloudEvents,  // in the JSON form: one, or an array of them
 };
 
 struct CsvOptions {

@@ -7,16 +7,20 @@
 #include <span>
 
 #include "base/padded_bytes.h"
+#include "format/avro_decoder.h"
 #include "format/csv_decoder.h"
 #include "format/decoded.h"
 #include "format/json_decoder.h"
+#include "format/json_value.h"
 #include "format/payload.h"
 
 namespace millrace::format {
 
 class PayloadDecoder {
  public:
-  explicit PayloadDecoder(DecodeLimits limits = {}) : json_(limits), csv_(limits) {}
+  /// `schemas`, if there is one, outlives it.
+  explicit PayloadDecoder(DecodeLimits limits = {}, const SchemaLookup* schemas = nullptr)
+      : limits_(limits), json_(limits), csv_(limits), avro_(limits, schemas) {}
 
   /// `body` must outlive the values of the result.
   Decoded decode(const PayloadType& type, const PaddedBytes& body, const StreamDefinition& stream,
@@ -26,8 +30,15 @@ class PayloadDecoder {
   Decoded decode_columns(const PayloadType& type, const PaddedBytes& body,
                          const StreamDefinition& stream, const ColumnRules& rules);
 
+  Decoded decode_cloud_events(const PaddedBytes& body, const StreamDefinition& stream);
+  void add_cloud_event(std::uint64_t number, std::string_view text, const StreamDefinition& stream,
+                       Decoded& out);
+
+  DecodeLimits limits_;
   JsonDecoder json_;
   CsvDecoder csv_;
+  AvroDecoder avro_;
+  JsonValueCheck events_;
 };
 
 }  // namespace millrace::format

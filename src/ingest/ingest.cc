@@ -96,12 +96,12 @@ std::uint64_t bytes_of(const std::vector<log::LogGroup>& groups) {
 }
 
 /// Kept for its buffers; a thread may outlive an Ingest and its limits.
-format::PayloadDecoder& decoder_of_thread(const format::DecodeLimits& limits) {
-  thread_local format::DecodeLimits made_for;
+format::PayloadDecoder& decoder_of_thread(const IngestOptions& options) {
+  thread_local std::pair<format::DecodeLimits, const format::SchemaLookup*> made_for;
   thread_local std::unique_ptr<format::PayloadDecoder> decoder;
-  if (decoder == nullptr || made_for != limits) {
-    decoder = std::make_unique<format::PayloadDecoder>(limits);
-    made_for = limits;
+  if (decoder == nullptr || made_for != std::pair(options.limits, options.schemas)) {
+    decoder = std::make_unique<format::PayloadDecoder>(options.limits, options.schemas);
+    made_for = {options.limits, options.schemas};
   }
   return *decoder;
 }
@@ -168,7 +168,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
                  stream->definition().name));
     return;
   }
-  auto& decoder = decoder_of_thread(options_.limits);
+  auto& decoder = decoder_of_thread(options_);
   const auto& definition = stream->definition();
   if (definition.source) {
     done(std::unexpected(
@@ -253,7 +253,7 @@ Status Ingest::derive(const StreamDefinition& source, const format::Decoded& rec
     if (!made) return std::unexpected(std::move(made).error().within("stream {}", definition.name));
     const PaddedBytes body = PaddedBytes::copy_of(made->lines);
     auto decoded =
-        decoder_of_thread(options_.limits).decode(format::JsonFraming::kLines, body, definition);
+        decoder_of_thread(options_).decode(format::JsonFraming::kLines, body, definition);
     for (auto& failed : made->failed) {
       // The record is whole in the source; as a record of this stream it would mean another thing,
       // so it stands in the reason.
@@ -413,7 +413,7 @@ void Ingest::bring_back(std::shared_ptr<speed::StreamState> stream, Offset offse
   const PaddedBytes body = PaddedBytes::copy_of(raw);
   const RecordOrigin origin = read_origin(endpoint, raw);
   const auto decoded =
-      decoder_of_thread(options_.limits).decode(origin.type, body, definition, origin.bound);
+      decoder_of_thread(options_).decode(origin.type, body, definition, origin.bound);
   if (!decoded.rejected.empty() || decoded.values.empty()) {
     done(Replayed::kStillBad);
     return;

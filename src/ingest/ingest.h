@@ -55,6 +55,8 @@ struct SubmitOptions {
 
 struct IngestOptions {
   format::DecodeLimits limits;
+  /// For framed records; outlives the Ingest.
+  const format::SchemaLookup* schemas = nullptr;
   std::uint64_t apply_queue_bytes_max = std::uint64_t{64} << 20;
 };
 

@@ -31,6 +31,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
                                     .batch = node_->batch(),
                                     .speed = node_->speed(),
                                     .catalog = node_->catalog(),
+                                    .registry = node_->registry(),
                                     .lake = node_->lake(),
                                     .log = node_->log(),
                                     .pool = pool,

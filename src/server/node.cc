@@ -44,6 +44,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   MR_RETURN_IF_ERROR(files.create_directories(folder));
   MR_TRY(lock_, runtime::FolderLock::acquire(folder));
   MR_TRY(catalog_, catalog::Catalog::open(folder / "catalog.db"));
+  MR_TRY(registry_, catalog::SchemaRegistry::open(*catalog_));
 
   const auto lake_folder = std::filesystem::absolute(folder / "lake");
   MR_RETURN_IF_ERROR(files.create_directories(lake_folder));
@@ -129,9 +130,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   ingest_ = std::make_unique<ingest::Ingest>(
       *log_, *speed_, *filters_,
       ingest::IngestOptions{
-          .limits = {
-              .depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
-              .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max)}});
+          .limits = {.depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
+                     .record_bytes_max =
+                         static_cast<std::uint32_t>(config.ingest_record_bytes_max)},
+          .schemas = registry_.get()});
   for (const auto& stream : catalog_->streams()) {
     if (!stream.source) continue;
     MR_RETURN_IF_ERROR(

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "batch/state_files.h"
 #include "catalog/catalog.h"
+#include "catalog/schema_registry.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
 #include "ingest/replay.h"
@@ -43,6 +44,7 @@ class Node {
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
   [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
   [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
+  [[nodiscard]] catalog::SchemaRegistry& registry() { return *registry_; }
   [[nodiscard]] lake::Lake& lake() { return *lake_; }
   [[nodiscard]] lake::Tables& tables() { return *tables_; }
   [[nodiscard]] log::CommitLog& log() { return *log_; }
@@ -61,6 +63,7 @@ class Node {
   // In the order of construction; what is below uses what is above.
   std::unique_ptr<runtime::FolderLock> lock_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<catalog::SchemaRegistry> registry_;
   std::shared_ptr<sql::Database> lake_database_;
   std::shared_ptr<sql::Database> speed_database_;
   std::shared_ptr<sql::Database> batch_database_;

@@ -119,6 +119,7 @@ int run_up(const UpOptions& options) {
       .batch = (*node)->batch(),
       .speed = (*node)->speed(),
       .catalog = (*node)->catalog(),
+      .registry = (*node)->registry(),
       .lake = (*node)->lake(),
       .log = (*node)->log(),
       .pool = pool,

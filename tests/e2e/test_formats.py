@@ -6,6 +6,7 @@ import json
 import shutil
 import struct
 import subprocess
+import zlib
 
 from harness import JSON, NDJSON, expect, expect_equal
 
@@ -108,3 +109,125 @@ def test_curl_posts_a_file_and_asks_for_csv(test):
                  url + EVENTS, data=body)
     expect_equal(json.loads(answer)["accepted"], 2, "records taken")
     expect_equal(run("-H", "Accept: text/csv", url + "/v1/views/by_site"), b"site,n,total\r\na,2,3.0\r\n", "CSV")
+
+
+REGISTRY = "application/vnd.schemaregistry.v1+json"
+
+
+def avro_long(value):
+    bits = (value << 1) ^ (value >> 63)
+    out = bytearray()
+    while bits >= 0x80:
+        out.append(bits & 0x7F | 0x80)
+        bits >>= 7
+    return bytes(out + bytes([bits]))
+
+
+def avro_text(text):
+    data = text if isinstance(text, bytes) else text.encode()
+    return avro_long(len(data)) + data
+
+
+def registry(server, method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    return server.connect().request(method, path, data, {"Content-Type": REGISTRY} if data else {})
+
+
+AVRO = json.dumps({"type": "record", "name": "reading", "fields": [
+    {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    {"name": "site", "type": ["null", "string"]}, {"name": "v", "type": "double"}]})
+
+
+def avro_reading(at, site, v):
+    return avro_long(at) + (avro_long(0) if site is None else avro_long(1) + avro_text(site)) + struct.pack("<d", v)
+
+
+def test_avro_containers_and_framed_records(test):
+    """A container file packed with deflate, and a record in Confluent's frame whose schema was registered."""
+    server = started(test)
+    sync = bytes(range(16))
+    records = avro_reading(1000, "a", 1.5) + avro_reading(2000, None, -2.0)
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(records) + packer.flush()
+    body = (b"Obj\x01" + avro_long(2) + avro_text("avro.schema") + avro_text(AVRO) + avro_text("avro.codec")
+            + avro_text("deflate") + avro_long(0) + sync + avro_long(2) + avro_text(packed) + sync)
+    expect_equal(post(server, body, "application/avro").json()["accepted"], 2, "records of the container")
+    reply = registry(server, "POST", "/subjects/readings-value/versions", {"schema": AVRO})
+    number = reply.json()["id"]
+    frame = b"\0" + struct.pack(">I", number) + avro_reading(3000, "b", 0.25)
+    expect_equal(post(server, frame, "avro/binary").json()["accepted"], 1, "the framed record")
+    expect_equal(post(server, frame[:1] + struct.pack(">I", 99) + frame[5:], "avro/binary").json()["rejected"][0]["code"],
+                 "MR2012", "an unknown schema")
+    expected = [["1970-01-01 00:00:01", "a", 1.5], ["1970-01-01 00:00:02", None, -2.0], ["1970-01-01 00:00:03", "b", 0.25]]
+    expect_equal(rows(server, '"at", site, v'), expected, "rows")
+    server.kill()
+    server.start()
+    expect_equal(rows(server, '"at", site, v'), expected, "rows after a crash")
+    expect_equal(post(server, frame, "avro/binary").json()["accepted"], 1, "the schema outlives the crash")
+
+
+def test_the_registry_speaks_the_usual_api(test):
+    """Register, look up, list, check compatibility, configure, delete: status and codes that clients know."""
+    server = started(test)
+    call = lambda *args: (lambda r: (r.status, r.json()))(registry(server, *args))
+    record = lambda *fields: json.dumps({"type": "record", "name": "r", "fields": list(fields)})
+    x, y = {"name": "x", "type": "long"}, {"name": "y", "type": "string"}
+    first = record(x)
+    expect_equal(call("GET", "/subjects"), (200, []), "no subjects")
+    expect_equal(call("POST", "/subjects/s%2Fa/versions", {"schema": first}), (200, {"id": 1}), "register")
+    expect_equal(call("POST", "/subjects/s%2Fa/versions", {"schema": first, "schemaType": "AVRO"}), (200, {"id": 1}), "again")
+    expect_equal(call("POST", "/subjects/s%2Fa", {"schema": first})[1]["version"], 1, "look up")
+    expect_equal(call("GET", "/subjects"), (200, ["s/a"]), "subjects")
+    expect_equal(call("GET", "/schemas/ids/1"), (200, {"schema": first}), "by id")
+    expect_equal(call("GET", "/schemas/ids/1/versions"), (200, [{"subject": "s/a", "version": 1}]), "uses")
+    expect_equal(call("GET", "/subjects/s%2Fa/versions/latest")[1],
+                 {"subject": "s/a", "version": 1, "id": 1, "schema": first}, "latest")
+    wrong = {"schema": record(x, y)}
+    status, answer = call("POST", "/subjects/s%2Fa/versions", wrong)
+    expect_equal((status, answer["error_code"]), (409, 409), "incompatible")
+    check = "/compatibility/subjects/s%2Fa/versions/latest?verbose=true"
+    status, answer = call("POST", check, wrong)
+    expect_equal((status, answer["is_compatible"], len(answer["messages"])), (200, False, 1), "check")
+    expect_equal(call("POST", check, {"schema": record(x, {**y, "default": ""})})[1]["is_compatible"], True, "check")
+    expect_equal(call("GET", "/config"), (200, {"compatibilityLevel": "BACKWARD"}), "the level")
+    expect_equal(call("GET", "/config/s%2Fa")[1]["error_code"], 40408, "no level of its own")
+    expect_equal(call("PUT", "/config/s%2Fa", {"compatibility": "NONE"}), (200, {"compatibility": "NONE"}), "set")
+    expect_equal(call("PUT", "/config", {"compatibility": "SOME"})[1]["error_code"], 42203, "an unknown level")
+    expect_equal(call("POST", "/subjects/s%2Fa/versions", wrong), (200, {"id": 2}), "with NONE")
+    for target, code in {"/subjects/none/versions": 40401, "/subjects/s%2Fa/versions/7": 40402,
+                         "/schemas/ids/99": 40403, "/subjects/s%2Fa/versions/x": 42202}.items():
+        status, answer = call("GET", target)
+        expect_equal((status, answer["error_code"]), (code // 100, code), target)
+    expect_equal(call("POST", "/subjects/s/versions", {"schema": "{"})[1]["error_code"], 42201, "no schema")
+    expect_equal(call("GET", "/mode"), (200, {"mode": "READWRITE"}), "the mode")
+    expect_equal(call("DELETE", "/subjects/s%2Fa/versions/1"), (200, 1), "delete a version")
+    server.kill()
+    server.start()
+    expect_equal(call("GET", "/subjects/s%2Fa/versions"), (200, [2]), "versions after a crash")
+    expect_equal(call("DELETE", "/subjects/s%2Fa"), (200, [2]), "delete the subject")
+    expect_equal(call("DELETE", "/subjects/s%2Fa?permanent=true"), (200, [1, 2]), "for good")
+    expect_equal(call("GET", "/schemas/ids/2")[0], 200, "data of it can still be read")
+
+
+def test_cloud_events_in_their_three_forms(test):
+    """Binary, structured and batch give the same columns; source and id together are a dedup key."""
+    server = test.server().start()
+    server.sql("CREATE STREAM readings (ce_time TIMESTAMP, ce_id VARCHAR, ce_source VARCHAR, ce_key VARCHAR, v DOUBLE)"
+               " WITH (time = ce_time, dedup = ce_key)")
+    envelope = lambda number: {"specversion": "1.0", "id": str(number), "source": "/a b", "type": "t",
+                               "time": "2026-01-01T00:00:00Z"}
+    headers = {f"ce-{name}": value.replace(" ", "%20") for name, value in envelope(1).items()}
+    expect_equal(post(server, '{"v": 1}', JSON, "", headers).json()["accepted"], 1, "binary")
+    one = json.dumps({**envelope(2), "data": {"v": 2}})
+    expect_equal(post(server, one, "application/cloudevents+json; charset=utf-8").json()["accepted"], 1, "structured")
+    batch = json.dumps([{**envelope(number), "data": {"v": number}} for number in (1, 2, 3)])
+    reply = post(server, batch, "application/cloudevents-batch+json").json()
+    expect_equal((reply["accepted"], reply["duplicates"]), (1, 2), "the batch repeats two events")
+    expect_equal(rows(server, "ce_id, ce_source, ce_key, v"),
+                 [[str(n), "/a b", f"/a b {n}", float(n)] for n in (1, 2, 3)], "rows")
+    missing = {name: value for name, value in headers.items() if name != "ce-id"}
+    expect_equal(post(server, "{}", JSON, "", missing).status, 400, "an event without an id")
+    reply = post(server, '{"v": "x"}', JSON, "", {**headers, "ce-id": "4"})
+    expect_equal(reply.status, 422, "a bad record")
+    expect_equal(server.sql("SELECT count(*) FROM readings__quarantine WHERE endpoint LIKE '%ce_id%'")["rows"], [[1]],
+                 "its attributes are kept")
