@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "access/access.h"
 #include "batch/state_files.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
@@ -30,6 +31,7 @@ struct Services {
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
   catalog::SchemaRegistry& registry;
+  access::Access& access;
   lake::Lake& lake;
   log::CommitLog& log;
   runtime::WorkerPool& pool;

@@ -190,7 +190,7 @@ void HttpConnection::accept_head() {
   reader_.take_body(body_bytes_max(*route_.route, loop_.state().options));
 }
 
-std::optional<HttpResponse> HttpConnection::refusal_of_head(const HttpHead& head) {
+std::optional<HttpResponse> HttpConnection::refusal_of_head(HttpHead& head) {
   const HttpServerState& state = loop_.state();
   const std::string_view request_id = printable_request_id(head.request);
   if (route_.route == nullptr && !route_.allowed.empty()) {
@@ -208,6 +208,19 @@ std::optional<HttpResponse> HttpConnection::refusal_of_head(const HttpHead& head
                                  fmt::format("nothing is served at {}", head.request.path),
                                  "known: " + state.router.known_routes()),
                    request_id);
+  }
+  if (const auto& gate = state.router.gate()) {
+    error_code unknown;
+    const auto peer = socket_.remote_endpoint(unknown).address();
+    const bool local = !unknown && peer.is_loopback();
+    if (const auto allowed = gate(head.request, route_, unknown ? "" : peer.to_string(), local);
+        !allowed) {
+      HttpResponse response = problem(allowed.error(), request_id);
+      if (allowed.error().code == ErrorCode::kUnauthenticated)
+        response.headers.emplace_back("WWW-Authenticate",
+                                      "Basic realm=\"millrace\", Bearer realm=\"millrace\"");
+      return response;
+    }
   }
   if (!head.has_body()) return std::nullopt;
 

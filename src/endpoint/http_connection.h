@@ -58,7 +58,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   [[nodiscard]] bool may_take_request() const;
   [[nodiscard]] bool take_requests();
   void accept_head();
-  [[nodiscard]] std::optional<HttpResponse> refusal_of_head(const HttpHead& head);
+  [[nodiscard]] std::optional<HttpResponse> refusal_of_head(HttpHead& head);
   void run_request();
   [[nodiscard]] std::optional<HttpResponse> decode_body(HttpRequest& request, InFlight& entry);
   InFlight& begin_answer(const HttpHead& head, bool keep_alive);

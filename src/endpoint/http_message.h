@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "access/access.h"
 #include "base/padded_bytes.h"
 
 namespace millrace::endpoint {
@@ -48,6 +49,8 @@ struct HttpRequest {
   /// The values of the route's {names}, decoded.
   std::vector<std::pair<std::string, std::string>> params;
   HttpFields fields;
+  /// Who sent it, as the router's gate found out; somebody from elsewhere without one.
+  access::Principal who = access::Principal::anonymous(/*from_this_machine=*/false);
   /// With Content-Encoding undone, unless the route asked for the bytes as sent.
   PaddedBytes body;
 

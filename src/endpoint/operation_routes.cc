@@ -147,27 +147,32 @@ std::string metrics_text(const Services& services) {
 }  // namespace
 
 void add_operation_routes(HttpRouter& router, const Services& services) {
-  router.add("GET", "/healthz", [](const HttpRequest&, Responder responder) {
-    HttpResponse response;
-    response.body = "{\"status\":\"alive\"}";
-    responder.respond(std::move(response));
-  });
-  router.add("GET", "/readyz", [services](const HttpRequest&, Responder responder) {
-    // The server listens only after recovery; a view that is still being built is told, and stops
-    // nobody.
-    std::size_t building = 0;
-    std::size_t failed = 0;
-    for (const auto& view : services.speed.views()) {
-      const auto phase = view->phase();
-      if (phase == speed::ViewPhase::kBuilding) ++building;
-      if (phase == speed::ViewPhase::kFailed) ++failed;
-    }
-    HttpResponse response;
-    response.body = fmt::format(
-        "{{\"status\":\"ready\",\"log\":\"recovered\",\"views_building\":{},\"views_failed\":{}}}",
-        building, failed);
-    responder.respond(std::move(response));
-  });
+  router.add("GET", "/healthz",
+             [](const HttpRequest&, Responder responder) {
+               HttpResponse response;
+               response.body = "{\"status\":\"alive\"}";
+               responder.respond(std::move(response));
+             },
+             {.access = RouteAccess::open()});
+  router.add("GET", "/readyz",
+             [services](const HttpRequest&, Responder responder) {
+               // The server listens only after recovery; a view that is still being built is told,
+               // and stops nobody.
+               std::size_t building = 0;
+               std::size_t failed = 0;
+               for (const auto& view : services.speed.views()) {
+                 const auto phase = view->phase();
+                 if (phase == speed::ViewPhase::kBuilding) ++building;
+                 if (phase == speed::ViewPhase::kFailed) ++failed;
+               }
+               HttpResponse response;
+               response.body = fmt::format(
+                   "{{\"status\":\"ready\",\"log\":\"recovered\",\"views_building\":{},\"views_"
+                   "failed\":{}}}",
+                   building, failed);
+               responder.respond(std::move(response));
+             },
+             {.access = RouteAccess::open()});
   router.add("GET", "/metrics", [services](const HttpRequest&, Responder responder) {
     HttpResponse response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";

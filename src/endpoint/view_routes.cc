@@ -133,7 +133,7 @@ void add_view_routes(HttpRouter& router, const Services& services) {
                                 return read(statements, *view, parsed, format);
                               });
              },
-             {.gzip_answer = true});
+             {.gzip_answer = true, .access = RouteAccess::needs(Privilege::kSelect, "view")});
   router.add(
       "GET", "/v1/views/{view}/plan",
       [&speed = services.speed, &catalog = services.catalog](const HttpRequest& request,

@@ -45,6 +45,9 @@ const std::vector<ConfigKey>& config_keys() {
       {"http.connections_max", &Config::http_connections_max, 4096, 1, 1'000'000,
        "most open connections"},
       {"http.threads", &Config::http_threads, 0, 0, 256, "I/O threads; 0 is one per core"},
+      {"access.anonymous", &Config::access_anonymous, 0, 0, 1,
+       "1: whoever reaches the server may do everything; 0: only from this machine, while there is "
+       "no user"},
       {"ingest.record_bytes_max", &Config::ingest_record_bytes_max, kMiB, 64, 64 * kMiB,
        "largest event"},
       {"ingest.depth_max", &Config::ingest_depth_max, 64, 1, 1024, "deepest nesting of an event"},

@@ -28,6 +28,7 @@ struct Config {
   std::uint64_t http_body_bytes_max = 0;
   std::uint64_t http_connections_max = 0;
   std::uint64_t http_threads = 0;
+  std::uint64_t access_anonymous = 0;
   std::uint64_t ingest_record_bytes_max = 0;
   std::uint64_t ingest_depth_max = 0;
   std::uint64_t sql_deadline_ms = 0;

@@ -32,6 +32,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
                                     .speed = node_->speed(),
                                     .catalog = node_->catalog(),
                                     .registry = node_->registry(),
+                                    .access = node_->access(),
                                     .lake = node_->lake(),
                                     .log = node_->log(),
                                     .pool = pool,

@@ -45,6 +45,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   MR_TRY(lock_, runtime::FolderLock::acquire(folder));
   MR_TRY(catalog_, catalog::Catalog::open(folder / "catalog.db"));
   MR_TRY(registry_, catalog::SchemaRegistry::open(*catalog_));
+  access_ = std::make_unique<access::Access>(*catalog_, config.access_anonymous != 0
+                                                            ? access::Anonymous::kAllowed
+                                                            : access::Anonymous::kUntilUsers);
 
   const auto lake_folder = std::filesystem::absolute(folder / "lake");
   MR_RETURN_IF_ERROR(files.create_directories(lake_folder));
@@ -148,7 +151,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                             .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
-      *workers_, *lake_writer_, *batch_,
+      *workers_, *lake_writer_, *batch_, *access_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max,
                                 .table_bytes_max = config.sql_table_bytes_max,

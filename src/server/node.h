@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "access/access.h"
 #include "base/result.h"
 #include "batch/state_files.h"
 #include "catalog/catalog.h"
@@ -43,6 +44,7 @@ class Node {
   [[nodiscard]] serving::StatementRunner& statements() { return *statements_; }
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
   [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
+  [[nodiscard]] access::Access& access() { return *access_; }
   [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
   [[nodiscard]] catalog::SchemaRegistry& registry() { return *registry_; }
   [[nodiscard]] lake::Lake& lake() { return *lake_; }
@@ -64,6 +66,7 @@ class Node {
   std::unique_ptr<runtime::FolderLock> lock_;
   std::unique_ptr<catalog::Catalog> catalog_;
   std::unique_ptr<catalog::SchemaRegistry> registry_;
+  std::unique_ptr<access::Access> access_;
   std::shared_ptr<sql::Database> lake_database_;
   std::shared_ptr<sql::Database> speed_database_;
   std::shared_ptr<sql::Database> batch_database_;

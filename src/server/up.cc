@@ -63,6 +63,21 @@ Status run_pipeline(const std::string& path, serving::StatementRunner& statement
   return {};
 }
 
+/// Nobody may reach an open server from elsewhere by mistake.
+Status check_listener(const UpOptions& options, const access::Access& access) {
+  if (endpoint::is_loopback(options.listen) || access.has_users() || access.anonymous_allowed())
+    return {};
+  return std::unexpected(
+      Error{.code = ErrorCode::kFailedPrecondition,
+            .id = std::string(error_id::kNotAuthenticated),
+            .message = fmt::format("--listen {} is not of this machine alone, and there is no user "
+                                   "who would have to prove who it is",
+                                   options.listen),
+            .hint = "make one on 127.0.0.1 first, or in the pipeline file: CREATE USER admin WITH "
+                    "PASSWORD '...'; or set access.anonymous: 1 to let everybody do everything",
+            .place = {}});
+}
+
 void print_addresses(const std::string& http, const UpOptions& options) {
   fmt::print("Millrace {} serves {}\n\n  http      {}\n\n", MR_VERSION,
              std::filesystem::absolute(options.data).lexically_normal().string(), http);
@@ -110,6 +125,9 @@ int run_up(const UpOptions& options) {
       return report(done.error());
   }
 
+  if (const auto safe = check_listener(options, (*node)->access()); !safe)
+    return report(safe.error());
+
   runtime::WorkerPool pool("query", 4, 256);
   std::atomic<const endpoint::HttpMetrics*> http_metrics{nullptr};
   const endpoint::Services services{
@@ -120,6 +138,7 @@ int run_up(const UpOptions& options) {
       .speed = (*node)->speed(),
       .catalog = (*node)->catalog(),
       .registry = (*node)->registry(),
+      .access = (*node)->access(),
       .lake = (*node)->lake(),
       .log = (*node)->log(),
       .pool = pool,

@@ -10,6 +10,7 @@
 #include "base/ascii_case.h"
 #include "format/column_default.h"
 #include "model/column_batch.h"
+#include "sql/access_statement.h"
 #include "sql/duration.h"
 #include "sql/statement_cursor.h"
 #include "sql/stream_alteration.h"
@@ -23,11 +24,12 @@ constexpr std::string_view kStatements =
     "CREATE STREAM, CREATE MATERIALIZED VIEW, CREATE VIEW, DROP STREAM, DROP VIEW, "
     "DROP MATERIALIZED VIEW, ALTER STREAM, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, "
     "SELECT, "
-    "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES";
+    "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES, CREATE USER, ALTER USER, "
+    "DROP USER, CREATE TOKEN, DROP TOKEN, GRANT, REVOKE, SHOW USERS, SHOW GRANTS";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
     {"CREATE", "ALTER", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES",
-     "TABLE", "INSERT", "UPDATE", "DELETE"});
+     "TABLE", "INSERT", "UPDATE", "DELETE", "GRANT", "REVOKE"});
 
 constexpr auto kStreamOptions = std::to_array<std::string_view>(
     {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields"});
@@ -53,6 +55,10 @@ class Parser : private StatementCursor {
     if (word == "DROP") return drop();
     if (word == "REPLAY") return replay();
     if (word == "ALTER") return alter();
+    if (word == "GRANT" || word == "REVOKE") {
+      ++at_;
+      return AccessParser(*this).grant(/*revoke=*/word == "REVOKE");
+    }
     if (word == "SHOW") return show();
     if (word == "DESCRIBE" || word == "DESC") return describe();
     if (word == "INSERT" || word == "UPDATE" || word == "DELETE")
@@ -97,9 +103,11 @@ class Parser : private StatementCursor {
     }
     if (take_word("VIEW")) return create_view(/*materialized=*/false, or_replace);
     if (take_word("TABLE")) return TableParser(*this).create(or_replace);
-    if (at_end()) return expected("STREAM, TABLE, MATERIALIZED VIEW or VIEW");
-    static constexpr auto kKinds =
-        std::to_array<std::string_view>({"STREAM", "MATERIALIZED", "VIEW", "TABLE"});
+    if (!or_replace && take_word("USER")) return AccessParser(*this).user(/*alter=*/false);
+    if (!or_replace && take_word("TOKEN")) return AccessParser(*this).create_token();
+    if (at_end()) return expected("STREAM, TABLE, MATERIALIZED VIEW, VIEW, USER or TOKEN");
+    static constexpr auto kKinds = std::to_array<std::string_view>(
+        {"STREAM", "MATERIALIZED", "VIEW", "TABLE", "USER", "TOKEN"});
     const std::string word = shortened(upper(here()));
     std::string meant(closest(word, kKinds));
     if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -261,6 +269,7 @@ class Parser : private StatementCursor {
 
   Result<Statement> alter() {
     ++at_;
+    if (take_word("USER")) return AccessParser(*this).user(/*alter=*/true);
     if (!take_word("STREAM")) {
       return expected("STREAM", "views are changed by CREATE OR REPLACE");
     }
@@ -533,6 +542,8 @@ class Parser : private StatementCursor {
 
   Result<Statement> drop() {
     ++at_;
+    if (take_word("USER")) return AccessParser(*this).drop_user();
+    if (take_word("TOKEN")) return AccessParser(*this).drop_token();
     Drop statement;
     if (take_word("STREAM")) {
       statement.kind = ObjectKind::kStream;
@@ -544,9 +555,9 @@ class Parser : private StatementCursor {
       if (!take_word("VIEW")) return expected("VIEW");
       statement.kind = ObjectKind::kMaterializedView;
     } else {
-      if (at_end()) return expected("STREAM, TABLE, VIEW or MATERIALIZED VIEW");
-      static constexpr auto kKinds =
-          std::to_array<std::string_view>({"STREAM", "VIEW", "MATERIALIZED", "TABLE"});
+      if (at_end()) return expected("STREAM, TABLE, VIEW, MATERIALIZED VIEW, USER or TOKEN");
+      static constexpr auto kKinds = std::to_array<std::string_view>(
+          {"STREAM", "VIEW", "MATERIALIZED", "TABLE", "USER", "TOKEN"});
       const std::string word = shortened(upper(here()));
       std::string meant(closest(word, kKinds));
       if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -595,10 +606,14 @@ class Parser : private StatementCursor {
       statement.kind = ObjectKind::kView;
     } else if (take_word("TABLES")) {
       statement.kind = ObjectKind::kTable;
+    } else if (take_word("USERS")) {
+      statement.kind = ObjectKind::kUser;
+    } else if (take_word("GRANTS")) {
+      statement.kind = ObjectKind::kGrant;
     } else {
-      if (at_end()) return expected("STREAMS, TABLES or VIEWS");
+      if (at_end()) return expected("STREAMS, TABLES, VIEWS, USERS or GRANTS");
       static constexpr auto kKinds =
-          std::to_array<std::string_view>({"STREAMS", "TABLES", "VIEWS"});
+          std::to_array<std::string_view>({"STREAMS", "TABLES", "VIEWS", "USERS", "GRANTS"});
       const std::string word = shortened(upper(here()));
       const std::string_view meant = closest(word, kKinds);
       return unsupported(fmt::format("SHOW {}", word),

@@ -122,8 +122,8 @@ Result<StreamDefinition> with_type(StreamDefinition stream, const AlterStream& s
   const bool compared = stream.key_column == index || stream.dedup_column == index;
   if (compared && !type.is_integer()) {
     return refuse(ErrorCode::kFailedPrecondition, error_id::kInUse, statement,
-                  fmt::format("column '{}' is {} of stream {}", column.name,
-                              role_of(stream, index), stream.name),
+                  fmt::format("column '{}' is {} of stream {}", column.name, role_of(stream, index),
+                              stream.name),
                   "of these only integers can become wider");
   }
   column.type = type;
