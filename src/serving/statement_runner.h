@@ -129,6 +129,7 @@ class StatementRunner {
     std::vector<sql::PastRelation> past = {};
   };
 
+  Status check_topics_are_free(const StreamDefinition& definition) const;
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
   Status define_derived(const sql::CreateStream& statement, StreamDefinition& definition);
   Result<StatementResult> create_view(const sql::CreateView& statement) REQUIRES(definitions_);
