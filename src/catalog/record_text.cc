@@ -193,6 +193,7 @@ StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
   out.dedup_column = reader.added<std::uint32_t>("dedup_column");
   out.dedup_within_us = reader.added<std::int64_t>("dedup_within_us");
   out.partitions = reader.number<std::uint32_t>("partitions");
+  if (reader.find("mqtt") != nullptr) out.mqtt = reader.string("mqtt");
   out.version = reader.added<std::uint32_t>("version").value_or(1);
   if (reader.find("history") != nullptr) {
     for (const auto& value : reader.array("history")) {
@@ -356,6 +357,7 @@ std::string record_text(const StreamDefinition& stream) {
                    {"sql", stream.sql}};
   if (stream.dedup_column) out["dedup_column"] = *stream.dedup_column;
   if (stream.dedup_within_us) out["dedup_within_us"] = *stream.dedup_within_us;
+  if (!stream.mqtt.empty()) out["mqtt"] = stream.mqtt;
   if (stream.source) {
     out["source"] = stream.source->value;
     out["select"] = stream.select;

@@ -7,10 +7,12 @@
 
 #include "access/access.h"
 #include "batch/state_files.h"
+#include "broker/broker.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
 #include "endpoint/http_metrics.h"
 #include "endpoint/http_router.h"
+#include "endpoint/mqtt_metrics.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
 #include "lake/lake.h"
@@ -35,8 +37,10 @@ struct Services {
   lake::Lake& lake;
   log::CommitLog& log;
   runtime::WorkerPool& pool;
-  /// The server's own counters, once it runs; null before.
+  broker::Broker& broker;
+  /// The servers' own counters, once they run; null before.
   std::function<const HttpMetrics*()> http_metrics;
+  std::function<const MqttMetrics*()> mqtt_metrics;
 };
 
 [[nodiscard]] HttpRouter api_routes(const Services& services);

@@ -40,12 +40,13 @@ class Ingest::Inside {
 struct Ingest::Request {
   std::shared_ptr<Inside> inside;
   std::shared_ptr<speed::StreamState> stream;
-  /// One for each entry of the group, in its order.
+  /// One for each entry of the group, in its order, but for the attached one, which is last.
   struct Part {
     std::shared_ptr<speed::StreamState> stream;
     std::shared_ptr<const ColumnBatch> columns;
   };
   std::vector<Part> parts;
+  std::optional<Attached> attached;  // its entry moves to the group
   std::int64_t arrival_us = 0;
   IngestReply reply;
   Done done;
@@ -152,14 +153,15 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
     auto parked = std::make_shared<PaddedBytes>(std::move(body));
     const std::uint64_t bytes = parked->size();
     auto told = std::make_shared<Done>(std::move(done));
+    auto kept = std::make_shared<SubmitOptions>(std::move(options));
     {
       const MutexLock lock(gates_mutex_);
       auto& gate = gates_[id];
       if (gate.closed && gate.waiting_bytes + bytes <= kWaitingBytesMax) {
         gate.waiting_bytes += bytes;
         gate.waiting.push_back(
-            [this, stream, parked, type, from = std::string(endpoint), told, options] {
-              submit(stream, std::move(*parked), type, from, std::move(*told), options);
+            [this, stream, parked, type, from = std::string(endpoint), told, kept] {
+              submit(stream, std::move(*parked), type, from, std::move(*told), std::move(*kept));
             });
         return;
       }
@@ -190,6 +192,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   auto request = std::make_shared<Request>();
   request->inside = std::move(inside);
   request->arrival_us = arrival_us;
+  request->attached = std::move(options.attached);
   log::LogGroup group;
   if (!decoded.rejected.empty() && definition.quarantine &&
       options.on_error == OnError::kQuarantine) {
@@ -220,7 +223,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   Status appended;
   if (filter == nullptr || decoded.values.empty()) {
     appended = add_records(decoded);
-    if (appended && group.entries.empty()) {
+    if (appended && group.entries.empty() && !request->attached) {
       request->done(std::move(request->reply));
       return;
     }
@@ -237,6 +240,17 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
                             });
   }
   if (!appended) {
+    if (appended.error().code == ErrorCode::kResourceExhausted)
+      counters_.busy.fetch_add(1, std::memory_order_relaxed);
+    request->done(std::unexpected(std::move(appended).error()));
+  }
+}
+
+void Ingest::append(Attached attached, Done done) {
+  auto request = std::make_shared<Request>();
+  request->attached = std::move(attached);
+  request->done = std::move(done);
+  if (auto appended = append(request, {}); !appended) {
     if (appended.error().code == ErrorCode::kResourceExhausted)
       counters_.busy.fetch_add(1, std::memory_order_relaxed);
     request->done(std::unexpected(std::move(appended).error()));
@@ -295,6 +309,7 @@ Status Ingest::append(std::shared_ptr<Request> request, log::LogGroup group) {
   const std::uint64_t accepted = reply.accepted;
   const std::uint64_t rejected = reply.rejected.size();
   const std::uint64_t duplicates = reply.duplicates;
+  if (request->attached) group.entries.push_back(std::move(request->attached->entry));
   group.context = std::move(request);
   MR_RETURN_IF_ERROR(log_.append(std::move(group)));
   counters_.accepted.fetch_add(accepted, std::memory_order_relaxed);
@@ -350,7 +365,7 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
   const std::int64_t now = runtime::monotonic_us();
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
-    for (std::size_t i = 0; i < group.entries.size(); ++i) {
+    for (std::size_t i = 0; i < request.parts.size(); ++i) {
       auto& entry = group.entries[i];
       auto& part = request.parts[i];
       auto* stream = part.stream.get();
@@ -380,6 +395,7 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
   }
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
+    if (request.attached) request.attached->stored(group.entries.back().base_offset);
     const bool stored = request.repeats_are_stored();
     request.forget_repeats();
     if (!stored) {

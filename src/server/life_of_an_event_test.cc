@@ -36,7 +36,9 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
                                     .lake = node_->lake(),
                                     .log = node_->log(),
                                     .pool = pool,
-                                    .http_metrics = [] { return nullptr; }};
+                                    .broker = node_->broker(),
+                                    .http_metrics = [] { return nullptr; },
+                                    .mqtt_metrics = [] { return nullptr; }};
   auto server = endpoint::HttpServer::start({}, endpoint::api_routes(services));
   ASSERT_TRUE(server) << server.error().text();
   auto client = client::HttpClient::connect(fmt::format("http://127.0.0.1:{}", (*server)->port()));

@@ -15,6 +15,18 @@ namespace {
 /// Rows of the lake that a start maps again for a view without a generation: a fraction of a
 /// second.
 constexpr std::uint64_t kRestoreRowsMax = 2'000'000;
+
+broker::Limits mqtt_limits(const Config& config) {
+  return {.sessions_max = config.mqtt_sessions_max,
+          .subscriptions_per_client_max = config.mqtt_subscriptions_max,
+          .topic_levels_max = config.mqtt_topic_levels_max,
+          .retained_max = config.mqtt_retained_max,
+          .retained_bytes_max = config.mqtt_retained_bytes_max,
+          .queue_messages_max = config.mqtt_queue_messages_max,
+          .queue_bytes_max = config.mqtt_queue_bytes_max,
+          .message_bytes_max = config.mqtt_message_bytes_max,
+          .session_expiry_max_s = static_cast<std::uint32_t>(config.mqtt_session_expiry_max_s)};
+}
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder,
@@ -35,6 +47,7 @@ void Node::stop() {
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
   if (ingest_ != nullptr) ingest_->stop();
+  if (broker_ != nullptr) broker_->stop();
 }
 
 Status Node::recover(const std::filesystem::path& folder, const Config& config) {
@@ -104,6 +117,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           if (is_quarantine) state->add_quarantined(ingest::quarantined_by(read.column(0)));
         }));
   }
+  broker_ = std::make_unique<broker::Broker>(files, folder / "mqtt", *speed_, mqtt_limits(config));
+  MR_TRY(const Offset broker_covered, broker_->open());
+  first_offsets[{kBrokerStream, PartitionId(0)}] = broker_covered;
   ingest::Replay replay(*speed_, *filters_, cores);
   auto log = log::CommitLog::open(
       files,
@@ -111,7 +127,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
        .segment_bytes = config.log_segment_bytes,
        .commit_bytes_max = std::min(config.log_commit_bytes_max, config.log_segment_bytes),
        .queue_bytes_max = config.log_queue_bytes_max},
-      first_offsets, [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
+      first_offsets, [&](const log::RecoveredBatch& batch) {
+        return batch.stream == kBrokerStream ? broker_->replay(batch) : replay.add(batch);
+      });
   if (!log)
     return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
   log_ = std::move(*log);
@@ -144,7 +162,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   }
   lake_writer_ = std::make_unique<ingest::LakeWriter>(
       *log_, *speed_, *ingest_, *lake_, *catalog_, *state_files_,
-      ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms});
+      ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms,
+                                .also_covered = [this](auto& covered) {
+                                  covered[{kBrokerStream, PartitionId(0)}] = broker_->covered();
+                                }});
   batch_ = std::make_unique<serving::BatchScheduler>(
       *batch_database_, *lake_, *catalog_, *state_files_, *speed_, *lake_writer_,
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
@@ -166,6 +187,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   statements_->refresh_views();
 
   ingest_->start();
+  broker_->start(*ingest_, *log_, [this] { lake_writer_->ask_trim(); });
   // Those that are in the quarantine already are told by their ids.
   for (auto& [stream, failures] : std::exchange(failures_, {}))
     ingest_->report(stream, std::move(failures));

@@ -11,6 +11,7 @@
 #include "access/access.h"
 #include "base/result.h"
 #include "batch/state_files.h"
+#include "broker/broker.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
 #include "ingest/ingest.h"
@@ -40,6 +41,7 @@ class Node {
   void stop();
 
   [[nodiscard]] ingest::Ingest& ingest() { return *ingest_; }
+  [[nodiscard]] broker::Broker& broker() { return *broker_; }
   [[nodiscard]] ingest::LakeWriter& lake_writer() { return *lake_writer_; }
   [[nodiscard]] serving::StatementRunner& statements() { return *statements_; }
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
@@ -75,6 +77,7 @@ class Node {
   std::unique_ptr<batch::StateFiles> state_files_;
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::unique_ptr<ingest::DuplicateFilters> filters_;
+  std::unique_ptr<broker::Broker> broker_;
   std::unique_ptr<log::CommitLog> log_;
   std::unique_ptr<sql::QueryWorkers> workers_;
   std::unique_ptr<ingest::Ingest> ingest_;

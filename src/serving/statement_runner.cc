@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "base/ascii_case.h"
+#include "model/topic_rule.h"
 #include "runtime/clock.h"
 #include "serving/statement_rows.h"
 #include "serving/view_reader.h"
@@ -212,12 +213,36 @@ Status StatementRunner::define_derived(const sql::CreateStream& statement,
   return {};
 }
 
+Status StatementRunner::check_topics_are_free(const StreamDefinition& definition) const {
+  if (definition.mqtt.empty()) return {};
+  if (definition.source) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadOption,
+                "a derived stream takes no mqtt: give it to the stream that its SELECT reads");
+  }
+  MR_TRY(const auto rule, TopicRule::parse(definition.mqtt));
+  for (const auto& stream : catalog_.streams()) {
+    if (stream.mqtt.empty()) continue;
+    MR_TRY(const auto other, TopicRule::parse(stream.mqtt));
+    if (!rule.overlaps(other)) continue;
+    return std::unexpected(
+        Error{.code = ErrorCode::kAlreadyExists,
+              .id = std::string(error_id::kInUse),
+              .message = fmt::format("topics of '{}' go to stream {} already, by '{}'",
+                                     definition.mqtt, stream.name, stream.mqtt),
+              .hint = "a message goes to one stream: let a derived stream read it, or choose "
+                      "topics that differ in a level",
+              .place = {}});
+  }
+  return {};
+}
+
 Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& statement) {
   if (statement.if_not_exists && catalog_.find_stream(statement.definition.name))
     return done("CREATE STREAM");
   MR_RETURN_IF_ERROR(check_name_is_free(statement.definition.name));
   auto definition = statement.definition;
   if (!statement.select.empty()) MR_RETURN_IF_ERROR(define_derived(statement, definition));
+  MR_RETURN_IF_ERROR(check_topics_are_free(definition));
   MR_TRY(const auto created, catalog_.create_stream(definition));
   if (created.quarantine) {
     if (const auto quarantine = catalog_.stream(*created.quarantine)) {

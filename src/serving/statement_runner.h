@@ -149,6 +149,7 @@ class StatementRunner {
   Result<StatementResult> change_grants(const sql::GrantStatement& statement);
   Result<StatementResult> show_users(const access::Principal& who, sql::ObjectKind kind);
 
+  Status check_topics_are_free(const StreamDefinition& definition) const;
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
   Status define_derived(const sql::CreateStream& statement, StreamDefinition& definition);
   Result<StatementResult> create_view(const sql::CreateView& statement) REQUIRES(definitions_);

@@ -120,6 +120,7 @@ Result<StatementResult> StatementRunner::alter_stream(const sql::AlterStream& st
       [&]() -> Status {
         MR_RETURN_IF_ERROR(catalog_.alter_stream(after));
         stream->redefine(after, std::move(evaluators));
+        speed_.stream_altered();
         auto& living = lake_writer_.ingest().derivations();
         for (const auto& derivation : derivations) {
           living.remove(derivation->derived());

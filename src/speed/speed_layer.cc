@@ -14,12 +14,14 @@ std::shared_ptr<StreamState> SpeedLayer::add_stream(const StreamDefinition& defi
   const MutexLock lock(mutex_);
   streams_[definition.id] = state;
   stream_names_[lower_name(definition.name)] = definition.id;
+  stream_altered();
   return state;
 }
 
 void SpeedLayer::remove_stream(StreamId stream) {
   const MutexLock lock(mutex_);
   streams_.erase(stream);
+  stream_altered();
   std::erase_if(stream_names_, [&](const auto& entry) { return entry.second == stream; });
 }
 

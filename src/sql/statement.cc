@@ -13,6 +13,7 @@
 #include "sql/access_statement.h"
 #include "sql/duration.h"
 #include "sql/statement_cursor.h"
+#include "model/topic_rule.h"
 #include "sql/stream_alteration.h"
 #include "sql/suggestion.h"
 #include "sql/table_statement.h"
@@ -32,10 +33,10 @@ constexpr auto kFirstWords = std::to_array<std::string_view>(
      "TABLE", "INSERT", "UPDATE", "DELETE", "GRANT", "REVOKE"});
 
 constexpr auto kStreamOptions = std::to_array<std::string_view>(
-    {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields"});
+    {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields", "mqtt"});
 constexpr std::string_view kStreamOptionsShown =
     "time = column, key = column, partitions = n, dedup = column, dedup_within = '7 days', "
-    "unknown_fields = 'ignore'";
+    "unknown_fields = 'ignore', mqtt = 'site/{site}/reading'";
 
 class Parser : private StatementCursor {
  public:
@@ -415,6 +416,8 @@ class Parser : private StatementCursor {
           MR_TRY(const auto kept, altered(stream, set));
           stream.unknown_column = kept.unknown_column;
         }
+      } else if (option == "mqtt") {
+        MR_TRY(stream.mqtt, topic_option(stream));
       } else if (option == "dedup_within") {
         within_place = where;
         MR_TRY(stream.dedup_within_us, duration());
@@ -448,6 +451,26 @@ class Parser : private StatementCursor {
     if (!parsed) return std::unexpected(std::move(parsed).error().at(place()));
     ++at_;
     return parsed;
+  }
+
+  Result<std::string> topic_option(const StreamDefinition& stream) {
+    if (!here_kind(TokenKind::kString)) return expected("a topic, as 'site/{site}/reading',");
+    const TextPlace where = place();
+    const std::string text = unquoted(here());
+    auto rule = TopicRule::parse(text);
+    if (!rule) return std::unexpected(std::move(rule).error().at(where));
+    for (const auto& level : rule->levels) {
+      if (level.kind != TopicRule::Kind::kColumn || stream.find_column(level.text)) continue;
+      std::vector<std::string_view> names;
+      for (const auto& column : stream.columns) names.push_back(column.name);
+      const std::string_view meant = closest(level.text, names);
+      return error(error_id::kBadOption, where,
+                   fmt::format("option mqtt: the stream {} has no column '{}'", stream.name,
+                               shortened(level.text)),
+                   meant.empty() ? std::string() : fmt::format("did you mean '{}'?", meant));
+    }
+    ++at_;
+    return text;
   }
 
   static Status check_dedup_type(const Column& column, TextPlace where) {

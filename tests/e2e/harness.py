@@ -159,7 +159,7 @@ class Server:
         self.ready_file = self.files / f"{name}.ready"
         self.stderr_file = self.files / f"{name}.stderr"
         self.stdout_file = self.files / f"{name}.stdout"
-        command = [binary(), "up", "--data", str(self.data), "--http-port", "0", "--ready-file", str(self.ready_file)]
+        command = [binary(), "up", "--data", str(self.data), "--http-port", "0", "--mqtt-port", "0", "--ready-file", str(self.ready_file)]
         if self.config is not None:
             path = self.files / f"{name}.yaml"
             path.write_text(yaml_text(self.config) + "\n")
