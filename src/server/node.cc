@@ -32,6 +32,7 @@ void Node::stop_queries() {
 }
 
 void Node::stop() {
+  if (feed_ != nullptr) feed_->stop();
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
   if (ingest_ != nullptr) ingest_->stop();
@@ -154,6 +155,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 
+  feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
     statements_->finish_replacement(view);
   });
@@ -168,6 +170,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
     ingest_->report(stream, std::move(failures));
   lake_writer_->start();
   batch_->start();
+  feed_->start();
   const bool building = std::ranges::any_of(
       views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
   if (building) batch_->request(false, "build");

@@ -21,6 +21,7 @@
 #include "runtime/file_system.h"
 #include "server/config.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 #include "sql/database.h"
@@ -42,6 +43,7 @@ class Node {
   [[nodiscard]] ingest::LakeWriter& lake_writer() { return *lake_writer_; }
   [[nodiscard]] serving::StatementRunner& statements() { return *statements_; }
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
+  [[nodiscard]] serving::ChangeFeed& feed() { return *feed_; }
   [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
   [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
   [[nodiscard]] catalog::SchemaRegistry& registry() { return *registry_; }
@@ -78,6 +80,7 @@ class Node {
   std::unique_ptr<ingest::LakeWriter> lake_writer_;
   std::unique_ptr<serving::BatchScheduler> batch_;
   std::unique_ptr<serving::StatementRunner> statements_;
+  std::unique_ptr<serving::ChangeFeed> feed_;
 };
 
 }  // namespace millrace::server
