@@ -16,6 +16,7 @@
 #include "log/commit_log.h"
 #include "runtime/worker_pool.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 
@@ -27,6 +28,7 @@ struct Services {
   ingest::LakeWriter& lake_writer;
   serving::StatementRunner& statements;
   serving::BatchScheduler& batch;
+  serving::ChangeFeed& feed;
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
   catalog::SchemaRegistry& registry;
@@ -41,10 +43,14 @@ struct Services {
 
 void add_event_routes(HttpRouter& router, const Services& services);      // event_routes.cc
 void add_view_routes(HttpRouter& router, const Services& services);       // view_routes.cc
+void add_change_routes(HttpRouter& router, const Services& services);     // change_routes.cc
 void add_statement_routes(HttpRouter& router, const Services& services);  // statement_routes.cc
 void add_registry_routes(HttpRouter& router, const Services& services);   // registry_routes.cc
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
+
+/// The answer where no materialized view has this name.
+[[nodiscard]] HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name);
 
 /// Runs `work` on the pool and answers with what it gives, or with 429 at once where the pool is
 /// full.

@@ -29,6 +29,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
                                     .lake_writer = node_->lake_writer(),
                                     .statements = node_->statements(),
                                     .batch = node_->batch(),
+                                    .feed = node_->feed(),
                                     .speed = node_->speed(),
                                     .catalog = node_->catalog(),
                                     .registry = node_->registry(),

@@ -117,6 +117,7 @@ int run_up(const UpOptions& options) {
       .lake_writer = (*node)->lake_writer(),
       .statements = (*node)->statements(),
       .batch = (*node)->batch(),
+      .feed = (*node)->feed(),
       .speed = (*node)->speed(),
       .catalog = (*node)->catalog(),
       .registry = (*node)->registry(),

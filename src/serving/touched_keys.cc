@@ -64,9 +64,11 @@ void TouchedKeys::touch(std::string_view unit) {
 void TouchedKeys::note_position(std::span<const Position> position) {
   position_.assign(position.begin(), position.end());
   const std::int64_t now_us = runtime::monotonic_us();
-  // The first one stays as it is: it is what the memory begins with.
-  if (reached_.size() < 2 || now_us - reached_.back().since_us >= limits_.position_pause_us)
+  // Where many come, some are left out: whoever stands at one of those gets a little twice.
+  if (reached_.size() < limits_.positions_max / 2 ||
+      now_us - reached_.back().since_us >= limits_.position_pause_us) {
     reached_.push_back({.position = {}, .newest = 0, .since_us = now_us});
+  }
   reached_.back().position = position_;
   reached_.back().newest = newest_;
   if (reached_.size() > limits_.positions_max) reached_.pop_front();
