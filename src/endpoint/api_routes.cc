@@ -7,6 +7,7 @@ namespace millrace::endpoint {
 HttpRouter api_routes(const Services& services) {
   HttpRouter router;
   add_event_routes(router, services);
+  add_stream_routes(router, services);
   add_view_routes(router, services);
   add_change_routes(router, services);
   add_statement_routes(router, services);

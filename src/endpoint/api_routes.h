@@ -17,6 +17,7 @@
 #include "runtime/worker_pool.h"
 #include "serving/batch_scheduler.h"
 #include "serving/change_feed.h"
+#include "serving/event_reader.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 
@@ -29,6 +30,7 @@ struct Services {
   serving::StatementRunner& statements;
   serving::BatchScheduler& batch;
   serving::ChangeFeed& feed;
+  serving::EventReader& events;
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
   catalog::SchemaRegistry& registry;
@@ -42,6 +44,7 @@ struct Services {
 [[nodiscard]] HttpRouter api_routes(const Services& services);
 
 void add_event_routes(HttpRouter& router, const Services& services);      // event_routes.cc
+void add_stream_routes(HttpRouter& router, const Services& services);     // stream_routes.cc
 void add_view_routes(HttpRouter& router, const Services& services);       // view_routes.cc
 void add_change_routes(HttpRouter& router, const Services& services);     // change_routes.cc
 void add_statement_routes(HttpRouter& router, const Services& services);  // statement_routes.cc

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
+#include <set>
 
 #include "endpoint/api_routes.h"
 #include "endpoint/http_server.h"
@@ -28,8 +29,9 @@ struct Event {
 class ChangeRoutes : public NodeTest {
  protected:
   void TearDown() override {
-    server_.reset();
+    if (server_ != nullptr) server_->stop();
     if (pool_ != nullptr) pool_->close();
+    server_.reset();
     NodeTest::TearDown();
   }
   void serve(endpoint::HttpServerOptions options = {}) {
@@ -40,6 +42,7 @@ class ChangeRoutes : public NodeTest {
                                       .statements = node_->statements(),
                                       .batch = node_->batch(),
                                       .feed = node_->feed(),
+                                      .events = node_->events(),
                                       .speed = node_->speed(),
                                       .catalog = node_->catalog(),
                                       .lake = node_->lake(),
@@ -184,7 +187,9 @@ TEST_F(ChangeRoutes, WhatCannotBeFollowedIsRefused) {
   serve();
   make_view();
   sql("CREATE VIEW plain AS SELECT * FROM v");
-  const auto refused = [&](std::string_view target) { return endpoint::exchange(port(), get(target)); };
+  const auto refused = [&](std::string_view target) {
+    return endpoint::exchange(port(), get(target));
+  };
   EXPECT_EQ(refused("/v1/views/nothing/changes").status, 404);
   EXPECT_THAT(refused("/v1/views/plain/changes").body, HasSubstr("it is a plain view"));
   EXPECT_EQ(refused("/v1/views/v/changes?n=1").status, 400);
@@ -265,6 +270,122 @@ TEST_F(ChangeRoutes, AWebSocketClientThatSaysSomethingElseIsClosed) {
     client.send(message(bad));
     EXPECT_THAT(client.read_bytes(4), HasSubstr("\x03\xef")) << bad;  // 1007
   }
+}
+
+// A line of JSON Lines; chunks are put together.
+std::string next_line(RawClient& client, std::string& text) {
+  std::size_t end = 0;
+  while ((end = text.find('\n')) == std::string::npos) {
+    const std::string size = client.read_until("\r\n");
+    if (size.empty() || size == "0\r\n") return "";
+    text += client.read_bytes(std::stoul(size, nullptr, 16));
+    client.read_bytes(2);
+  }
+  std::string line = text.substr(0, end);
+  text.erase(0, end + 1);
+  return line;
+}
+
+class EventRoutes : public ChangeRoutes {
+ protected:
+  // All events of a stream in the order given, "partition:offset:x ...".
+  std::string read(std::string_view target) {
+    RawClient client(port());
+    client.send(get(target));
+    const auto head = endpoint::read_reply(client, false);
+    if (head.status != 200) return fmt::format("{}", head.status);
+    EXPECT_EQ(head.header("Content-Type"), "application/x-ndjson");
+    std::string text;
+    std::string out;
+    for (std::string line; !(line = next_line(client, text)).empty();) {
+      const auto event = json::parse(line);
+      out += fmt::format("{}:{}:{} ", event.at("partition").as_int64(),
+                         event.at("offset").as_int64(), event.at("event").at("x").as_int64());
+    }
+    return out;
+  }
+  std::uint64_t count(std::string_view target) {
+    const std::string all = read(target);
+    return static_cast<std::uint64_t>(std::ranges::count(all, ' '));
+  }
+};
+
+TEST_F(EventRoutes, EventsComeOnceFromLakeAndTail) {
+  serve();
+  sql("CREATE STREAM e (x BIGINT, j JSON)");
+  post("e", "{\"x\":1,\"j\":{\"a\":1}}\n{\"x\":2}\n");
+  post("e", "{\"x\":3}\n");
+  EXPECT_EQ(read("/v1/streams/e/events"), "0:0:1 0:1:2 0:2:3 ");
+  run_batch(true);  // to the lake
+  EXPECT_EQ(read("/v1/streams/e/events?from=earliest"), "0:0:1 0:1:2 0:2:3 ");
+  post("e", "{\"x\":4}\n");
+  EXPECT_EQ(read("/v1/streams/e/events"), "0:0:1 0:1:2 0:2:3 0:3:4 ");
+  EXPECT_EQ(read("/v1/streams/e/events?from=2"), "0:2:3 0:3:4 ");
+  EXPECT_EQ(read("/v1/streams/e/events?from=%7B%220%22:1%7D&limit=2"), "0:1:2 0:2:3 ");
+  EXPECT_EQ(read("/v1/streams/e/events?from=latest"), "");
+  EXPECT_EQ(read("/v1/streams/e/events?from=2000-01-01T00:00:00Z"), "0:0:1 0:1:2 0:2:3 0:3:4 ");
+  EXPECT_EQ(read("/v1/streams/e/events?from=2200-01-01T00:00:00Z"), "");
+  EXPECT_EQ(read("/v1/streams/e/events?from=99"), "400");
+  EXPECT_EQ(read("/v1/streams/e/events?from=soon"), "400");
+  EXPECT_EQ(read("/v1/streams/e/events?limit=0"), "400");
+  EXPECT_EQ(read("/v1/streams/e/events?what=1"), "400");
+  EXPECT_EQ(read("/v1/streams/nothing/events"), "404");
+}
+
+TEST_F(EventRoutes, ManyEventsComeInPagesEachOnce) {
+  serve();
+  sql("CREATE STREAM e (x BIGINT, k BIGINT) WITH (key = k, partitions = 3)");
+  std::uint64_t sent = 0;
+  for (int round = 0; round < 4; ++round) {
+    for (int body = 0; body < 5; ++body) {
+      std::string lines;
+      for (int i = 0; i < 500; ++i, ++sent)
+        lines += fmt::format("{{\"x\":{},\"k\":{}}}\n", sent, i);
+      post("e", lines);
+    }
+    if (round < 3) node_->speed().find_stream("e")->cut_edge();
+    if (round == 1) run_batch();
+  }
+  RawClient client(port());
+  client.send(get("/v1/streams/e/events"));
+  EXPECT_EQ(endpoint::read_reply(client, false).status, 200);
+  std::vector<std::uint64_t> next(3, 0);
+  std::set<std::int64_t> seen;
+  std::string text;
+  for (std::string line; !(line = next_line(client, text)).empty();) {
+    const auto event = json::parse(line);
+    const auto partition = static_cast<std::size_t>(event.at("partition").as_int64());
+    ASSERT_EQ(event.at("offset").as_int64(), static_cast<std::int64_t>(next.at(partition)++));
+    seen.insert(event.at("event").at("x").as_int64());
+  }
+  EXPECT_EQ(seen.size(), sent);
+  EXPECT_EQ(count("/v1/streams/e/events?limit=4321"), 4321U);
+}
+
+TEST_F(EventRoutes, AFollowerGetsWhatComesAndGoesOnWhereItWas) {
+  serve();
+  sql("CREATE STREAM e (x BIGINT)");
+  post("e", "{\"x\":1}\n");
+  RawClient client(port());
+  client.send(get("/v1/streams/e/events?follow=true&from=latest", "Accept: text/event-stream\r\n"));
+  const auto head = endpoint::read_reply(client, false);
+  EXPECT_EQ(head.header("Content-Type"), "text/event-stream");
+  post("e", "{\"x\":2}\n");
+  std::string text;
+  const auto second = next_event(client, text);
+  EXPECT_EQ(second.id, "2");
+  EXPECT_EQ(second.data.at("event").at("x"), 2);
+  post("e", "{\"x\":3}\n");
+  EXPECT_EQ(next_event(client, text).id, "3");
+
+  RawClient again(port());
+  again.send(get("/v1/streams/e/events?follow=true&from=earliest",
+                 "Accept: text/event-stream\r\nLast-Event-ID: 2\r\n"));
+  EXPECT_EQ(endpoint::read_reply(again, false).status, 200);
+  std::string more;
+  EXPECT_EQ(next_event(again, more).data.at("event").at("x"), 3);
+  sql("DROP STREAM e");
+  EXPECT_EQ(next_event(again, more).name, "end");
 }
 
 }  // namespace

@@ -30,6 +30,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
                                     .statements = node_->statements(),
                                     .batch = node_->batch(),
                                     .feed = node_->feed(),
+                                    .events = node_->events(),
                                     .speed = node_->speed(),
                                     .catalog = node_->catalog(),
                                     .registry = node_->registry(),

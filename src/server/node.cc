@@ -155,6 +155,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 
+  events_ = std::make_unique<serving::EventReader>(*lake_, *log_, *lake_database_);
   feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
     statements_->finish_replacement(view);

@@ -118,6 +118,7 @@ int run_up(const UpOptions& options) {
       .statements = (*node)->statements(),
       .batch = (*node)->batch(),
       .feed = (*node)->feed(),
+      .events = (*node)->events(),
       .speed = (*node)->speed(),
       .catalog = (*node)->catalog(),
       .registry = (*node)->registry(),
