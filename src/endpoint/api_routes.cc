@@ -54,7 +54,9 @@ HttpRouter api_routes(const Services& services) {
   HttpRouter router;
   router.set_gate(gate(services.access));
   add_event_routes(router, services);
+  add_stream_routes(router, services);
   add_view_routes(router, services);
+  add_change_routes(router, services);
   add_statement_routes(router, services);
   add_registry_routes(router, services);
   add_batch_routes(router, services);

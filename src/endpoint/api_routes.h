@@ -19,6 +19,8 @@
 #include "log/commit_log.h"
 #include "runtime/worker_pool.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
+#include "serving/event_reader.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 
@@ -30,6 +32,8 @@ struct Services {
   ingest::LakeWriter& lake_writer;
   serving::StatementRunner& statements;
   serving::BatchScheduler& batch;
+  serving::ChangeFeed& feed;
+  serving::EventReader& events;
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
   catalog::SchemaRegistry& registry;
@@ -46,11 +50,16 @@ struct Services {
 [[nodiscard]] HttpRouter api_routes(const Services& services);
 
 void add_event_routes(HttpRouter& router, const Services& services);      // event_routes.cc
+void add_stream_routes(HttpRouter& router, const Services& services);     // stream_routes.cc
 void add_view_routes(HttpRouter& router, const Services& services);       // view_routes.cc
+void add_change_routes(HttpRouter& router, const Services& services);     // change_routes.cc
 void add_statement_routes(HttpRouter& router, const Services& services);  // statement_routes.cc
 void add_registry_routes(HttpRouter& router, const Services& services);   // registry_routes.cc
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
+
+/// The answer where no materialized view has this name.
+[[nodiscard]] HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name);
 
 /// Runs `work` on the pool and answers with what it gives, or with 429 at once where the pool is
 /// full.

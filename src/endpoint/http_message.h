@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -64,11 +65,18 @@ struct HttpRequest {
   [[nodiscard]] std::string media_type() const;
 };
 
+class HttpStreamSource;
+class HttpUpgrade;
+
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  /// Instead of `body`, from now on (http_stream.h).
+  std::shared_ptr<HttpStreamSource> stream = {};
+  /// Instead of an answer (http_stream.h).
+  std::shared_ptr<HttpUpgrade> upgrade = {};
 };
 
 /// "Not Found"
@@ -86,6 +94,8 @@ struct AnswerShape {
   std::string_view request_id;
   /// "Sun, 06 Nov 1994 08:49:37 GMT"
   std::string_view date;
+  /// The body follows: in chunks, or up to the end of the connection in HTTP/1.0.
+  bool streamed = false;
 };
 /// Appends the answer in its bytes on the wire. Line ends inside header values become blanks, so
 /// that no value can begin another header.

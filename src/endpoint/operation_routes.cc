@@ -179,6 +179,17 @@ std::string metrics_text(const Services& services) {
                  "Groups in which batch and speed layer differed at the same cut, since the start.",
                  number(batch.drift_rows));
 
+  const auto& feed = services.feed.counters();
+  families.gauge("millrace_feed_subscribers", "Clients that follow a view.",
+                 number(feed.subscribers));
+  families.counter("millrace_feed_batches_total", "Batches of rows given to them.",
+                   number(feed.batches));
+  families.counter("millrace_feed_keys_total", "Keys in these batches.", number(feed.keys));
+  families.counter("millrace_feed_snapshots_total", "Snapshots of a view that began for a client.",
+                   number(feed.snapshots));
+  families.counter("millrace_feed_fell_behind_total",
+                   "Clients that read so slowly that they got a new snapshot.",
+                   number(feed.fell_behind));
   if (const auto* http = services.http_metrics()) {
     for (std::size_t digit = 1; digit < http->answers_by_class.size(); ++digit) {
       families.counter("millrace_http_answers_total",
@@ -191,6 +202,8 @@ std::string metrics_text(const Services& services) {
                      number(http->sent_bytes));
     families.gauge("millrace_http_connections", "Open HTTP connections.",
                    number(http->connections_open));
+    families.gauge("millrace_http_streams", "Open event streams and WebSockets.",
+                   number(http->streams_open));
     families.counter("millrace_http_connections_refused_total",
                      "Connections refused because there were too many.",
                      number(http->connections_refused));

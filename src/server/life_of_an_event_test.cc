@@ -29,6 +29,8 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
                                     .lake_writer = node_->lake_writer(),
                                     .statements = node_->statements(),
                                     .batch = node_->batch(),
+                                    .feed = node_->feed(),
+                                    .events = node_->events(),
                                     .speed = node_->speed(),
                                     .catalog = node_->catalog(),
                                     .registry = node_->registry(),

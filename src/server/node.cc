@@ -44,6 +44,7 @@ void Node::stop_queries() {
 }
 
 void Node::stop() {
+  if (feed_ != nullptr) feed_->stop();
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
   if (ingest_ != nullptr) ingest_->stop();
@@ -178,6 +179,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 
+  events_ = std::make_unique<serving::EventReader>(*lake_, *log_, *lake_database_);
+  feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
     statements_->finish_replacement(view);
   });
@@ -193,6 +196,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
     ingest_->report(stream, std::move(failures));
   lake_writer_->start();
   batch_->start();
+  feed_->start();
   const bool building = std::ranges::any_of(
       views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
   if (building) batch_->request(false, "build");

@@ -23,6 +23,8 @@
 #include "runtime/file_system.h"
 #include "server/config.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
+#include "serving/event_reader.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 #include "sql/database.h"
@@ -45,6 +47,8 @@ class Node {
   [[nodiscard]] ingest::LakeWriter& lake_writer() { return *lake_writer_; }
   [[nodiscard]] serving::StatementRunner& statements() { return *statements_; }
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
+  [[nodiscard]] serving::EventReader& events() { return *events_; }
+  [[nodiscard]] serving::ChangeFeed& feed() { return *feed_; }
   [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
   [[nodiscard]] access::Access& access() { return *access_; }
   [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
@@ -84,6 +88,8 @@ class Node {
   std::unique_ptr<ingest::LakeWriter> lake_writer_;
   std::unique_ptr<serving::BatchScheduler> batch_;
   std::unique_ptr<serving::StatementRunner> statements_;
+  std::unique_ptr<serving::EventReader> events_;
+  std::unique_ptr<serving::ChangeFeed> feed_;
 };
 
 }  // namespace millrace::server

@@ -137,6 +137,8 @@ int run_up(const UpOptions& options) {
       .lake_writer = (*node)->lake_writer(),
       .statements = (*node)->statements(),
       .batch = (*node)->batch(),
+      .feed = (*node)->feed(),
+      .events = (*node)->events(),
       .speed = (*node)->speed(),
       .catalog = (*node)->catalog(),
       .registry = (*node)->registry(),

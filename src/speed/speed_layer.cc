@@ -38,19 +38,25 @@ void SpeedLayer::add_replacement(std::shared_ptr<ViewState> view, ViewId replace
 }
 
 void SpeedLayer::switch_view(ViewId replaced, ViewId replacement) {
-  const MutexLock lock(mutex_);
-  for (auto& [name, id] : view_names_) {
-    if (id == replaced) id = replacement;
+  {
+    const MutexLock lock(mutex_);
+    for (auto& [name, id] : view_names_) {
+      if (id == replaced) id = replacement;
+    }
+    replacements_.erase(replaced);
+    views_.erase(replaced);
   }
-  replacements_.erase(replaced);
-  views_.erase(replaced);
+  if (on_names_changed_) on_names_changed_();
 }
 
 void SpeedLayer::remove_view(ViewId view) {
-  const MutexLock lock(mutex_);
-  views_.erase(view);
-  std::erase_if(replacements_, [&](const auto& entry) { return entry.second == view; });
-  std::erase_if(view_names_, [&](const auto& entry) { return entry.second == view; });
+  {
+    const MutexLock lock(mutex_);
+    views_.erase(view);
+    std::erase_if(replacements_, [&](const auto& entry) { return entry.second == view; });
+    std::erase_if(view_names_, [&](const auto& entry) { return entry.second == view; });
+  }
+  if (on_names_changed_) on_names_changed_();
 }
 
 std::shared_ptr<StreamState> SpeedLayer::stream(StreamId id) const {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +20,8 @@ namespace millrace::speed {
 class SpeedLayer {
  public:
   explicit SpeedLayer(TailOptions options) : options_(options) {}
+  /// Called after a name means another view or none. Before anything uses this object.
+  void on_names_changed(std::function<void()> call) { on_names_changed_ = std::move(call); }
 
   std::shared_ptr<StreamState> add_stream(const StreamDefinition& definition,
                                           CommitNumber last_commit, const Position& lake_end);
@@ -62,6 +65,7 @@ class SpeedLayer {
 
  private:
   const TailOptions options_;
+  std::function<void()> on_names_changed_;
   std::atomic<std::uint64_t> tail_bytes_{0};
   std::atomic<std::uint64_t> stream_changes_{1};
   mutable Mutex mutex_;

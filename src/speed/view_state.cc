@@ -64,10 +64,15 @@ std::vector<view::FailedRow> ViewState::apply(StreamId stream, std::span<const S
   std::vector<view::FailedRow> failed;
   if (phase_ == ViewPhase::kFailed) return failed;
   Status status;
-  for (std::size_t i = 0; i < evaluators_.size() && status; ++i) {
-    if (compiled_.inputs[i].stream != stream) continue;
-    status = evaluators_[i]->run(batches, active_, active_skipped_,
-                                 [&](view::FailedRow row) { failed.push_back(std::move(row)); });
+  if (watcher_ == nullptr) {
+    status = evaluate_locked(stream, batches, active_, failed);
+  } else {
+    // Merging is exact, so a table of its own for these events changes no bit, and its keys are
+    // those that they touch.
+    view::GroupTable changed(compiled_.plan);
+    status = evaluate_locked(stream, batches, changed, failed);
+    active_.merge(changed);
+    watcher_->touched(changed, delta_end_);
   }
   if (!status) {
     // Not one row's fault: without these events the view would be wrong, so it answers the error
@@ -75,8 +80,26 @@ std::vector<view::FailedRow> ViewState::apply(StreamId stream, std::span<const S
     phase_ = ViewPhase::kFailed;
     error_ = std::move(status).error().within("view {}", record_.name);
     built_.notify_all();
+    if (watcher_ != nullptr) watcher_->phase_changed();
   }
   return failed;
+}
+
+Status ViewState::evaluate_locked(StreamId stream, std::span<const StreamBatch> batches,
+                                  view::GroupTable& groups, std::vector<view::FailedRow>& failed) {
+  for (std::size_t i = 0; i < evaluators_.size(); ++i) {
+    if (compiled_.inputs[i].stream != stream) continue;
+    MR_RETURN_IF_ERROR(
+        evaluators_[i]->run(batches, groups, active_skipped_,
+                            [&](view::FailedRow row) { failed.push_back(std::move(row)); }));
+  }
+  return {};
+}
+
+void ViewState::watch(std::shared_ptr<ViewWatcher> watcher) {
+  const MutexLock lock(mutex_);
+  watcher_ = std::move(watcher);
+  if (watcher_ != nullptr) watcher_->touched(view::GroupTable(compiled_.plan), delta_end_);
 }
 
 void ViewState::roll(std::vector<catalog::Cut> cuts) {
@@ -103,6 +126,7 @@ void ViewState::publish(const catalog::Generation& generation,
   if (phase_ == ViewPhase::kBuilding) phase_ = ViewPhase::kLive;
   run_error_.reset();
   built_.notify_all();
+  if (watcher_ != nullptr) watcher_->phase_changed();
 }
 
 void ViewState::restore(const catalog::Generation& generation,
@@ -129,6 +153,7 @@ void ViewState::fail(Error error) {
   phase_ = ViewPhase::kFailed;
   error_ = std::move(error);
   built_.notify_all();
+  if (watcher_ != nullptr) watcher_->phase_changed();
 }
 
 void ViewState::note_run(std::optional<Error> error) {

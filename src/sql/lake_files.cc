@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "base/mutex.h"
+#include "sql/lake_page.h"
 #include "sql/lake_select.h"
 #include "sql/scalar_stage.h"
 #include "sql/sink_statement.h"
@@ -170,6 +171,52 @@ Status read_lake_files(Database& database, std::span<const LakeFile> files,
   if (!columns && refused) return std::unexpected(std::move(columns).error());
   if (!columns) return std::unexpected(file_error(std::move(columns).error()));
   return cutter.flush();
+}
+
+Status read_lake_page(Database& database, std::span<const LakeFile> files,
+                      const StreamDefinition& stream, const Position& from, std::uint64_t rows_max,
+                      const std::function<Status(const StreamBatch&)>& visit) {
+  if (files.empty()) return {};
+  std::string wanted;
+  for (std::uint32_t p = 0; p < stream.partitions; ++p) {
+    wanted += fmt::format("{}({} = {} AND {} >= {})", p == 0 ? "" : " OR ", kPartitionColumn, p,
+                          kOffsetColumn, from.end(PartitionId(p)));
+  }
+  MR_TRY(const auto connection, database.connect());
+  BatchCutter cutter(stream, visit);
+  bool refused = false;
+  auto columns =
+      connection->query(fmt::format("SELECT * FROM ({}) WHERE {} ORDER BY {}, {} LIMIT {}",
+                                    lake_select(files, stream, true), wanted, kPartitionColumn,
+                                    kOffsetColumn, rows_max),
+                        [&](const BatchView& view) {
+                          auto status = cutter.add(view);
+                          refused = !status;
+                          return status;
+                        });
+  if (!columns && refused) return std::unexpected(std::move(columns).error());
+  if (!columns) return std::unexpected(file_error(std::move(columns).error()));
+  return cutter.flush();
+}
+
+Status first_arrivals(Database& database, std::span<const LakeFile> files,
+                      const StreamDefinition& stream, std::int64_t time_us,
+                      const std::function<void(PartitionId, Offset)>& visit) {
+  if (files.empty()) return {};
+  MR_TRY(const auto connection, database.connect());
+  auto columns = connection->query(
+      fmt::format("SELECT {0}, min({1}) FROM ({2}) WHERE epoch_us({3}) > {4} GROUP BY {0}",
+                  kPartitionColumn, kOffsetColumn, lake_select(files, stream, true), kArrivalColumn,
+                  time_us),
+      [&](const BatchView& view) -> Status {
+        for (std::size_t row = 0; row < view.rows; ++row) {
+          visit(PartitionId(static_cast<std::uint32_t>(view.columns[0].as<std::int32_t>()[row])),
+                Offset(static_cast<std::uint64_t>(view.columns[1].as<std::int64_t>()[row])));
+        }
+        return {};
+      });
+  if (!columns) return std::unexpected(file_error(std::move(columns).error()));
+  return {};
 }
 
 namespace {
