@@ -100,8 +100,9 @@ Status JoinAnalysis::add_bound(const json::value& small, const json::value& larg
   if (!spans[lower].low.empty()) return {};
   const auto number = [&](const std::string& text) {
     if (*scale == Scale::kInteger) return fmt::format("CAST({} AS BIGINT)", text);
+    // Not "= 'infinity'": DuckDB looks for a day behind that.
     return fmt::format(
-        "CAST(CASE WHEN isinf({0}) THEN CASE WHEN {0} = 'infinity' THEN 9223372036854775807 ELSE "
+        "CAST(CASE WHEN isinf({0}) THEN CASE WHEN {0} > '2000-01-01' THEN 9223372036854775807 ELSE "
         "-9223372036854775808 END ELSE epoch_us({0}) END AS BIGINT)",
         text);
   };
