@@ -207,8 +207,8 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
   MR_TRY(const auto streams, serving::StatementRunner::streams_of(*catalog_, record));
   auto tables = tables_->read_all(record.tables);
   if (!tables) return std::unexpected(std::move(tables).error().within("view {}", record.name));
-  auto made = serving::StatementRunner::make_view_state(*speed_database_, record, streams,
-                                                        std::move(*tables));
+  auto made = serving::StatementRunner::make_view_state({*speed_database_, *lake_database_, *lake_},
+                                                        record, streams, std::move(*tables));
   if (!made) return std::unexpected(std::move(made).error().within("view {}", record.name));
   const auto view = *made;
   auto generations = catalog_->generations(record.id);

@@ -270,8 +270,9 @@ Status StatementRunner::start_derivation(sql::Database& database, ingest::Ingest
 }
 
 Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
-    sql::Database& database, const catalog::ViewRecord& record,
+    const ViewMakers& makers, const catalog::ViewRecord& record,
     std::span<const StreamDefinition> streams, std::vector<sql::ReferenceTable> tables) {
+  auto& database = makers.database;
   MR_TRY(const auto tree, sql::parse_select(record.select));
   std::vector<view::TableDefinition> definitions;
   for (const auto& table : tables) definitions.push_back({table.name, table.columns});
@@ -281,16 +282,32 @@ Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
     compiled.fingerprint =
         hash_of(fmt::format("{} {} {}", compiled.fingerprint, use.table, use.version));
   }
-  std::vector<std::unique_ptr<view::Evaluator>> evaluators;
+  MR_TRY(auto stages, make_stages(database, compiled, streams, tables));
+  std::unique_ptr<speed::ViewJoin> join;
+  if (compiled.join) {
+    join = speed::ViewJoin::make(std::move(stages.join), makers.lake_database, makers.lake,
+                                 *compiled.join, streams);
+  }
+  MR_TRY(auto finalizer, view::Finalizer::make(database, compiled));
+  return std::make_shared<speed::ViewState>(record, std::move(compiled),
+                                            std::move(stages.evaluators), std::move(finalizer),
+                                            std::move(tables), std::move(join));
+}
+
+Result<speed::ViewState::Stages> StatementRunner::make_stages(
+    sql::Database& database, const view::CompiledView& compiled,
+    std::span<const StreamDefinition> streams, std::span<const sql::ReferenceTable> tables) {
+  speed::ViewState::Stages stages;
   for (std::size_t i = 0; i < compiled.inputs.size(); ++i) {
     const auto stream =
         std::ranges::find(streams, compiled.inputs[i].stream, &StreamDefinition::id);
     MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, i, *stream, tables));
-    evaluators.push_back(std::move(evaluator));
+    stages.evaluators.push_back(std::move(evaluator));
   }
-  MR_TRY(auto finalizer, view::Finalizer::make(database, compiled));
-  return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluators),
-                                            std::move(finalizer), std::move(tables));
+  if (compiled.join) {
+    MR_TRY(stages.join, view::JoinEvaluator::make(database, compiled, streams, tables));
+  }
+  return stages;
 }
 
 Result<std::vector<StreamDefinition>> StatementRunner::streams_of(
@@ -352,7 +369,8 @@ Result<StatementResult> StatementRunner::create_materialized_view(
   record.created_us = runtime::wall_us();
   // Made once for its errors, before the catalog knows of it.
   MR_TRY(auto contents, tables_.read_all(record.tables));
-  auto trial = make_view_state(speed_database_, record, streams, std::move(contents));
+  auto trial = make_view_state({speed_database_, lake_database_, lake_}, record, streams,
+                               std::move(contents));
   if (!trial) return std::unexpected(in_select(std::move(trial).error()));
   if (replaced) {
     MR_RETURN_IF_ERROR(check_readers(

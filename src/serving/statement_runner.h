@@ -101,9 +101,20 @@ class StatementRunner {
 
   /// Makes the view of a record live: compiled, prepared, not yet part of a stream. Also used at
   /// the start.
+  struct ViewMakers {
+    sql::Database& database;  // of the speed layer
+    /// What a join reads older events from.
+    sql::Database& lake_database;
+    lake::Lake& lake;
+  };
   static Result<std::shared_ptr<speed::ViewState>> make_view_state(
-      sql::Database& database, const catalog::ViewRecord& record,
+      const ViewMakers& makers, const catalog::ViewRecord& record,
       std::span<const StreamDefinition> streams, std::vector<sql::ReferenceTable> tables);
+  /// What runs a compiled view over its streams.
+  static Result<speed::ViewState::Stages> make_stages(sql::Database& database,
+                                                      const view::CompiledView& compiled,
+                                                      std::span<const StreamDefinition> streams,
+                                                      std::span<const sql::ReferenceTable> tables);
   /// Those that the view reads, in the record's order. Errors: kDataLoss where one is not there.
   static Result<std::vector<StreamDefinition>> streams_of(const catalog::Catalog& catalog,
                                                           const catalog::ViewRecord& record);

@@ -23,6 +23,7 @@
 #include "base/result.h"
 #include "catalog/catalog.h"
 #include "model/stream.h"
+#include "speed/view_join.h"
 #include "view/compiler.h"
 #include "view/evaluator.h"
 #include "view/finalizer.h"
@@ -99,10 +100,15 @@ struct CheckpointDraft {
 class ViewState {
  public:
   using Evaluators = std::vector<std::unique_ptr<view::Evaluator>>;
-  /// An evaluator for each of the compiled view's inputs.
+  /// What runs the compiled view over its streams.
+  struct Stages {
+    Evaluators evaluators;
+    std::unique_ptr<view::JoinEvaluator> join;
+  };
+  /// An evaluator for each of the compiled view's inputs, or what joins its two streams.
   ViewState(catalog::ViewRecord record, view::CompiledView compiled, Evaluators evaluators,
             std::unique_ptr<view::Finalizer> finalizer,
-            std::vector<sql::ReferenceTable> tables = {});
+            std::vector<sql::ReferenceTable> tables = {}, std::unique_ptr<ViewJoin> join = nullptr);
 
   /// As it was when the view was made: `replaces` stays when it has taken the other's place.
   [[nodiscard]] const catalog::ViewRecord& record() const { return record_; }
@@ -111,7 +117,7 @@ class ViewState {
   [[nodiscard]] std::span<const sql::ReferenceTable> tables() const { return tables_; }
   [[nodiscard]] bool is_native() const { return native_; }
   /// The same view over another definition of one of its streams.
-  void replace_evaluators(Evaluators evaluators);
+  void replace_stages(const StreamDefinition& stream, Stages stages);
 
   /// Adds events of one of its streams that follow delta_end there; afterwards that is `end`. Gives
   /// the rows that are in no group, since an expression of the view failed on them.
@@ -136,6 +142,9 @@ class ViewState {
   [[nodiscard]] ViewPhase phase() const;
   /// Why the view failed, or why its last batch run did.
   [[nodiscard]] std::optional<Error> trouble() const;
+  /// Whether its delta may begin at the present end: of a view that joins streams, the lake must
+  /// have the history that the delta is joined with.
+  [[nodiscard]] bool may_roll() const;
   /// Whether a batch run has something to do for it.
   [[nodiscard]] bool is_due() const;
   /// Returns when the view is no longer being built, or after `timeout_ms`.
@@ -204,11 +213,13 @@ class ViewState {
   Result<UnitRows> rows_of_each(std::span<const view::GroupTable> groups,
                                 std::span<const std::string> keys) const;
   Status usable_locked() const REQUIRES(mutex_);
+  void start_join(std::span<const Position> ends);
 
   // Constant after construction.
   const catalog::ViewRecord record_;
   const view::CompiledView compiled_;
   const bool native_;
+  const std::unique_ptr<ViewJoin> join_;
   const std::vector<sql::ReferenceTable> tables_;
 
   // A final stage of SQL runs one answer at a time.
