@@ -128,6 +128,11 @@ Result<Principal> Access::authenticate(std::string_view user, std::string_view p
                                        std::string_view from) {
   const std::string name = lower_name(user);
   if (password.size() > kPasswordBytesMax) return refuse(from);
+  if (password.starts_with(kTokenPrefix)) {
+    auto holder = authenticate_token(password, from);
+    if (!holder || holder->name_ == name) return holder;
+    return refuse(from);
+  }
   const std::string digest(
       bytes_of(hmac_sha256(session_key_, fmt::format("{}\n{}", name, password))));
   std::string verifier;

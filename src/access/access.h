@@ -41,6 +41,8 @@ class Principal {
   [[nodiscard]] bool is_user(std::string_view name) const {
     return kind_ == Kind::kUser && name_ == name;
   }
+  /// Empty for nobody that is known.
+  [[nodiscard]] std::string_view name() const { return name_; }
   /// "user ana", "an anonymous client"
   [[nodiscard]] std::string text() const;
 
@@ -65,7 +67,7 @@ class Access {
   // --- who ---
 
   /// `from` is the address of the client: attempts that fail make those wait that come from there
-  /// and are not known yet.
+  /// and are not known yet. A token serves as its user's password.
   Result<Principal> authenticate(std::string_view user, std::string_view password,
                                  std::string_view from) EXCLUDES(mutex_);
   Result<Principal> authenticate_token(std::string_view token, std::string_view from)

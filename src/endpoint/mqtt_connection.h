@@ -21,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "access/access.h"
 #include "broker/broker.h"
 #include "broker/publish_batch.h"
 #include "endpoint/mqtt_loop.h"
@@ -114,7 +115,7 @@ class MqttConnection : public broker::ClientLink,
   std::atomic<bool> woken_{false};
 
   // What CONNECT said.
-  MqttPrincipal principal_;
+  access::Principal principal_ = access::Principal::anonymous(/*from_this_machine=*/false);
   std::shared_ptr<broker::Session> session_;
   std::string assigned_id_;
   std::uint32_t expiry_s_ = 0;

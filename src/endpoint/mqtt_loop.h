@@ -15,6 +15,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "access/access.h"
 #include "base/mutex.h"
 #include "broker/broker.h"
 #include "broker/stream_topics.h"
@@ -27,14 +28,12 @@ class MqttConnection;
 
 /// What all loops of one server share. Constant after construction but for the counters.
 struct MqttServerState {
-  MqttServerState(MqttServerOptions server_options, MqttAccess server_access,
+  MqttServerState(MqttServerOptions server_options, access::Access& server_access,
                   broker::Broker& server_broker)
-      : options(std::move(server_options)),
-        access(std::move(server_access)),
-        broker(server_broker) {}
+      : options(std::move(server_options)), access(server_access), broker(server_broker) {}
 
   const MqttServerOptions options;
-  const MqttAccess access;
+  access::Access& access;
   broker::Broker& broker;
   MqttMetrics metrics;
 

@@ -45,27 +45,4 @@ struct MqttServerOptions {
   std::chrono::milliseconds stop_grace_time{2'000};
 };
 
-/// Who a client is; every decision starts from it.
-struct MqttPrincipal {
-  std::string user;  // empty: anonymous
-};
-
-enum class MqttAction : std::uint8_t { kPublish, kSubscribe };
-
-/// The one place where access over MQTT is decided. Thread: any; must not block.
-struct MqttAccess {
-  struct Credentials {
-    std::optional<std::string_view> user;
-    std::optional<std::string_view> password;
-    bool loopback = false;  // the client is on this machine
-  };
-  /// Errors: kUnauthenticated, kPermissionDenied.
-  std::function<Result<MqttPrincipal>(const Credentials&)> authenticate;
-  /// `topic` is a filter for kSubscribe, without "$share/group/".
-  std::function<bool(const MqttPrincipal&, MqttAction, std::string_view topic)> allowed;
-
-  /// Anybody on this machine may do all, nobody else anything.
-  [[nodiscard]] static MqttAccess loopback_only();
-};
-
 }  // namespace millrace::endpoint

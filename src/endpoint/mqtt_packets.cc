@@ -134,12 +134,17 @@ MqttConnection::Step MqttConnection::on_connect(const mqtt::Connect& connect) {
                           "extended authentication is not supported");
   boost::system::error_code ec;
   const auto peer = socket_.remote_endpoint(ec);
-  const auto principal = loop_.state().access.authenticate(
-      {.user = connect.user_name,
-       .password = connect.password,
-       .loopback = !ec && (peer.address().is_loopback() ||
-                           (peer.address().is_v6() && peer.address().to_v6().is_v4_mapped() &&
-                            (peer.address().to_v6().to_bytes()[12] == 127)))});
+  const bool local = !ec && (peer.address().is_loopback() ||
+                             (peer.address().is_v6() && peer.address().to_v6().is_v4_mapped() &&
+                              peer.address().to_v6().to_bytes()[12] == 127));
+  auto& access = loop_.state().access;
+  auto principal = connect.user_name
+                       ? access.authenticate(*connect.user_name, connect.password.value_or(""),
+                                             ec ? "" : peer.address().to_string())
+                       : Result<access::Principal>(access::Principal::anonymous(local));
+  if (principal && !access.is_known(*principal))
+    principal = fail(ErrorCode::kPermissionDenied, error_id::kNotAuthenticated,
+                     "say who you are: a user name and a password, or a token as the password");
   if (!principal) {
     loop_.state().metrics.not_authorized.fetch_add(1, std::memory_order_relaxed);
     return refuse_connect(reason_of(principal.error()), principal.error().message);
@@ -154,13 +159,16 @@ MqttConnection::Step MqttConnection::on_connect(const mqtt::Connect& connect) {
     client_id = fmt::format("auto-{:016x}{:016x}", runtime::random_u64(), runtime::random_u64());
     assigned_id_ = client_id;
   }
+  // A session is its user's alone: another user with the same client id has another one.
+  if (const std::string_view user = principal_.name(); !user.empty())
+    client_id = fmt::format("{}\x1f{}", user, client_id);
   std::optional<broker::Will> will;
   if (connect.will) {
     const std::string_view topic = connect.will->topic;
     if (topic.starts_with('$') || topic.starts_with(kViews) ||
         broker::count_levels(topic) > options.topic_levels_max)
       return refuse_connect(ReasonCode::kTopicNameInvalid, "the will's topic is not allowed");
-    if (!loop_.state().access.allowed(principal_, MqttAction::kPublish, topic)) {
+    if (!loop_.state().access.topic_allowed(principal_, Privilege::kPublish, topic)) {
       loop_.state().metrics.not_authorized.fetch_add(1, std::memory_order_relaxed);
       return refuse_connect(ReasonCode::kNotAuthorized, "the will may not be published");
     }
@@ -272,7 +280,7 @@ MqttConnection::Step MqttConnection::on_publish(const mqtt::Frame& frame) {
   if (publish.topic.starts_with('$') || publish.topic.starts_with(kViews) ||
       broker::count_levels(publish.topic) > options.topic_levels_max)
     return refuse_publish(publish, ReasonCode::kTopicNameInvalid);
-  if (!loop_.state().access.allowed(principal_, MqttAction::kPublish, publish.topic)) {
+  if (!loop_.state().access.topic_allowed(principal_, Privilege::kPublish, publish.topic)) {
     loop_.state().metrics.not_authorized.fetch_add(1, std::memory_order_relaxed);
     return refuse_publish(publish, ReasonCode::kNotAuthorized);
   }
@@ -441,8 +449,8 @@ MqttConnection::Step MqttConnection::on_subscribe(const mqtt::Subscribe& subscri
   broker::SubscribeRequest request;
   subscribe.subscriptions.for_each([&](const mqtt::Subscription& one) {
     const auto shared = mqtt::shared_filter(one.filter);
-    const bool allowed = loop_.state().access.allowed(principal_, MqttAction::kSubscribe,
-                                                      shared ? shared->filter : one.filter);
+    const bool allowed = loop_.state().access.topic_allowed(principal_, Privilege::kSubscribe,
+                                                            shared ? shared->filter : one.filter);
     if (!allowed) loop_.state().metrics.not_authorized.fetch_add(1, std::memory_order_relaxed);
     request.all.push_back({.filter = std::string(one.filter),
                            .options = {.qos = one.maximum_qos,

@@ -34,20 +34,11 @@ std::unexpected<Error> cannot_listen(const MqttServerOptions& options, const err
 
 }  // namespace
 
-MqttAccess MqttAccess::loopback_only() {
-  return {.authenticate = [](const Credentials& credentials) -> Result<MqttPrincipal> {
-            if (credentials.loopback) return MqttPrincipal{};
-            return fail(ErrorCode::kPermissionDenied, error_id::kBadRequest,
-                        "anonymous clients are allowed on this machine only");
-          },
-          .allowed = [](const MqttPrincipal&, MqttAction, std::string_view) { return true; }};
-}
-
 // The listening socket, on the first loop's thread, and the loops.
 class MqttServer::Listener {
  public:
-  Listener(MqttServerOptions options, MqttAccess access, broker::Broker& broker)
-      : state_(std::move(options), std::move(access), broker) {
+  Listener(MqttServerOptions options, access::Access& access, broker::Broker& broker)
+      : state_(std::move(options), access, broker) {
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned threads = state_.options.threads == 0 ? cores : state_.options.threads;
     for (unsigned i = 0; i < threads; ++i) loops_.push_back(std::make_shared<MqttLoop>(state_));
@@ -136,9 +127,10 @@ MqttServer::MqttServer(std::unique_ptr<Listener> listener) : listener_(std::move
 
 MqttServer::~MqttServer() { stop(); }
 
-Result<std::unique_ptr<MqttServer>> MqttServer::start(MqttServerOptions options, MqttAccess access,
+Result<std::unique_ptr<MqttServer>> MqttServer::start(MqttServerOptions options,
+                                                      access::Access& access,
                                                       broker::Broker& broker) {
-  auto listener = std::make_unique<Listener>(std::move(options), std::move(access), broker);
+  auto listener = std::make_unique<Listener>(std::move(options), access, broker);
   MR_RETURN_IF_ERROR(listener->listen());
   listener->run();
   return std::unique_ptr<MqttServer>(new MqttServer(std::move(listener)));

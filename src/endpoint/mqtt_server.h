@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "access/access.h"
 #include "base/result.h"
 #include "broker/broker.h"
 #include "endpoint/mqtt_metrics.h"
@@ -19,7 +20,7 @@ namespace millrace::endpoint {
 class MqttServer {
  public:
   [[nodiscard]] static Result<std::unique_ptr<MqttServer>> start(MqttServerOptions options,
-                                                                 MqttAccess access,
+                                                                 access::Access& access,
                                                                  broker::Broker& broker);
   ~MqttServer();
   MqttServer(const MqttServer&) = delete;

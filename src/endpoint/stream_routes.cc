@@ -97,7 +97,8 @@ void add_stream_routes(HttpRouter& router, const Services& services) {
                                              .message = "too many queries wait already",
                                              .hint = "send it again in a moment",
                                              .place = {}}));
-             });
+             },
+             {.access = RouteAccess::needs(Privilege::kSubscribe, "stream")});
 }
 
 }  // namespace millrace::endpoint

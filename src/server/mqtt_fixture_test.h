@@ -164,8 +164,7 @@ class MqttTest : public NodeTest {
   void start() {
     server_.reset();
     open();
-    auto server = endpoint::MqttServer::start(options_, endpoint::MqttAccess::loopback_only(),
-                                              node_->broker());
+    auto server = endpoint::MqttServer::start(options_, node_->access(), node_->broker());
     ASSERT_TRUE(server) << server.error().text();
     server_ = std::move(*server);
   }

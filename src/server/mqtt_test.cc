@@ -521,5 +521,59 @@ TEST_F(MqttTest, ASessionEndsAfterItsExpiry) {
   EXPECT_FALSE(client.connect("short", false, 1).session_present);
 }
 
+TEST_F(MqttTest, OnlyThoseGetInWhoMayAndOnlyWhereTheyMay) {
+  const auto log_in = [](MqttTestClient& client, std::string_view user, std::string_view password,
+                         std::string_view id = "c", bool clean = true) {
+    mqtt::Connect packet;
+    packet.version = mqtt::Version::k5;
+    packet.client_id = id;
+    packet.clean_start = clean;
+    packet.session_expiry_s = clean ? 0 : 3600;
+    packet.user_name = user;
+    packet.password = password;
+    return client.connect(packet);
+  };
+  sql("CREATE USER root WITH PASSWORD 'root-secret'");
+  sql("CREATE USER sensor WITH PASSWORD 'sensor-secret'");
+  sql("GRANT PUBLISH ON TOPIC 'site/+/temp' TO sensor");
+  sql("GRANT SUBSCRIBE ON TOPIC 'orders/#' TO sensor");
+  {
+    MqttTestClient client(port());
+    mqtt::Connect packet;
+    packet.version = mqtt::Version::k5;
+    packet.client_id = "anybody";
+    packet.clean_start = true;
+    EXPECT_EQ(client.connect(packet).reason, ReasonCode::kNotAuthorized) << "there are users now";
+  }
+  {
+    MqttTestClient client(port());
+    EXPECT_EQ(log_in(client, "sensor", "wrong").reason, ReasonCode::kBadUserNameOrPassword);
+  }
+  MqttTestClient client(port());
+  ASSERT_EQ(log_in(client, "sensor", "sensor-secret").reason, ReasonCode::kSuccess);
+  EXPECT_EQ(client.publish_once("site/lima/temp", "1", 1), ReasonCode::kNoMatchingSubscribers);
+  EXPECT_EQ(client.publish_once("site/lima/door", "1", 2), ReasonCode::kNotAuthorized);
+  using Codes = std::vector<std::uint8_t>;
+  const auto refused = static_cast<std::uint8_t>(ReasonCode::kNotAuthorized);
+  EXPECT_EQ(client.subscribe("orders/7", k1), Codes{1});
+  EXPECT_EQ(client.subscribe("orders/#", k1), Codes{1});
+  EXPECT_EQ(client.subscribe("$share/g/orders/+", k1), Codes{1});
+  for (const std::string_view filter : {"#", "+/7", "site/+/temp", "$SYS/#", "$share/g/#"})
+    EXPECT_EQ(client.subscribe(filter, k1), Codes{refused}) << filter;
+  sql("REVOKE PUBLISH ON TOPIC 'site/+/temp' FROM sensor");
+  EXPECT_EQ(client.publish_once("site/lima/temp", "1", 3), ReasonCode::kNotAuthorized)
+      << "also on connections that are open";
+
+  // What waits for one user's session is not another's who knows its client id.
+  MqttTestClient root(port());
+  ASSERT_EQ(log_in(root, "root", "root-secret", "kept", false).reason, ReasonCode::kSuccess);
+  EXPECT_EQ(root.subscribe("secret", k1), Codes{1});
+  root.close();
+  MqttTestClient thief(port());
+  const auto answer = log_in(thief, "sensor", "sensor-secret", "kept", false);
+  EXPECT_EQ(answer.reason, ReasonCode::kSuccess);
+  EXPECT_FALSE(answer.session_present);
+}
+
 }  // namespace
 }  // namespace millrace::server
