@@ -24,19 +24,7 @@ class AccessDoors : public NodeTest {
         "city");
     sql("CREATE VIEW long_trips AS SELECT city FROM trips WHERE minutes > 60");
     sql("CREATE MATERIALIZED VIEW wage_sum AS SELECT sum(amount) AS s FROM wages");
-    services_ = std::make_unique<endpoint::Services>(
-        endpoint::Services{.ingest = node_->ingest(),
-                           .lake_writer = node_->lake_writer(),
-                           .statements = node_->statements(),
-                           .batch = node_->batch(),
-                           .speed = node_->speed(),
-                           .catalog = node_->catalog(),
-                           .registry = node_->registry(),
-                           .access = node_->access(),
-                           .lake = node_->lake(),
-                           .log = node_->log(),
-                           .pool = pool_,
-                           .http_metrics = [] { return nullptr; }});
+    services_ = std::make_unique<endpoint::Services>(node_->services(pool_));
     auto server = endpoint::HttpServer::start({}, endpoint::api_routes(*services_));
     ASSERT_TRUE(server) << server.error().text();
     server_ = std::move(*server);

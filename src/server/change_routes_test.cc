@@ -37,18 +37,8 @@ class ChangeRoutes : public NodeTest {
   void serve(endpoint::HttpServerOptions options = {}) {
     if (node_ == nullptr) open();
     pool_ = std::make_unique<runtime::WorkerPool>("query", 2, 64);
-    const endpoint::Services services{.ingest = node_->ingest(),
-                                      .lake_writer = node_->lake_writer(),
-                                      .statements = node_->statements(),
-                                      .batch = node_->batch(),
-                                      .feed = node_->feed(),
-                                      .events = node_->events(),
-                                      .speed = node_->speed(),
-                                      .catalog = node_->catalog(),
-                                      .lake = node_->lake(),
-                                      .log = node_->log(),
-                                      .pool = *pool_,
-                                      .http_metrics = [this] { return &server_->metrics(); }};
+    endpoint::Services services = node_->services(*pool_);
+    services.http_metrics = [this] { return &server_->metrics(); };
     options.threads = 2;
     auto server = endpoint::HttpServer::start(options, endpoint::api_routes(services));
     ASSERT_TRUE(server) << server.error().text();

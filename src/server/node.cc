@@ -38,6 +38,25 @@ Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder,
 
 Node::~Node() { stop(); }
 
+endpoint::Services Node::services(runtime::WorkerPool& pool) {
+  return {.ingest = *ingest_,
+          .lake_writer = *lake_writer_,
+          .statements = *statements_,
+          .batch = *batch_,
+          .feed = *feed_,
+          .events = *events_,
+          .speed = *speed_,
+          .catalog = *catalog_,
+          .registry = *registry_,
+          .access = *access_,
+          .lake = *lake_,
+          .log = *log_,
+          .pool = pool,
+          .broker = *broker_,
+          .http_metrics = [] { return nullptr; },
+          .mqtt_metrics = [] { return nullptr; }};
+}
+
 void Node::stop_queries() {
   statements_->stop();
   workers_->stop();

@@ -11,6 +11,7 @@
 #include "access/access.h"
 #include "base/result.h"
 #include "batch/state_files.h"
+#include "endpoint/api_routes.h"
 #include "broker/broker.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
@@ -42,6 +43,8 @@ class Node {
   /// What was acknowledged stays; what runs is ended. Idempotent.
   void stop();
 
+  /// All that the HTTP routes call; `pool` runs what takes long. Without the counters of listeners.
+  [[nodiscard]] endpoint::Services services(runtime::WorkerPool& pool);
   [[nodiscard]] ingest::Ingest& ingest() { return *ingest_; }
   [[nodiscard]] broker::Broker& broker() { return *broker_; }
   [[nodiscard]] ingest::LakeWriter& lake_writer() { return *lake_writer_; }

@@ -132,23 +132,9 @@ int run_up(const UpOptions& options) {
   runtime::WorkerPool pool("query", 4, 256);
   std::atomic<const endpoint::HttpMetrics*> http_metrics{nullptr};
   std::atomic<const endpoint::MqttMetrics*> mqtt_metrics{nullptr};
-  const endpoint::Services services{
-      .ingest = (*node)->ingest(),
-      .lake_writer = (*node)->lake_writer(),
-      .statements = (*node)->statements(),
-      .batch = (*node)->batch(),
-      .feed = (*node)->feed(),
-      .events = (*node)->events(),
-      .speed = (*node)->speed(),
-      .catalog = (*node)->catalog(),
-      .registry = (*node)->registry(),
-      .access = (*node)->access(),
-      .lake = (*node)->lake(),
-      .log = (*node)->log(),
-      .pool = pool,
-      .broker = (*node)->broker(),
-      .http_metrics = [&http_metrics] { return http_metrics.load(); },
-      .mqtt_metrics = [&mqtt_metrics] { return mqtt_metrics.load(); }};
+  endpoint::Services services = (*node)->services(pool);
+  services.http_metrics = [&http_metrics] { return http_metrics.load(); };
+  services.mqtt_metrics = [&mqtt_metrics] { return mqtt_metrics.load(); };
   endpoint::HttpServerOptions http;
   http.address = options.listen;
   http.port = options.http_port;
