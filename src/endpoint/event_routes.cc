@@ -10,8 +10,14 @@ namespace millrace::endpoint {
 namespace {
 
 HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
-  if (!reply) return problem(reply.error());
+  if (!reply) {
+    // The key is good, but was given to another request.
+    if (reply.error().code == ErrorCode::kFailedPrecondition)
+      return problem_with_status(422, reply.error());
+    return problem(reply.error());
+  }
   HttpResponse response;
+  if (reply->repeated) response.headers.emplace_back("Idempotent-Replayed", "true");
   const bool any_good = reply->accepted + reply->duplicates != 0;
   response.status = !any_good && !reply->rejected.empty() ? 422 : 200;
   std::string& out = response.body;
@@ -44,6 +50,17 @@ Result<ingest::SubmitOptions> options_of(const HttpRequest& request) {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
                 "on_error={} is none of quarantine, partial, reject", on_error);
   }
+  auto key = request.header("idempotency-key");
+  if (key.size() >= 2 && key.front() == '"' && key.back() == '"') {
+    key.remove_prefix(1);
+    key.remove_suffix(1);
+  }
+  if (request.fields.contains("idempotency-key") &&
+      (key.empty() || key.size() > ingest::RequestMemory::kKeyBytesMax)) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
+                "an Idempotency-Key has 1 to {} bytes", ingest::RequestMemory::kKeyBytesMax);
+  }
+  options.idempotency_key = std::string(key);
   return options;
 }
 

@@ -203,7 +203,7 @@ class Routes {
 
   void add_schemas() {
     add_route("GET", "/schemas/types", [](SchemaRegistry&, const HttpRequest&) {
-      return answer(json::array{"AVRO", "JSON"});
+      return answer(json::array{"AVRO", "JSON", "PROTOBUF"});
     });
     for (const bool raw : {false, true}) {
       add_route("GET", std::string("/schemas/ids/{id}") + (raw ? "/schema" : ""),

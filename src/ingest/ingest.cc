@@ -55,6 +55,9 @@ struct Ingest::Request {
     std::shared_ptr<DuplicateFilter::Claim> claim;
   };
   std::vector<Claimed> claims;
+  /// With an Idempotency-Key: its record is the last entry of the group, and has no part.
+  std::optional<RequestKey> key;
+  RequestPrint print;
 
   /// After the log has the request's group: whether all that it repeats is stored.
   [[nodiscard]] bool repeats_are_stored() const {
@@ -121,8 +124,8 @@ format::Decoded only(const format::Decoded& decoded, std::span<const std::uint32
 }  // namespace
 
 Ingest::Ingest(log::CommitLog& log, speed::SpeedLayer& speed, DuplicateFilters& filters,
-               IngestOptions options)
-    : log_(log), speed_(speed), filters_(filters), options_(options) {}
+               IngestOptions options, RequestMemory* requests)
+    : log_(log), speed_(speed), filters_(filters), requests_(requests), options_(options) {}
 
 Ingest::~Ingest() { stop(); }
 
@@ -184,12 +187,25 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   // Whole milliseconds, as the log keeps them: what a reader sees must not depend on whether it
   // comes from memory or from the log.
   const std::int64_t arrival_us = runtime::wall_us() / 1000 * 1000;
+  std::optional<RequestKey> key;
+  RequestPrint print;
+  if (requests_ != nullptr && !options.idempotency_key.empty()) {
+    key = RequestKey{id, options.idempotency_key};
+    print = request_print(origin_text(type.text(), type, options.bound), body.view());
+    if (!requests_->begin(*key, print, arrival_us, done)) return;
+    done = [this, key = *key, told = std::move(done)](Result<IngestReply> reply) {
+      requests_->finish(key, reply);
+      told(std::move(reply));
+    };
+  }
   auto decoded = decoder.decode(type, body, definition, options.bound);
 
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   auto request = std::make_shared<Request>();
   request->inside = std::move(inside);
   request->arrival_us = arrival_us;
+  request->key = std::move(key);
+  request->print = print;
   log::LogGroup group;
   if (!decoded.rejected.empty() && definition.quarantine &&
       options.on_error == OnError::kQuarantine) {
@@ -220,7 +236,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   Status appended;
   if (filter == nullptr || decoded.values.empty()) {
     appended = add_records(decoded);
-    if (appended && group.entries.empty()) {
+    if (appended && group.entries.empty() && !request->key) {
       request->done(std::move(request->reply));
       return;
     }
@@ -295,6 +311,15 @@ Status Ingest::append(std::shared_ptr<Request> request, log::LogGroup group) {
   const std::uint64_t accepted = reply.accepted;
   const std::uint64_t rejected = reply.rejected.size();
   const std::uint64_t duplicates = reply.duplicates;
+  if (request->key) {
+    std::vector<PartitionId> partitions;
+    for (std::size_t i = 0; i < group.entries.size(); ++i) {
+      if (request->parts[i].stream == request->stream)
+        partitions.push_back(group.entries[i].partition);
+    }
+    group.entries.push_back(
+        requests_->entry(*request->key, request->print, request->arrival_us, reply, partitions));
+  }
   group.context = std::move(request);
   MR_RETURN_IF_ERROR(log_.append(std::move(group)));
   counters_.accepted.fetch_add(accepted, std::memory_order_relaxed);
@@ -350,7 +375,7 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
   const std::int64_t now = runtime::monotonic_us();
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
-    for (std::size_t i = 0; i < group.entries.size(); ++i) {
+    for (std::size_t i = 0; i < request.parts.size(); ++i) {
       auto& entry = group.entries[i];
       auto& part = request.parts[i];
       auto* stream = part.stream.get();
@@ -369,6 +394,12 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
                                 .place = entry.place,
                                 .rows = entry.record_count,
                                 .applied_us = now});
+    }
+    // Before the lake can take the events: what it takes, the log may let go of.
+    if (request.key) {
+      const auto& entry = group.entries.back();
+      requests_->know(*request.key, request.print, request.arrival_us, request.reply,
+                      Offset(entry.base_offset.value + entry.record_count));
     }
   }
   for (auto& [stream, entries] : rounds) {

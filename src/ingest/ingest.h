@@ -25,20 +25,13 @@
 #include "format/payload_decoder.h"
 #include "ingest/derivation.h"
 #include "ingest/duplicate_filter.h"
+#include "ingest/ingest_reply.h"
 #include "ingest/record_codec.h"
+#include "ingest/request_memory.h"
 #include "log/commit_log.h"
 #include "speed/speed_layer.h"
 
 namespace millrace::ingest {
-
-struct IngestReply {
-  std::uint64_t accepted = 0;
-  /// Records that the stream has already, by its dedup column.
-  std::uint64_t duplicates = 0;
-  std::vector<format::RejectedRecord> rejected;
-  /// The end offset behind this request's records, for each partition that got some.
-  std::vector<std::pair<PartitionId, Offset>> position;
-};
 
 /// What becomes of a request with bad records.
 enum class OnError : std::uint8_t {
@@ -51,6 +44,9 @@ struct SubmitOptions {
   OnError on_error = OnError::kQuarantine;
   /// Values that each record of the body gets from outside of it.
   std::vector<format::BoundText> bound = {};
+  /// A request with the same key, stream and bytes gets the same answer, and stores nothing.
+  /// Errors: kFailedPrecondition (kBadRequest) where the bytes are others.
+  std::string idempotency_key = {};
 };
 
 struct IngestOptions {
@@ -82,8 +78,9 @@ class Ingest {
   /// refused).
   using Done = std::function<void(Result<IngestReply>)>;
 
+  /// Without `requests`, idempotency keys mean nothing.
   Ingest(log::CommitLog& log, speed::SpeedLayer& speed, DuplicateFilters& filters,
-         IngestOptions options);
+         IngestOptions options, RequestMemory* requests = nullptr);
   ~Ingest();
 
   /// Starts the log's and the apply thread.
@@ -112,6 +109,12 @@ class Ingest {
   /// returns; open_gate() lets them in. Errors: kCancelled, and the gate is open.
   Status close_gate(StreamId stream, const std::function<bool()>& cancelled);
   void open_gate(StreamId stream);
+  /// Before the lake takes events: what was answered of their requests is durable without the log.
+  Status save_requests() { return requests_ != nullptr ? requests_->save() : Status(); }
+  /// What the log need not have any more of kRequestsStream.
+  [[nodiscard]] Offset requests_end() const {
+    return requests_ != nullptr ? requests_->saved_end() : Offset();
+  }
   [[nodiscard]] const IngestCounters& counters() const { return counters_; }
   /// How derived streams are made; a stream must live before its derivation is added.
   [[nodiscard]] Derivations& derivations() { return derivations_; }
@@ -147,6 +150,7 @@ class Ingest {
   log::CommitLog& log_;
   speed::SpeedLayer& speed_;
   DuplicateFilters& filters_;
+  RequestMemory* const requests_;
   const IngestOptions options_;
   IngestCounters counters_;
   Derivations derivations_;

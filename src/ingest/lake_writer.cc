@@ -136,6 +136,7 @@ Status LakeWriter::make_commit(speed::StreamState& stream,
     const MutexLock lock(mutex_);
     return stopping_;
   }));
+  MR_RETURN_IF_ERROR(ingest_.save_requests());
   std::vector<StreamBatch> batches;
   batches.reserve(pending.entries.size());
   for (const auto& entry : pending.entries) {
@@ -201,6 +202,7 @@ void LakeWriter::trim_log() {
       covered[{stream->definition().id, PartitionId(p)}] = snapshot->end.end(PartitionId(p));
     }
   }
+  covered[{kRequestsStream, PartitionId(0)}] = ingest_.requests_end();
   if (auto trimmed = log_.trim(covered); !trimmed) spdlog::warn("log: {}", trimmed.error().message);
 }
 

@@ -101,6 +101,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           if (is_quarantine) state->add_quarantined(ingest::quarantined_by(read.column(0)));
         }));
   }
+  MR_TRY(requests_, ingest::RequestMemory::open(files, folder / "requests"));
+  first_offsets[{ingest::kRequestsStream, PartitionId(0)}] = requests_->saved_end();
   ingest::Replay replay(*speed_, *filters_, cores);
   auto log = log::CommitLog::open(
       files,
@@ -108,7 +110,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
        .segment_bytes = config.log_segment_bytes,
        .commit_bytes_max = std::min(config.log_commit_bytes_max, config.log_segment_bytes),
        .queue_bytes_max = config.log_queue_bytes_max},
-      first_offsets, [&](const log::RecoveredBatch& batch) { return replay.add(batch); });
+      first_offsets, [&](const log::RecoveredBatch& batch) -> Status {
+        MR_RETURN_IF_ERROR(requests_->meet(batch));
+        return replay.add(batch);
+      });
   if (!log)
     return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
   log_ = std::move(*log);
@@ -133,7 +138,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           .limits = {.depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
                      .record_bytes_max =
                          static_cast<std::uint32_t>(config.ingest_record_bytes_max)},
-          .schemas = registry_.get()});
+          .schemas = registry_.get()},
+      requests_.get());
   for (const auto& stream : catalog_->streams()) {
     if (!stream.source) continue;
     MR_RETURN_IF_ERROR(

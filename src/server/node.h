@@ -72,6 +72,7 @@ class Node {
   std::unique_ptr<batch::StateFiles> state_files_;
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::unique_ptr<ingest::DuplicateFilters> filters_;
+  std::unique_ptr<ingest::RequestMemory> requests_;
   std::unique_ptr<log::CommitLog> log_;
   std::unique_ptr<sql::QueryWorkers> workers_;
   std::unique_ptr<ingest::Ingest> ingest_;
