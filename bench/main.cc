@@ -27,10 +27,26 @@ int usage() {
              "usage: bench/run.sh [--only N[,N...]] [--scale X] [--json FILE] [--binary FILE] "
              "[--folder DIR]\n"
              "  --only    1 bulk, 2 single posts, 3 freshness, 4 batch, 5 look-ups, 6 restart,\n"
-             "            7 aggregation alone, 8 what views cost\n"
+             "            7 aggregation alone, 8 what views cost, 9 MQTT throughput,\n"
+             "            10 MQTT one in flight, 11 idle MQTT connections, 12 MQTT fan-out\n"
              "  --scale   share of the full number of events, 0.01 to 10\n"
              "  --folder  where the data of the servers go (a temporary folder)\n");
   return 2;
+}
+
+/// "1,5,10"
+bool parse_only(std::string_view list, std::set<int>& only) {
+  const char* at = list.data();
+  const char* const end = at + list.size();
+  while (at != end) {
+    int number = 0;
+    const auto [after, code] = std::from_chars(at, end, number);
+    if (code != std::errc() || number < 1 || number > 12) return false;
+    if (after != end && *after != ',') return false;
+    only.insert(number);
+    at = after == end ? end : after + 1;
+  }
+  return true;
 }
 
 bool parse(int count, char** arguments, Options& options) {
@@ -39,11 +55,7 @@ bool parse(int count, char** arguments, Options& options) {
     if (i + 1 == count) return false;
     const std::string_view value = arguments[++i];
     if (name == "--only") {
-      for (const char c : value) {
-        if (c == ',') continue;
-        if (c < '1' || c > '8') return false;
-        options.only.insert(c - '0');
-      }
+      if (!parse_only(value, options.only)) return false;
     } else if (name == "--scale") {
       const auto [end, code] =
           std::from_chars(value.data(), value.data() + value.size(), options.settings.scale);
@@ -66,9 +78,11 @@ struct Measure {
   int number;
   Figures (*run)(const Settings& settings);
 };
-constexpr Measure kMeasures[] = {{1, measure_bulk},   {2, measure_single}, {3, measure_freshness},
-                                 {4, measure_batch},  {5, measure_lookup}, {6, measure_restart},
-                                 {7, measure_groups}, {8, measure_views}};
+constexpr Measure kMeasures[] = {
+    {1, measure_bulk},         {2, measure_single},     {3, measure_freshness},
+    {4, measure_batch},        {5, measure_lookup},     {6, measure_restart},
+    {7, measure_groups},       {8, measure_views},      {9, measure_mqtt_throughput},
+    {10, measure_mqtt_single}, {11, measure_mqtt_idle}, {12, measure_mqtt_fan_out}};
 
 int run(const Options& options) {
   std::vector<Figure> figures;

@@ -34,6 +34,10 @@ Figures measure_batch(const Settings& settings);
 Figures measure_lookup(const Settings& settings);
 Figures measure_restart(const Settings& settings);
 Figures measure_views(const Settings& settings);
+Figures measure_mqtt_throughput(const Settings& settings);
+Figures measure_mqtt_single(const Settings& settings);
+Figures measure_mqtt_idle(const Settings& settings);
+Figures measure_mqtt_fan_out(const Settings& settings);
 /// Without a server.
 Figures measure_groups(const Settings& settings);
 

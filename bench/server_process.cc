@@ -39,6 +39,15 @@ std::string yaml_of(const ConfigValues& config) {
   return out;
 }
 
+/// 0 where the ready file names no such address.
+std::uint16_t port_after(std::string_view ready, std::string_view address) {
+  const auto at = ready.find(address);
+  if (at == std::string_view::npos) return 0;
+  std::uint16_t port = 0;
+  std::from_chars(ready.data() + at + address.size(), ready.data() + ready.size(), port);
+  return port;
+}
+
 std::uint64_t peak_of(pid_t pid) {
   std::ifstream status(fmt::format("/proc/{}/status", pid));
   for (std::string line; std::getline(status, line);) {
@@ -62,11 +71,19 @@ Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const std::filesyste
   const std::string config_file = (folder / "millrace.yaml").string();
   const std::string ready = (folder / "ready").string();
   const std::string log = (folder / "server.log").string();
-  const char* const arguments[] = {
-      program.c_str(),     "up",          "--data",
-      data.c_str(),        "--http-port", "0",
-      "--ready-file",      ready.c_str(), config.empty() ? nullptr : "--config",
-      config_file.c_str(), nullptr};
+  const char* const arguments[] = {program.c_str(),
+                                   "up",
+                                   "--data",
+                                   data.c_str(),
+                                   "--http-port",
+                                   "0",
+                                   "--mqtt-port",
+                                   "0",
+                                   "--ready-file",
+                                   ready.c_str(),
+                                   config.empty() ? nullptr : "--config",
+                                   config_file.c_str(),
+                                   nullptr};
   server->pid_ = ::fork();
   if (server->pid_ == 0) {
     const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
@@ -85,11 +102,9 @@ Status ServerProcess::wait_until_ready() {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(kReadySeconds);
   while (std::chrono::steady_clock::now() < end) {
     const std::string ready = read_text(folder_ / "ready");
-    constexpr std::string_view kAddress = "http://127.0.0.1:";
-    const auto at = ready.find(kAddress);
-    if (at != std::string::npos && ready.find('}') != std::string::npos) {
-      const char* digits = ready.data() + at + kAddress.size();
-      std::from_chars(digits, ready.data() + ready.size(), port_);
+    if (ready.find('}') != std::string::npos) {
+      port_ = port_after(ready, "http://127.0.0.1:");
+      mqtt_port_ = port_after(ready, "mqtt://127.0.0.1:");
       return {};
     }
     int status = 0;

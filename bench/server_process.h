@@ -28,6 +28,8 @@ class ServerProcess {
   ServerProcess& operator=(const ServerProcess&) = delete;
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t mqtt_port() const { return mqtt_port_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] std::filesystem::path data_folder() const { return folder_ / "data"; }
   /// The most memory that it, and the processes it started, had at one time each, added up.
   [[nodiscard]] std::uint64_t peak_bytes() const;
@@ -48,6 +50,7 @@ class ServerProcess {
   std::filesystem::path folder_;
   pid_t pid_ = -1;
   std::uint16_t port_ = 0;
+  std::uint16_t mqtt_port_ = 0;
 };
 
 }  // namespace millrace::bench

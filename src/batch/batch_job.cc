@@ -1,9 +1,10 @@
 #include "batch/batch_job.h"
 
-#include <list>
 #include <map>
 
-#include "base/mutex.h"
+#include "batch/join_map.h"
+#include "batch/range_files.h"
+#include "batch/thread_tables.h"
 #include "sql/scalar_stage.h"
 #include "view/evaluator.h"
 #include "view/group_table.h"
@@ -11,66 +12,6 @@
 namespace millrace::batch {
 
 namespace {
-
-/// The tables that the threads of one scan fill. A list, so that addresses stay.
-class ThreadTables {
- public:
-  explicit ThreadTables(const view::AggregatePlan& plan) : plan_(plan) {}
-  view::GroupTable& add() {
-    const MutexLock lock(mutex_);
-    return tables_.emplace_back(plan_);
-  }
-  /// After the scan: all of them in one.
-  view::GroupTable merged() {
-    const MutexLock lock(mutex_);
-    if (tables_.empty()) return view::GroupTable(plan_);
-    auto largest = tables_.begin();
-    for (auto table = tables_.begin(); table != tables_.end(); ++table) {
-      if (table->groups() > largest->groups()) largest = table;
-    }
-    view::GroupTable out = std::move(*largest);
-    tables_.erase(largest);
-    for (const auto& table : tables_) out.merge(table);
-    return out;
-  }
-
- private:
-  const view::AggregatePlan& plan_;
-  Mutex mutex_;
-  std::list<view::GroupTable> tables_ GUARDED_BY(mutex_);
-};
-
-/// The files that hold a range of commits, verified.
-struct RangeFiles {
-  const StreamDefinition* stream = nullptr;
-  std::vector<sql::LakeFile> files;
-  std::uint64_t rows = 0;
-};
-
-Error cancelled() {
-  return {.code = ErrorCode::kCancelled,
-          .id = std::string(error_id::kStopping),
-          .message = "the batch run was cancelled",
-          .hint = {},
-          .place = {}};
-}
-
-Result<RangeFiles> files_of(lake::Lake& lake, const CommitRange& range,
-                            const BatchProgress& progress) {
-  RangeFiles out{.stream = range.stream, .files = {}, .rows = 0};
-  const StreamId id = range.stream->id;
-  const auto snapshot = lake.snapshot(id);
-  for (const auto& commit : snapshot->commits) {
-    if (commit.number <= range.after || commit.number > range.upto) continue;
-    for (const auto& file : commit.files) {
-      if (progress.cancel) return std::unexpected(cancelled());
-      MR_RETURN_IF_ERROR(lake.verify(id, file));
-      out.files.push_back({lake.path(id, file), commit.schema_version});
-      out.rows += file.rows;
-    }
-  }
-  return out;
-}
 
 /// Row by row where a row cannot be evaluated: slower, and it finds the rows.
 Result<view::GroupTable> map_carefully(sql::Database& database, const BatchInput& job,
@@ -102,15 +43,7 @@ Result<view::GroupTable> map_input(sql::Database& database, const BatchInput& jo
   if (files.files.empty()) return view::GroupTable(compiled.plan);
   const std::uint64_t done_before = progress.rows_done;
   ThreadTables tables(compiled.plan);
-  const std::size_t columns = compiled.plan.keys.size() + compiled.plan.arguments.size();
-  const sql::ScanStage stage{compiled.inputs[input].sql,
-                             [&tables, columns]() -> sql::RowSink {
-                               auto& table = tables.add();
-                               return [&table, columns](const BatchView& chunk) {
-                                 table.update({chunk.columns.subspan(0, columns), chunk.rows});
-                               };
-                             },
-                             job.tables};
+  const sql::ScanStage stage{compiled.inputs[input].sql, [&] { return tables.sink(); }, job.tables};
   auto scanned = sql::scan_lake_files(database, files.files, *files.stream, stage,
                                       progress.rows_done, progress.cancel);
   if (!scanned && scanned.error().id == error_id::kEvaluation) {
@@ -126,6 +59,7 @@ Result<view::GroupTable> map_input(sql::Database& database, const BatchInput& jo
 Result<view::GroupTable> map_commits(sql::Database& database, lake::Lake& lake,
                                      const BatchInput& input, BatchProgress& progress,
                                      std::uint64_t& skipped_rows) {
+  if (input.view->join) return map_join(database, lake, input, progress, skipped_rows);
   std::map<StreamId, RangeFiles> files;
   for (const auto& range : input.streams) {
     MR_TRY(auto found, files_of(lake, range, progress));

@@ -51,6 +51,7 @@ struct State {
   std::map<ViewId, ViewState> views;
   std::map<std::uint32_t, SchemaRecord> schemas;
   std::map<std::uint32_t, SubjectRecord> subjects;
+  std::map<std::uint64_t, UserRecord> users;  // by number
 
   [[nodiscard]] const StreamDefinition* find_stream(std::string_view name) const {
     const auto key = folded(name);
@@ -215,6 +216,13 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
         return inconsistent(fmt::format("table {} has the id {}", record.name, record.id));
       const auto id = record.id;
       state.tables.emplace(id, std::move(record));
+      return {};
+    }
+    case RecordKind::kUser: {
+      MR_TRY(auto record, read_record<UserRecord>(text));
+      if (record.number != key.owner)
+        return inconsistent(fmt::format("user {} has the number {}", record.name, record.number));
+      state.users.emplace(key.owner, std::move(record));
       return {};
     }
     case RecordKind::kView: {
@@ -822,6 +830,45 @@ class StoredCatalog final : public Catalog {
     if (const auto found = state_.views.find(view); found != state_.views.end()) {
       for (const auto& [commit, checkpoint] : found->second.checkpoints) out.push_back(checkpoint);
     }
+    return out;
+  }
+
+  Status put_user(UserRecord user) override {
+    const MutexLock change(change_);
+    {
+      const MutexLock lock(mutex_);
+      user.number = state_.users.empty() ? 1 : state_.users.rbegin()->first + 1;
+      for (const auto& [number, other] : state_.users) {
+        if (other.name == user.name) user.number = number;
+      }
+    }
+    MR_RETURN_IF_ERROR(write({put(RecordKind::kUser, user.number, 0, record_text(user))}));
+    const MutexLock lock(mutex_);
+    state_.users.insert_or_assign(user.number, std::move(user));
+    return {};
+  }
+
+  Status drop_user(std::string_view name) override {
+    const MutexLock change(change_);
+    std::uint64_t number = 0;
+    {
+      const MutexLock lock(mutex_);
+      for (const auto& [other, user] : state_.users) {
+        if (user.name == name) number = other;
+      }
+    }
+    if (number == 0)
+      return fail(ErrorCode::kNotFound, error_id::kUserNotFound, "there is no user {}", name);
+    MR_RETURN_IF_ERROR(write({remove(RecordKind::kUser, number, 0)}));
+    const MutexLock lock(mutex_);
+    state_.users.erase(number);
+    return {};
+  }
+
+  [[nodiscard]] std::vector<UserRecord> users() const override {
+    const MutexLock lock(mutex_);
+    std::vector<UserRecord> out;
+    for (const auto& [number, user] : state_.users) out.push_back(user);
     return out;
   }
 

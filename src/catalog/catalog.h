@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/grant.h"
 #include "model/ids.h"
 #include "model/position.h"
 #include "model/stream.h"
@@ -162,6 +163,28 @@ struct SubjectRecord {
   bool operator==(const SubjectRecord&) const = default;
 };
 
+/// A secret that stands for a user; only its SHA-256 is kept, as hexadecimal digits.
+struct TokenRecord {
+  std::string name;  // of its own among the user's
+  std::string digest;
+  std::int64_t created_us = 0;
+  std::optional<std::int64_t> expires_us = {};
+  bool operator==(const TokenRecord&) const = default;
+};
+
+/// Who may use the server: what proves it, and what for.
+struct UserRecord {
+  std::uint64_t number = 0;
+  std::string name;  // in lower case
+  /// "SCRAM-SHA-256$iterations:salt$stored key:server key" as PostgreSQL has it; empty: no
+  /// password.
+  std::string verifier;
+  std::int64_t created_us = 0;
+  std::vector<TokenRecord> tokens = {};
+  std::vector<Grant> grants = {};
+  bool operator==(const UserRecord&) const = default;
+};
+
 class Catalog {
  public:
   static Result<std::unique_ptr<Catalog>> open(const std::filesystem::path& path);
@@ -245,6 +268,13 @@ class Catalog {
   virtual Status drop_subject(std::uint32_t id) = 0;
   [[nodiscard]] virtual std::vector<SchemaRecord> schemas() const = 0;
   [[nodiscard]] virtual std::vector<SubjectRecord> subjects() const = 0;
+
+  /// A user of this name gets the record's content; where there is none, it is made. The number is
+  /// given here.
+  virtual Status put_user(UserRecord user) = 0;
+  /// Errors: kNotFound.
+  virtual Status drop_user(std::string_view name) = 0;
+  [[nodiscard]] virtual std::vector<UserRecord> users() const = 0;
 };
 
 }  // namespace millrace::catalog

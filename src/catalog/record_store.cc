@@ -29,7 +29,7 @@ constexpr const char* kCreateSeal =
     "CREATE TABLE seal (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, rows INTEGER NOT NULL, "
     "checksum_sum INTEGER NOT NULL, crc32c INTEGER NOT NULL)";
 
-constexpr std::array<std::pair<RecordKind, std::string_view>, 11> kKindNames = {{
+constexpr std::array<std::pair<RecordKind, std::string_view>, 12> kKindNames = {{
     {RecordKind::kCounter, "counter"},
     {RecordKind::kStream, "stream"},
     {RecordKind::kLakeEnd, "lake_end"},
@@ -41,6 +41,7 @@ constexpr std::array<std::pair<RecordKind, std::string_view>, 11> kKindNames = {
     {RecordKind::kCheckpoint, "checkpoint"},
     {RecordKind::kSchema, "schema"},
     {RecordKind::kSubject, "subject"},
+    {RecordKind::kUser, "user"},
 }};
 
 std::string_view kind_name(RecordKind kind) {

@@ -42,6 +42,7 @@ enum class RecordKind : std::uint8_t {
   kCheckpoint,  // owner: view, number: of the lake commit
   kSchema,      // owner: its id
   kSubject,     // owner: its id
+  kUser,        // owner: its number
 };
 
 struct RecordKey {

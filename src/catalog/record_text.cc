@@ -193,6 +193,7 @@ StreamDefinition read(Reader& reader, std::type_identity<StreamDefinition>) {
   out.dedup_column = reader.added<std::uint32_t>("dedup_column");
   out.dedup_within_us = reader.added<std::int64_t>("dedup_within_us");
   out.partitions = reader.number<std::uint32_t>("partitions");
+  if (reader.find("mqtt") != nullptr) out.mqtt = reader.string("mqtt");
   out.version = reader.added<std::uint32_t>("version").value_or(1);
   if (reader.find("history") != nullptr) {
     for (const auto& value : reader.array("history")) {
@@ -303,6 +304,34 @@ Checkpoint read(Reader& reader, std::type_identity<Checkpoint>) {
   return out;
 }
 
+UserRecord read(Reader& reader, std::type_identity<UserRecord>) {
+  UserRecord out;
+  out.number = reader.number<std::uint64_t>("number");
+  out.name = reader.string("name");
+  out.verifier = reader.string("verifier");
+  out.created_us = reader.number<std::int64_t>("created_us");
+  for (const auto& value : reader.array("tokens")) {
+    Reader token(value);
+    out.tokens.push_back({.name = token.string("name"),
+                          .digest = token.string("digest"),
+                          .created_us = token.number<std::int64_t>("created_us"),
+                          .expires_us = token.added<std::int64_t>("expires_us")});
+    if (!token.ok()) reader.spoil();
+  }
+  for (const auto& value : reader.array("grants")) {
+    Reader grant(value);
+    const auto privilege = parse_privilege(grant.string("privilege"));
+    const auto target = grant.number<std::uint8_t>("target");
+    if (!privilege || target > static_cast<std::uint8_t>(GrantTarget::kTopic)) {
+      reader.spoil();
+      break;
+    }
+    out.grants.push_back({*privilege, static_cast<GrantTarget>(target), grant.string("object")});
+    if (!grant.ok()) reader.spoil();
+  }
+  return out;
+}
+
 Counters read(Reader& reader, std::type_identity<Counters>) {
   return {.next_stream = reader.number<std::uint32_t>("next_stream"),
           .next_view = reader.number<std::uint32_t>("next_view"),
@@ -328,6 +357,7 @@ std::string record_text(const StreamDefinition& stream) {
                    {"sql", stream.sql}};
   if (stream.dedup_column) out["dedup_column"] = *stream.dedup_column;
   if (stream.dedup_within_us) out["dedup_within_us"] = *stream.dedup_within_us;
+  if (!stream.mqtt.empty()) out["mqtt"] = stream.mqtt;
   if (stream.source) {
     out["source"] = stream.source->value;
     out["select"] = stream.select;
@@ -443,6 +473,28 @@ std::string record_text(const SubjectRecord& subject) {
                                       {"mode", subject.mode}});
 }
 
+std::string record_text(const UserRecord& user) {
+  json::array tokens;
+  for (const auto& token : user.tokens) {
+    json::object one{
+        {"name", token.name}, {"digest", token.digest}, {"created_us", token.created_us}};
+    if (token.expires_us) one["expires_us"] = *token.expires_us;
+    tokens.push_back(std::move(one));
+  }
+  json::array grants;
+  for (const auto& grant : user.grants) {
+    grants.push_back(json::object{{"privilege", privilege_name(grant.privilege)},
+                                  {"target", static_cast<std::uint8_t>(grant.target)},
+                                  {"object", grant.object}});
+  }
+  return json::serialize(json::object{{"number", user.number},
+                                      {"name", user.name},
+                                      {"verifier", user.verifier},
+                                      {"created_us", user.created_us},
+                                      {"tokens", std::move(tokens)},
+                                      {"grants", std::move(grants)}});
+}
+
 std::string record_text(const Counters& counters) {
   return json::serialize(json::object{{"next_stream", counters.next_stream},
                                       {"next_view", counters.next_view},
@@ -477,6 +529,7 @@ template Result<Generation> read_record(std::string_view);
 template Result<Checkpoint> read_record(std::string_view);
 template Result<SchemaRecord> read_record(std::string_view);
 template Result<SubjectRecord> read_record(std::string_view);
+template Result<UserRecord> read_record(std::string_view);
 template Result<Counters> read_record(std::string_view);
 template Result<NewestNumber> read_record(std::string_view);
 

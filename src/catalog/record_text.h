@@ -20,6 +20,7 @@ namespace millrace::catalog {
 [[nodiscard]] std::string record_text(const Checkpoint& checkpoint);
 [[nodiscard]] std::string record_text(const SchemaRecord& schema);
 [[nodiscard]] std::string record_text(const SubjectRecord& subject);
+[[nodiscard]] std::string record_text(const UserRecord& user);
 
 /// T is a type of which record_text() gives the text.
 template <class T>

@@ -110,6 +110,8 @@ struct Parser {
     up_app->add_option("--config", up.config, "configuration file")->type_name("FILE");
     up_app->add_option("--listen", up.listen, "address to listen on (127.0.0.1)")
         ->type_name("ADDR");
+    up_app->add_option("--mqtt-port", up.mqtt_port, "port of MQTT (1883); 0 picks a free one")
+        ->type_name("N");
     up_app
         ->add_option("--http-port", up.http_port, "port of the HTTP API (8080); 0 picks a free one")
         ->type_name("N");

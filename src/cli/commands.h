@@ -72,6 +72,7 @@ struct UpCommand {
   std::optional<std::string> data;
   std::optional<std::string> listen;
   std::optional<std::uint16_t> http_port;
+  std::optional<std::uint16_t> mqtt_port;
   std::string ready_file;
 };
 

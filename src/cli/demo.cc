@@ -173,9 +173,10 @@ class Demo {
     const auto log = folder_ / "server.log";
     std::error_code error;
     fs::remove(ready, error);
-    MR_TRY(server_, ChildProcess::start_self({"up", "--data", (folder_ / "data").string(),
-                                              "--http-port", "0", "--ready-file", ready.string()},
-                                             log));
+    MR_TRY(server_,
+           ChildProcess::start_self({"up", "--data", (folder_ / "data").string(), "--http-port",
+                                     "0", "--mqtt-port", "0", "--ready-file", ready.string()},
+                                    log));
     const auto deadline = std::chrono::steady_clock::now() + kStartPatience;
     while (!fs::exists(ready, error)) {
       if (interrupted) return interrupted_error();

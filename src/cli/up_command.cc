@@ -11,6 +11,7 @@ ExitCode run(const UpCommand& command) {
   if (command.data) options.data = *command.data;
   if (command.listen) options.listen = *command.listen;
   if (command.http_port) options.http_port = *command.http_port;
+  if (command.mqtt_port) options.mqtt_port = *command.mqtt_port;
   options.ready_file = command.ready_file;
   return static_cast<ExitCode>(server::run_up(options));
 }

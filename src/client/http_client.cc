@@ -13,9 +13,12 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 #include <memory>
+
+#include "format/base64.h"
 
 namespace millrace::client {
 namespace {
@@ -76,6 +79,15 @@ bool may_repeat(std::string_view method, const HttpHeaders& headers) {
 
 std::string_view HttpReply::header(std::string_view name) const {
   return find_header(headers, name);
+}
+
+std::string authorization_of_environment() {
+  const char* const token = std::getenv("MILLRACE_TOKEN");
+  if (token != nullptr && *token != '\0') return fmt::format("Bearer {}", token);
+  const char* const user = std::getenv("MILLRACE_USER");
+  const char* const password = std::getenv("MILLRACE_PASSWORD");
+  if (user == nullptr || password == nullptr) return {};
+  return "Basic " + format::base64_encode(fmt::format("{}:{}", user, password));
 }
 
 Result<HttpClient> HttpClient::connect(std::string_view url, HttpClientOptions options) {
@@ -142,6 +154,9 @@ Result<HttpReply> HttpClient::request(std::string_view method, std::string_view 
                  std::string_view(url_).substr(std::string_view("http://").size()));
   if (!body.empty() || method == "POST" || method == "PUT") {
     fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", body.size());
+  }
+  if (!options_.authorization.empty() && find_header(headers, "authorization").empty()) {
+    fmt::format_to(std::back_inserter(head), "Authorization: {}\r\n", options_.authorization);
   }
   for (const auto& [name, value] : headers) {
     fmt::format_to(std::back_inserter(head), "{}: {}\r\n", name, value);

@@ -29,11 +29,18 @@ struct HttpReply {
   [[nodiscard]] std::string_view header(std::string_view name) const;
 };
 
+/// The value of an Authorization header: "Bearer ..." from MILLRACE_TOKEN, or "Basic ..." from
+/// MILLRACE_USER and MILLRACE_PASSWORD; empty without. From the environment, because arguments can
+/// be listed by others.
+[[nodiscard]] std::string authorization_of_environment();
+
 struct HttpClientOptions {
   std::chrono::milliseconds connect_time{5'000};
   /// From the first byte sent to the last byte of the answer.
   std::chrono::milliseconds request_time{120'000};
   std::size_t reply_bytes_max = std::size_t{1} << 30;
+  /// Sent with each request where it is not empty and the request has none of its own.
+  std::string authorization = authorization_of_environment();
 };
 
 class HttpClient {

@@ -5,17 +5,22 @@
 #include <functional>
 #include <memory>
 
+#include "access/access.h"
 #include "batch/state_files.h"
+#include "broker/broker.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
 #include "endpoint/http_metrics.h"
 #include "endpoint/http_router.h"
+#include "endpoint/mqtt_metrics.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
 #include "lake/lake.h"
 #include "log/commit_log.h"
 #include "runtime/worker_pool.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
+#include "serving/event_reader.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 
@@ -27,24 +32,34 @@ struct Services {
   ingest::LakeWriter& lake_writer;
   serving::StatementRunner& statements;
   serving::BatchScheduler& batch;
+  serving::ChangeFeed& feed;
+  serving::EventReader& events;
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
   catalog::SchemaRegistry& registry;
+  access::Access& access;
   lake::Lake& lake;
   log::CommitLog& log;
   runtime::WorkerPool& pool;
-  /// The server's own counters, once it runs; null before.
+  broker::Broker& broker;
+  /// The servers' own counters, once they run; null before.
   std::function<const HttpMetrics*()> http_metrics;
+  std::function<const MqttMetrics*()> mqtt_metrics;
 };
 
 [[nodiscard]] HttpRouter api_routes(const Services& services);
 
 void add_event_routes(HttpRouter& router, const Services& services);      // event_routes.cc
+void add_stream_routes(HttpRouter& router, const Services& services);     // stream_routes.cc
 void add_view_routes(HttpRouter& router, const Services& services);       // view_routes.cc
+void add_change_routes(HttpRouter& router, const Services& services);     // change_routes.cc
 void add_statement_routes(HttpRouter& router, const Services& services);  // statement_routes.cc
 void add_registry_routes(HttpRouter& router, const Services& services);   // registry_routes.cc
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
+
+/// The answer where no materialized view has this name.
+[[nodiscard]] HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name);
 
 /// Runs `work` on the pool and answers with what it gives, or with 429 at once where the pool is
 /// full.

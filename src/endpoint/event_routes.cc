@@ -129,7 +129,8 @@ void add_event_routes(HttpRouter& router, const Services& services) {
               shared->respond(event_answer(reply));
             },
             std::move(*options));
-      });
+      },
+      {.access = RouteAccess::needs(Privilege::kPublish, "stream")});
 }
 
 }  // namespace millrace::endpoint

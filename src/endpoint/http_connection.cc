@@ -7,10 +7,12 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "endpoint/content_encoding.h"
 #include "endpoint/http_loop.h"
+#include "endpoint/http_stream.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {
@@ -74,9 +76,7 @@ void HttpConnection::start(bool refused) {
 
 bool HttpConnection::store(std::uint64_t sequence, HttpResponse response) {
   if (closed_ || sequence < front_ || sequence >= back_) return false;
-  InFlight& entry = in_flight(sequence);
-  entry.answered = true;
-  entry.response = std::move(response);
+  take_answer(in_flight(sequence), std::move(response));
   return !std::exchange(answers_stored_, true);
 }
 
@@ -104,6 +104,10 @@ void HttpConnection::drain() {
     last_request_taken_ = true;
     if (front_ != back_) in_flight(back_ - 1).keep_alive = false;
   }
+  for (std::uint64_t i = front_; i != back_; ++i) {
+    InFlight& entry = in_flight(i);
+    if (entry.response.stream != nullptr) drop_stream(entry);
+  }
   advance();
 }
 
@@ -111,7 +115,12 @@ void HttpConnection::close() {
   if (closed_) return;
   closed_ = true;
   release_body(body_charged_);
-  for (; front_ != back_; ++front_) release_body(in_flight(front_).body_bytes);
+  for (; front_ != back_; ++front_) {
+    InFlight& entry = in_flight(front_);
+    release_body(entry.body_bytes);
+    if (entry.response.stream != nullptr) drop_stream(entry);
+  }
+  if (upgrade_ != nullptr) std::exchange(upgrade_, nullptr)->dropped();
   error_code ignored;
   socket_.close(ignored);
   loop_.remove(id_);
@@ -119,6 +128,13 @@ void HttpConnection::close() {
 
 void HttpConnection::time_is_over() {
   if (closed_) return;
+  if (phase_ == Phase::kStreaming) {
+    phase_ = Phase::kWaiting;  // the time begins again
+    set_deadline();
+    if (is_streaming() && in_flight(front_).response.stream != nullptr)
+      in_flight(front_).response.stream->heartbeat();
+    return;
+  }
   if (phase_ != Phase::kHead && phase_ != Phase::kBody) {
     if (phase_ == Phase::kSending) ++loop_.state().metrics.timeouts;
     close();
@@ -139,7 +155,7 @@ void HttpConnection::time_is_over() {
 // ---- requests ----
 
 bool HttpConnection::may_take_request() const {
-  return !closed_ && !last_request_taken_ &&
+  return !closed_ && !last_request_taken_ && upgrade_ == nullptr &&
          back_ - front_ < loop_.state().options.requests_in_flight_max &&
          out_.size() + sending_.size() < kOutBytesMax;
 }
@@ -190,7 +206,7 @@ void HttpConnection::accept_head() {
   reader_.take_body(body_bytes_max(*route_.route, loop_.state().options));
 }
 
-std::optional<HttpResponse> HttpConnection::refusal_of_head(const HttpHead& head) {
+std::optional<HttpResponse> HttpConnection::refusal_of_head(HttpHead& head) {
   const HttpServerState& state = loop_.state();
   const std::string_view request_id = printable_request_id(head.request);
   if (route_.route == nullptr && !route_.allowed.empty()) {
@@ -208,6 +224,19 @@ std::optional<HttpResponse> HttpConnection::refusal_of_head(const HttpHead& head
                                  fmt::format("nothing is served at {}", head.request.path),
                                  "known: " + state.router.known_routes()),
                    request_id);
+  }
+  if (const auto& gate = state.router.gate()) {
+    error_code unknown;
+    const auto peer = socket_.remote_endpoint(unknown).address();
+    const bool local = !unknown && peer.is_loopback();
+    if (const auto allowed = gate(head.request, route_, unknown ? "" : peer.to_string(), local);
+        !allowed) {
+      HttpResponse response = problem(allowed.error(), request_id);
+      if (allowed.error().code == ErrorCode::kUnauthenticated)
+        response.headers.emplace_back("WWW-Authenticate",
+                                      "Basic realm=\"millrace\", Bearer realm=\"millrace\"");
+      return response;
+    }
   }
   if (!head.has_body()) return std::nullopt;
 
@@ -276,8 +305,12 @@ void HttpConnection::run_request() {
     // The Responder died on the way out and has answered 500; one request must not end the server.
   }
   if (auto& response = in_place.response()) {
-    entry.answered = true;
-    entry.response = std::move(*response);
+    if (response->upgrade != nullptr) {
+      // Until it is this request's turn nothing is read, since it would not be HTTP.
+      upgrade_ = std::move(response->upgrade);
+    } else {
+      take_answer(in_flight(sequence), std::move(*response));
+    }
   }
 }
 
@@ -311,6 +344,11 @@ HttpConnection::InFlight& HttpConnection::begin_answer(const HttpHead& head, boo
   entry.head_only = head.request.method == "HEAD";
   entry.request_id = printable_request_id(head.request);
   entry.body_bytes = 0;
+  entry.begun = false;
+  entry.streamed = false;
+  entry.stream_ended = false;
+  entry.owes_drained = false;
+  entry.stream_bytes.clear();
   if (!entry.keep_alive) last_request_taken_ = true;
   return entry;
 }
@@ -388,6 +426,11 @@ void HttpConnection::on_received(const error_code& ec, std::size_t bytes) {
     // The client has sent all it wants; it may still read the answers.
     peer_done_ = true;
     last_request_taken_ = true;
+    if (is_streaming()) {
+      // It may have closed altogether, and nobody else would tell.
+      close();
+      return;
+    }
   } else if (!last_request_taken_) {
     reader_.received(bytes);
   }
@@ -415,7 +458,14 @@ void HttpConnection::send_answers() {
     out_.clear();
     if (out_.capacity() > kOutBytesMax) out_.shrink_to_fit();
   }
-  if (closed_ || !sending_.empty() || front_ != back_ || !last_request_taken_) return;
+  if (closed_ || !sending_.empty()) return;
+  if (upgrade_ != nullptr && front_ + 1 == back_ && hand_over()) return;
+  if (is_streaming()) {
+    InFlight& entry = in_flight(front_);
+    if (std::exchange(entry.owes_drained, false) && entry.response.stream != nullptr)
+      entry.response.stream->drained();
+  }
+  if (front_ != back_ || !last_request_taken_) return;
   if (peer_done_) {
     close();
   } else {
@@ -427,16 +477,25 @@ void HttpConnection::append_answers() {
   HttpServerState& state = loop_.state();
   while (front_ != back_ && in_flight(front_).answered && out_.size() < kOutBytesMax) {
     InFlight& entry = in_flight(front_);
-    append_response(out_, entry.response,
-                    {.keep_alive = entry.keep_alive,
-                     .http10 = entry.http10,
-                     .head_only = entry.head_only,
-                     .request_id = entry.request_id,
-                     .date = loop_.date()});
-    const auto status_class =
-        static_cast<std::size_t>(std::clamp(entry.response.status / 100, 0, 5));
-    state.metrics.answers_by_class[status_class].fetch_add(1, std::memory_order_relaxed);
-    release_body(entry.body_bytes);
+    if (!std::exchange(entry.begun, true)) {
+      if (entry.streamed && entry.http10) end_connection_after(entry);
+      append_response(out_, entry.response,
+                      {.keep_alive = entry.keep_alive,
+                       .http10 = entry.http10,
+                       .head_only = entry.head_only,
+                       .request_id = entry.request_id,
+                       .date = loop_.date(),
+                       .streamed = entry.streamed});
+      const auto status_class =
+          static_cast<std::size_t>(std::clamp(entry.response.status / 100, 0, 5));
+      state.metrics.answers_by_class[status_class].fetch_add(1, std::memory_order_relaxed);
+      release_body(entry.body_bytes);
+    }
+    if (entry.streamed) {
+      append_stream(entry);
+      if (!entry.stream_ended) break;
+      end_stream(entry);
+    }
     entry.response = HttpResponse{};
     ++front_;
   }
@@ -479,10 +538,11 @@ void HttpConnection::linger() {
 HttpConnection::Phase HttpConnection::phase() const {
   if (lingering_) return Phase::kLingering;
   if (!sending_.empty()) return Phase::kSending;
-  if (!may_take_request()) return Phase::kWaiting;
+  if (!may_take_request()) return is_streaming() ? Phase::kStreaming : Phase::kWaiting;
   if (reader_.in_body()) return Phase::kBody;
   if (!reader_.between_requests()) return Phase::kHead;
-  return front_ == back_ ? Phase::kIdle : Phase::kWaiting;
+  if (front_ == back_) return Phase::kIdle;
+  return is_streaming() ? Phase::kStreaming : Phase::kWaiting;
 }
 
 void HttpConnection::set_deadline() {
@@ -507,6 +567,9 @@ void HttpConnection::set_deadline() {
       break;
     case Phase::kSending:
       deadline_ = from_now(options.write_time);
+      break;
+    case Phase::kStreaming:
+      deadline_ = from_now(options.stream_heartbeat_time);
       break;
     case Phase::kLingering:
       deadline_ = from_now(loop_.draining() ? std::min(options.linger_time, kDrainLingerTime)

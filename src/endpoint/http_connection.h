@@ -28,6 +28,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void start(bool refused);
   /// Keeps an answer until advance(). True for the first one since then.
   bool store(std::uint64_t sequence, HttpResponse response);
+  /// The same for a piece of an answer's body.
+  bool store_part(std::uint64_t sequence, std::string bytes, bool last);
   /// Does all that can be done without waiting: takes requests, writes answers, receives again.
   void advance();
   /// The server stops: finish what has begun, then close.
@@ -38,7 +40,15 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void time_is_over();
 
  private:
-  enum class Phase : std::uint8_t { kWaiting, kIdle, kHead, kBody, kSending, kLingering };
+  enum class Phase : std::uint8_t {
+    kWaiting,
+    kIdle,
+    kHead,
+    kBody,
+    kSending,
+    kStreaming,
+    kLingering
+  };
 
   /// One request from its head to its answer on the wire.
   struct InFlight {
@@ -50,6 +60,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     /// Its part of body_bytes_in_flight.
     std::uint64_t body_bytes = 0;
     HttpResponse response;
+    /// Of an answer whose body comes in pieces: those that wait, and whether the last is there.
+    bool begun = false;  // its head is sent
+    bool streamed = false;
+    bool stream_ended = false;
+    bool owes_drained = false;
+    std::string stream_bytes;
   };
 
   [[nodiscard]] InFlight& in_flight(std::uint64_t sequence) {
@@ -58,10 +74,18 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   [[nodiscard]] bool may_take_request() const;
   [[nodiscard]] bool take_requests();
   void accept_head();
-  [[nodiscard]] std::optional<HttpResponse> refusal_of_head(const HttpHead& head);
+  [[nodiscard]] std::optional<HttpResponse> refusal_of_head(HttpHead& head);
   void run_request();
   [[nodiscard]] std::optional<HttpResponse> decode_body(HttpRequest& request, InFlight& entry);
   InFlight& begin_answer(const HttpHead& head, bool keep_alive);
+  void take_answer(InFlight& entry, HttpResponse response);
+  void end_stream(InFlight& entry);
+  void drop_stream(InFlight& entry);
+  void append_stream(InFlight& entry);
+  void end_connection_after(InFlight& entry);
+  /// Whether the socket is another protocol's from now on.
+  bool hand_over();
+  [[nodiscard]] bool is_streaming() const;
   void refuse_and_close(HttpResponse response);
   [[nodiscard]] bool charge_body(std::uint64_t bytes, std::uint64_t& charged);
   void release_body(std::uint64_t& charged);
@@ -98,6 +122,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::string sending_;
   std::size_t sent_bytes_ = 0;
 
+  std::shared_ptr<HttpUpgrade> upgrade_;
   bool receiving_ = false;
   bool peer_done_ = false;
   bool last_request_taken_ = false;

@@ -76,6 +76,8 @@ void HttpLoop::drain() {
     std::vector<std::shared_ptr<HttpConnection>> all;
     for (const auto& [id, connection] : connections_) all.push_back(connection);
     for (const auto& connection : all) connection->drain();
+    const auto upgraded = upgraded_;
+    for (const auto& [id, upgrade] : upgraded) upgrade->stop();
   });
 }
 
@@ -87,6 +89,8 @@ void HttpLoop::stop() {
       const std::shared_ptr<HttpConnection> connection = connections_.begin()->second;
       connection->close();
     }
+    const auto upgraded = upgraded_;
+    for (const auto& [id, upgrade] : upgraded) upgrade->close();
     timer_.cancel();
     work_.reset();
   });
@@ -106,12 +110,32 @@ void HttpLoop::remove(std::uint64_t connection) {
   if (connections_.erase(connection) > 0) state_.connection_closed();
 }
 
+void HttpLoop::hand_over(std::uint64_t connection, std::shared_ptr<HttpUpgrade> upgrade,
+                         tcp::socket socket) {
+  connections_.erase(connection);
+  upgraded_.emplace(connection, upgrade);
+  upgrade->take(std::move(socket), [this, connection] {
+    if (upgraded_.erase(connection) == 0) return;
+    --state_.metrics.streams_open;
+    state_.connection_closed();
+  });
+  if (draining_) upgrade->stop();
+}
+
 void HttpLoop::deliver() {
-  for (HttpAnswer& answer : mailbox_->take()) {
+  auto waiting = mailbox_->take();
+  for (HttpAnswer& answer : waiting.answers) {
     const auto found = connections_.find(answer.tag.connection);
     if (found == connections_.end()) continue;
     // All answers of one connection go out in one write.
     if (found->second->store(answer.tag.sequence, std::move(answer.response))) {
+      answered_.push_back(found->second);
+    }
+  }
+  for (HttpStreamPart& part : waiting.parts) {
+    const auto found = connections_.find(part.tag.connection);
+    if (found == connections_.end()) continue;
+    if (found->second->store_part(part.tag.sequence, std::move(part.bytes), part.last)) {
       answered_.push_back(found->second);
     }
   }

@@ -22,6 +22,7 @@
 #include "endpoint/http_options.h"
 #include "endpoint/http_responder.h"
 #include "endpoint/http_router.h"
+#include "endpoint/http_stream.h"
 
 namespace millrace::endpoint {
 
@@ -72,6 +73,9 @@ class HttpLoop {
   /// Room for bytes that nobody wants.
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
   void remove(std::uint64_t connection);
+  /// The connection's socket belongs to another protocol from here on.
+  void hand_over(std::uint64_t connection, std::shared_ptr<HttpUpgrade> upgrade,
+                 boost::asio::ip::tcp::socket socket);
 
  private:
   void deliver();
@@ -87,6 +91,7 @@ class HttpLoop {
 
   // Of the loop's thread.
   std::unordered_map<std::uint64_t, std::shared_ptr<HttpConnection>> connections_;
+  std::unordered_map<std::uint64_t, std::shared_ptr<HttpUpgrade>> upgraded_;
   std::vector<std::shared_ptr<HttpConnection>> answered_;
   std::uint64_t next_connection_ = 1;
   bool ticking_ = false;

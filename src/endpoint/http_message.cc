@@ -131,6 +131,8 @@ std::string_view reason_phrase(int status) {
       return "Expectation Failed";
     case 422:
       return "Unprocessable Content";
+    case 426:
+      return "Upgrade Required";
     case 429:
       return "Too Many Requests";
     case 431:
@@ -177,7 +179,10 @@ void append_response(std::string& out, const HttpResponse& response, const Answe
                    reason_phrase(response.status));
   }
   if (!shape.date.empty()) out.append("Date: ").append(shape.date).append("\r\n");
-  if (!has_no_body(response.status)) {
+  if (shape.streamed) {
+    append_field(out, "Content-Type", response.content_type);
+    if (!shape.http10) out += "Transfer-Encoding: chunked\r\n";
+  } else if (!has_no_body(response.status)) {
     if (!response.body.empty() && !response.content_type.empty()) {
       append_field(out, "Content-Type", response.content_type);
     }

@@ -6,12 +6,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "access/access.h"
 #include "base/padded_bytes.h"
 
 namespace millrace::endpoint {
@@ -48,6 +50,8 @@ struct HttpRequest {
   /// The values of the route's {names}, decoded.
   std::vector<std::pair<std::string, std::string>> params;
   HttpFields fields;
+  /// Who sent it, as the router's gate found out; somebody from elsewhere without one.
+  access::Principal who = access::Principal::anonymous(/*from_this_machine=*/false);
   /// With Content-Encoding undone, unless the route asked for the bytes as sent.
   PaddedBytes body;
 
@@ -61,11 +65,18 @@ struct HttpRequest {
   [[nodiscard]] std::string media_type() const;
 };
 
+class HttpStreamSource;
+class HttpUpgrade;
+
 struct HttpResponse {
   int status = 200;
   std::string content_type = "application/json";
   std::vector<std::pair<std::string, std::string>> headers;
   std::string body;
+  /// Instead of `body`, from now on (http_stream.h).
+  std::shared_ptr<HttpStreamSource> stream = {};
+  /// Instead of an answer (http_stream.h).
+  std::shared_ptr<HttpUpgrade> upgrade = {};
 };
 
 /// "Not Found"
@@ -83,6 +94,8 @@ struct AnswerShape {
   std::string_view request_id;
   /// "Sun, 06 Nov 1994 08:49:37 GMT"
   std::string_view date;
+  /// The body follows: in chunks, or up to the end of the connection in HTTP/1.0.
+  bool streamed = false;
 };
 /// Appends the answer in its bytes on the wire. Line ends inside header values become blanks, so
 /// that no value can begin another header.

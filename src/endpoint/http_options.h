@@ -37,6 +37,10 @@ struct HttpServerOptions {
   /// After the last answer, for the client to close, so that no reset destroys the answer on its
   /// way.
   std::chrono::milliseconds linger_time{2'000};
+  /// Answers without an end and upgraded connections.
+  std::size_t streams_max = 2048;
+  /// After this time without a byte such an answer gets a sign of life.
+  std::chrono::milliseconds stream_heartbeat_time{15'000};
   /// For stop(): how long requests in flight may take to finish.
   std::chrono::milliseconds stop_grace_time{5'000};
 };

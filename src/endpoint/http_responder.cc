@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "endpoint/http_stream.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {
@@ -32,11 +33,18 @@ void AnswerMailbox::put(HttpAnswer answer) {
   if (AnswerInPlace::take(*this, answer)) return;
   const MutexLock lock(mutex_);
   if (closed_) return;
-  waiting_.push_back(std::move(answer));
-  if (waiting_.size() == 1) wake_();
+  waiting_.answers.push_back(std::move(answer));
+  if (waiting_.answers.size() + waiting_.parts.size() == 1) wake_();
 }
 
-std::vector<HttpAnswer> AnswerMailbox::take() {
+void AnswerMailbox::put(HttpStreamPart part) {
+  const MutexLock lock(mutex_);
+  if (closed_) return;
+  waiting_.parts.push_back(std::move(part));
+  if (waiting_.answers.size() + waiting_.parts.size() == 1) wake_();
+}
+
+AnswerMailbox::Waiting AnswerMailbox::take() {
   const MutexLock lock(mutex_);
   return std::exchange(waiting_, {});
 }
@@ -44,7 +52,7 @@ std::vector<HttpAnswer> AnswerMailbox::take() {
 void AnswerMailbox::close() {
   const MutexLock lock(mutex_);
   closed_ = true;
-  waiting_.clear();
+  waiting_ = {};
 }
 
 AnswerInPlace::AnswerInPlace(const AnswerMailbox& mailbox, RequestTag tag)
@@ -78,6 +86,13 @@ void Responder::respond(HttpResponse response) {
   MR_CHECK(mailbox_ != nullptr, "a request was answered twice");
   compress(response, packing_);
   std::exchange(mailbox_, nullptr)->put({.tag = tag_, .response = std::move(response)});
+}
+
+HttpStreamWriter::HttpStreamWriter(const Responder& responder)
+    : mailbox_(responder.mailbox_), tag_(responder.tag_) {}
+
+void HttpStreamWriter::put(std::string bytes, bool last) const {
+  mailbox_->put(HttpStreamPart{.tag = tag_, .bytes = std::move(bytes), .last = last});
 }
 
 void Responder::answer_if_unused() {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/mutex.h"
@@ -29,6 +30,13 @@ struct HttpAnswer {
   HttpResponse response;
 };
 
+/// A piece of the body of an answer that was given before, or will be.
+struct HttpStreamPart {
+  RequestTag tag;
+  std::string bytes;
+  bool last = false;
+};
+
 /// Answers on their way to one I/O thread. Thread: any. It outlives the I/O thread for as long as
 /// somebody holds a Responder. Invariant: `wake` is called only while the mailbox is open, once for
 /// each time that it turns from empty to not empty.
@@ -37,14 +45,19 @@ class AnswerMailbox {
   explicit AnswerMailbox(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   void put(HttpAnswer answer) EXCLUDES(mutex_);
-  [[nodiscard]] std::vector<HttpAnswer> take() EXCLUDES(mutex_);
+  void put(HttpStreamPart part) EXCLUDES(mutex_);
+  struct Waiting {
+    std::vector<HttpAnswer> answers;
+    std::vector<HttpStreamPart> parts;
+  };
+  [[nodiscard]] Waiting take() EXCLUDES(mutex_);
   /// Later answers are dropped, and `wake` is not called any more.
   void close() EXCLUDES(mutex_);
 
  private:
   const std::function<void()> wake_;
   Mutex mutex_;
-  std::vector<HttpAnswer> waiting_ GUARDED_BY(mutex_);
+  Waiting waiting_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;
 };
 
@@ -84,6 +97,7 @@ class Responder {
   void respond(HttpResponse response);
 
  private:
+  friend class HttpStreamWriter;
   void answer_if_unused();
 
   std::shared_ptr<AnswerMailbox> mailbox_;

@@ -20,6 +20,25 @@ namespace millrace::endpoint {
 /// Responder.
 using HttpHandler = std::function<void(HttpRequest, Responder)>;
 
+/// What a client must be allowed to do.
+struct RouteAccess {
+  enum class Kind : std::uint8_t {
+    kAdmin,      // everything
+    kPrivilege,  // `privilege` on what the path's {param} names
+    kKnown,      // anything at all; the handler looks closer
+    kOpen,       // nothing
+  };
+  Kind kind = Kind::kAdmin;
+  Privilege privilege = Privilege::kSelect;
+  std::string param = {};
+
+  static RouteAccess open() { return {.kind = Kind::kOpen}; }
+  static RouteAccess known() { return {.kind = Kind::kKnown}; }
+  static RouteAccess needs(Privilege privilege, std::string param) {
+    return {Kind::kPrivilege, privilege, std::move(param)};
+  }
+};
+
 struct RouteOptions {
   /// Instead of the server's limit, for the body as sent and as decompressed.
   std::optional<std::uint64_t> body_bytes_max;
@@ -30,6 +49,8 @@ struct RouteOptions {
   bool decode_body = true;
   /// Compress large answers for clients that take zstd or gzip.
   bool gzip_answer = false;
+  /// A route that says nothing is for administrators.
+  RouteAccess access = {};
 };
 
 class HttpRouter {
@@ -51,6 +72,13 @@ class HttpRouter {
     std::string allowed;
   };
 
+  /// Looked through before a route's handler, and before the body is read: it finds out who asks,
+  /// and refuses what that client may not do. `from` is the client's address.
+  using Gate = std::function<Status(HttpRequest& request, const Match& match, std::string_view from,
+                                    bool from_this_machine)>;
+  void set_gate(Gate gate) { gate_ = std::move(gate); }
+  [[nodiscard]] const Gate& gate() const { return gate_; }
+
   /// `pattern`: "/v1/streams/{stream}/events"; a {name} stands for one segment that is not empty.
   /// Where several patterns fit, the one with literal text further left wins. A route for GET also
   /// serves HEAD, whose handler sees the method HEAD and answers as for GET; the body is not sent.
@@ -64,6 +92,7 @@ class HttpRouter {
 
  private:
   std::vector<Route> routes_;
+  Gate gate_;
 };
 
 }  // namespace millrace::endpoint

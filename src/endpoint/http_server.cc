@@ -32,6 +32,12 @@ std::unexpected<Error> cannot_listen(const HttpServerOptions& options, const err
 
 }  // namespace
 
+bool is_loopback(const std::string& address) {
+  boost::system::error_code error;
+  const auto parsed = boost::asio::ip::make_address(address, error);
+  return !error && parsed.is_loopback();
+}
+
 // The listening socket, on the first loop's thread, and the loops.
 class HttpServer::Listener {
  public:

@@ -12,6 +12,9 @@
 
 namespace millrace::endpoint {
 
+/// Whether an IP address is one that only this machine reaches.
+[[nodiscard]] bool is_loopback(const std::string& address);
+
 /// Owns: the listening socket, the I/O threads and all connections.
 /// Thread: start() and stop() on one thread, the rest on any.
 /// Errors: start() gives kUnavailable where the address cannot be listened on, kInvalidArgument

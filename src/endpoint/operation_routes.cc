@@ -40,6 +40,62 @@ class Families {
 
 double number(std::uint64_t value) { return static_cast<double>(value); }
 
+void add_mqtt(Families& families, const MqttMetrics& mqtt, broker::Broker& broker) {
+  families.gauge("millrace_mqtt_connections", "Open MQTT connections.",
+                 number(mqtt.connections_open));
+  families.counter("millrace_mqtt_connections_refused_total",
+                   "MQTT connections closed at once because there were too many.",
+                   number(mqtt.connections_refused));
+  families.counter("millrace_mqtt_received_bytes_total", "Bytes received over MQTT.",
+                   number(mqtt.received_bytes));
+  families.counter("millrace_mqtt_sent_bytes_total", "Bytes sent over MQTT.",
+                   number(mqtt.sent_bytes));
+  families.counter("millrace_mqtt_received_packets_total", "MQTT packets received.",
+                   number(mqtt.received_packets));
+  families.counter("millrace_mqtt_sent_messages_total", "PUBLISH packets sent to subscribers.",
+                   number(mqtt.sent_messages));
+  families.counter("millrace_mqtt_violations_total",
+                   "Packets against the specification; each ended its connection.",
+                   number(mqtt.violations));
+  families.counter("millrace_mqtt_not_authorized_total", "MQTT requests that were not allowed.",
+                   number(mqtt.not_authorized));
+  families.counter("millrace_mqtt_timeouts_total",
+                   "MQTT connections closed because the client was silent or did not read.",
+                   number(mqtt.timeouts));
+  families.gauge("millrace_mqtt_in_flight_bytes", "Bytes of packets that wait for the log.",
+                 number(mqtt.bytes_in_flight));
+  const auto& counters = broker.counters();
+  families.counter("millrace_mqtt_messages_total", "Messages published by MQTT clients.",
+                   number(counters.published));
+  families.counter("millrace_mqtt_stream_messages_total",
+                   "Messages of MQTT clients that are events of a stream.",
+                   number(counters.stream_messages));
+  families.counter("millrace_mqtt_refused_total",
+                   "Messages refused because a queue or a limit was full.",
+                   number(counters.refused));
+  families.counter("millrace_mqtt_delivered_total", "Messages put into a client's queue.",
+                   number(counters.delivered));
+  families.counter("millrace_mqtt_dropped_total",
+                   "Messages of QoS 0 dropped for clients that do not keep up.",
+                   number(counters.dropped));
+  families.counter("millrace_mqtt_expired_total", "Messages not sent because their time was over.",
+                   number(counters.expired));
+  families.counter("millrace_mqtt_slow_disconnects_total",
+                   "Clients without a persistent session disconnected with a full queue.",
+                   number(counters.slow_disconnects));
+  families.counter("millrace_mqtt_checkpoints_total", "Checkpoints of the broker's state.",
+                   number(counters.checkpoints));
+  const auto sizes = broker.sizes();
+  families.gauge("millrace_mqtt_sessions", "MQTT sessions, connected or not.",
+                 number(sizes.sessions));
+  families.gauge("millrace_mqtt_subscriptions", "MQTT subscriptions.", number(sizes.subscriptions));
+  families.gauge("millrace_mqtt_retained_messages", "Retained MQTT messages.",
+                 number(sizes.retained));
+  families.gauge("millrace_mqtt_queued_messages",
+                 "Messages of QoS 1 and 2 without their last acknowledgement.",
+                 number(sizes.queued));
+}
+
 std::string metrics_text(const Services& services) {
   Families families;
   const auto& ingest = services.ingest.counters();
@@ -123,6 +179,17 @@ std::string metrics_text(const Services& services) {
                  "Groups in which batch and speed layer differed at the same cut, since the start.",
                  number(batch.drift_rows));
 
+  const auto& feed = services.feed.counters();
+  families.gauge("millrace_feed_subscribers", "Clients that follow a view.",
+                 number(feed.subscribers));
+  families.counter("millrace_feed_batches_total", "Batches of rows given to them.",
+                   number(feed.batches));
+  families.counter("millrace_feed_keys_total", "Keys in these batches.", number(feed.keys));
+  families.counter("millrace_feed_snapshots_total", "Snapshots of a view that began for a client.",
+                   number(feed.snapshots));
+  families.counter("millrace_feed_fell_behind_total",
+                   "Clients that read so slowly that they got a new snapshot.",
+                   number(feed.fell_behind));
   if (const auto* http = services.http_metrics()) {
     for (std::size_t digit = 1; digit < http->answers_by_class.size(); ++digit) {
       families.counter("millrace_http_answers_total",
@@ -135,11 +202,16 @@ std::string metrics_text(const Services& services) {
                      number(http->sent_bytes));
     families.gauge("millrace_http_connections", "Open HTTP connections.",
                    number(http->connections_open));
+    families.gauge("millrace_http_streams", "Open event streams and WebSockets.",
+                   number(http->streams_open));
     families.counter("millrace_http_connections_refused_total",
                      "Connections refused because there were too many.",
                      number(http->connections_refused));
     families.counter("millrace_http_timeouts_total",
                      "Connections closed because a phase took too long.", number(http->timeouts));
+  }
+  if (const auto* mqtt = services.mqtt_metrics()) {
+    add_mqtt(families, *mqtt, services.broker);
   }
   return families.text();
 }
@@ -147,27 +219,32 @@ std::string metrics_text(const Services& services) {
 }  // namespace
 
 void add_operation_routes(HttpRouter& router, const Services& services) {
-  router.add("GET", "/healthz", [](const HttpRequest&, Responder responder) {
-    HttpResponse response;
-    response.body = "{\"status\":\"alive\"}";
-    responder.respond(std::move(response));
-  });
-  router.add("GET", "/readyz", [services](const HttpRequest&, Responder responder) {
-    // The server listens only after recovery; a view that is still being built is told, and stops
-    // nobody.
-    std::size_t building = 0;
-    std::size_t failed = 0;
-    for (const auto& view : services.speed.views()) {
-      const auto phase = view->phase();
-      if (phase == speed::ViewPhase::kBuilding) ++building;
-      if (phase == speed::ViewPhase::kFailed) ++failed;
-    }
-    HttpResponse response;
-    response.body = fmt::format(
-        "{{\"status\":\"ready\",\"log\":\"recovered\",\"views_building\":{},\"views_failed\":{}}}",
-        building, failed);
-    responder.respond(std::move(response));
-  });
+  router.add("GET", "/healthz",
+             [](const HttpRequest&, Responder responder) {
+               HttpResponse response;
+               response.body = "{\"status\":\"alive\"}";
+               responder.respond(std::move(response));
+             },
+             {.access = RouteAccess::open()});
+  router.add("GET", "/readyz",
+             [services](const HttpRequest&, Responder responder) {
+               // The server listens only after recovery; a view that is still being built is told,
+               // and stops nobody.
+               std::size_t building = 0;
+               std::size_t failed = 0;
+               for (const auto& view : services.speed.views()) {
+                 const auto phase = view->phase();
+                 if (phase == speed::ViewPhase::kBuilding) ++building;
+                 if (phase == speed::ViewPhase::kFailed) ++failed;
+               }
+               HttpResponse response;
+               response.body = fmt::format(
+                   "{{\"status\":\"ready\",\"log\":\"recovered\",\"views_building\":{},\"views_"
+                   "failed\":{}}}",
+                   building, failed);
+               responder.respond(std::move(response));
+             },
+             {.access = RouteAccess::open()});
   router.add("GET", "/metrics", [services](const HttpRequest&, Responder responder) {
     HttpResponse response;
     response.content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -130,6 +130,8 @@ class Routes {
   using Work = std::function<HttpResponse(SchemaRegistry&, const HttpRequest&)>;
 
   void add_route(std::string method, std::string pattern, Work work) {
+    // Whoever reads or writes events needs the schemas; registering one is for administrators.
+    const auto access = method == "GET" ? RouteAccess::known() : RouteAccess();
     router_.add(std::move(method), std::move(pattern),
                 [&registry = registry_, &pool = pool_, work = std::move(work)](
                     HttpRequest request, Responder responder) {
@@ -141,7 +143,8 @@ class Routes {
                  .media_types = {"application/vnd.schemaregistry.v1+json",
                                  "application/vnd.schemaregistry+json", "application/json",
                                  "application/octet-stream"},
-                 .gzip_answer = true});
+                 .gzip_answer = true,
+                 .access = access});
   }
 
   void add_subjects() {

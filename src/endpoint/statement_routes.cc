@@ -73,9 +73,9 @@ void append_sources(std::string& out, const std::vector<serving::SourceCoverage>
   out += '}';
 }
 
-HttpResponse run_statement(serving::StatementRunner& statements, const std::string& sql,
-                           AnswerFormat format) {
-  const auto result = statements.run(sql);
+HttpResponse run_statement(serving::StatementRunner& statements, const access::Principal& who,
+                           const std::string& sql, AnswerFormat format) {
+  const auto result = statements.run_as(who, sql);
   if (!result) return problem(result.error());
   if (format != AnswerFormat::kJson && !result->columns.empty()) {
     std::string coverage;
@@ -116,8 +116,8 @@ void answer_statement(serving::StatementRunner& statements, runtime::WorkerPool&
     return;
   }
   answer_on_pool(pool, std::move(responder),
-                 [&statements, sql = std::move(*sql), format = *format] {
-                   return run_statement(statements, sql, format);
+                 [&statements, who = request.who, sql = std::move(*sql), format = *format] {
+                   return run_statement(statements, who, sql, format);
                  });
 }
 
@@ -126,13 +126,24 @@ void append_column_list(std::string& out, const std::vector<Column>& columns) {
   append_columns(out, columns);
 }
 
-HttpResponse list_streams(const Services& services) {
+/// The text of a statement names what else is there.
+void append_sql(std::string& out, const Services& services, const access::Principal& who,
+                const std::string& sql) {
+  if (services.access.is_admin(who)) {
+    append_json_string(out, sql);
+  } else {
+    out += "null";
+  }
+}
+
+HttpResponse list_streams(const Services& services, const access::Principal& who) {
   HttpResponse response;
   std::string& out = response.body;
   out = "{\"streams\":[";
   bool first = true;
   for (const auto& stream : services.speed.streams()) {
     const auto& definition = stream->definition();
+    if (!services.statements.is_visible(who, definition.name)) continue;
     const auto lake = services.lake.snapshot(definition.id);
     out += first ? "{\"name\":" : ",{\"name\":";
     first = false;
@@ -153,20 +164,20 @@ HttpResponse list_streams(const Services& services) {
         definition.partitions, stream->applied().json(), lake->last(), lake->end.json(),
         stream->tail_rows(), stream->rate(runtime::monotonic_us()),
         services.statements.quarantined(definition));
-    append_json_string(out, definition.sql);
+    append_sql(out, services, who, definition.sql);
     out += '}';
   }
   out += "]}";
   return response;
 }
 
-HttpResponse list_views(const Services& services) {
+HttpResponse list_views(const Services& services, const access::Principal& who) {
   HttpResponse response;
   std::string& out = response.body;
   out = "{\"views\":[";
   bool first = true;
   for (const auto& record : services.catalog.views()) {
-    if (record.replaces) continue;
+    if (record.replaces || !services.statements.is_visible(who, record.name)) continue;
     out += first ? "{\"name\":" : ",{\"name\":";
     first = false;
     append_json_string(out, record.name);
@@ -200,7 +211,7 @@ HttpResponse list_views(const Services& services) {
       }
     }
     out += ",\"sql\":";
-    append_json_string(out, record.sql);
+    append_sql(out, services, who, record.sql);
     out += '}';
   }
   out += "]}";
@@ -218,7 +229,8 @@ void add_statement_routes(HttpRouter& router, const Services& services) {
              },
              {.body_bytes_max = std::uint64_t{1} << 20,
               .media_types = {"application/json"},
-              .gzip_answer = true});
+              .gzip_answer = true,
+              .access = RouteAccess::known()});
   router.add("POST", "/v1/streams/{stream}/quarantine/replay",
              [&statements = services.statements, &pool = services.pool](const HttpRequest& request,
                                                                         Responder responder) {
@@ -226,12 +238,16 @@ void add_statement_routes(HttpRouter& router, const Services& services) {
                                 std::move(responder));
              },
              {.body_bytes_max = std::uint64_t{1} << 16, .media_types = {"application/json"}});
-  router.add("GET", "/v1/streams", [services](const HttpRequest&, Responder responder) {
-    responder.respond(list_streams(services));
-  });
-  router.add("GET", "/v1/views", [services](const HttpRequest&, Responder responder) {
-    responder.respond(list_views(services));
-  });
+  router.add("GET", "/v1/streams",
+             [services](const HttpRequest& request, Responder responder) {
+               responder.respond(list_streams(services, request.who));
+             },
+             {.access = RouteAccess::known()});
+  router.add("GET", "/v1/views",
+             [services](const HttpRequest& request, Responder responder) {
+               responder.respond(list_views(services, request.who));
+             },
+             {.access = RouteAccess::known()});
 }
 
 }  // namespace millrace::endpoint

@@ -72,16 +72,6 @@ HttpResponse read(const serving::StatementRunner& statements, const speed::ViewS
   return response;
 }
 
-HttpResponse no_view(const catalog::Catalog& catalog, std::string_view name) {
-  const bool plain = catalog.find_view(name).has_value();
-  return problem(Error{.code = ErrorCode::kNotFound,
-                       .id = std::string(error_id::kViewNotFound),
-                       .message = fmt::format("materialized view {} does not exist", name),
-                       .hint = plain ? "it is a plain view: read it with SELECT over POST /v1/sql"
-                                     : "GET /v1/views lists what there is",
-                       .place = {}});
-}
-
 HttpResponse plan_of(const catalog::Catalog& catalog, const speed::ViewState& view) {
   op::Plan plan{.view = view.record().name,
                 .select = view.record().select,
@@ -101,6 +91,16 @@ HttpResponse plan_of(const catalog::Catalog& catalog, const speed::ViewState& vi
 
 }  // namespace
 
+HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name) {
+  const bool plain = catalog.find_view(name).has_value();
+  return problem(Error{.code = ErrorCode::kNotFound,
+                       .id = std::string(error_id::kViewNotFound),
+                       .message = fmt::format("materialized view {} does not exist", name),
+                       .hint = plain ? "it is a plain view: read it with SELECT over POST /v1/sql"
+                                     : "GET /v1/views lists what there is",
+                       .place = {}});
+}
+
 void add_view_routes(HttpRouter& router, const Services& services) {
   router.add("GET", "/v1/views/{view}",
              [&speed = services.speed, &statements = services.statements, &pool = services.pool,
@@ -108,7 +108,7 @@ void add_view_routes(HttpRouter& router, const Services& services) {
                const auto name = request.param("view");
                auto view = speed.find_view(name);
                if (view == nullptr) {
-                 responder.respond(no_view(catalog, name));
+                 responder.respond(no_such_view(catalog, name));
                  return;
                }
                auto parsed = parse_request(request);
@@ -133,14 +133,14 @@ void add_view_routes(HttpRouter& router, const Services& services) {
                                 return read(statements, *view, parsed, format);
                               });
              },
-             {.gzip_answer = true});
+             {.gzip_answer = true, .access = RouteAccess::needs(Privilege::kSelect, "view")});
   router.add(
       "GET", "/v1/views/{view}/plan",
       [&speed = services.speed, &catalog = services.catalog](const HttpRequest& request,
                                                              Responder responder) {
         const auto name = request.param("view");
         const auto view = speed.find_view(name);
-        responder.respond(view == nullptr ? no_view(catalog, name) : plan_of(catalog, *view));
+        responder.respond(view == nullptr ? no_such_view(catalog, name) : plan_of(catalog, *view));
       });
 }
 

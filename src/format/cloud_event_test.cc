@@ -126,7 +126,7 @@ TEST(Formats, AgreeOnTheValuesOfTheSameEvents) {
     avro += avro_long(ms) + avro_bytes(fmt::format("a \"{}\", b", i)) + avro_long(2) +
             avro_long(n) + avro_number(v) +
             avro_bytes(std::string{static_cast<char>(cents >> 16), static_cast<char>(cents >> 8),
-                        static_cast<char>(cents)}) +
+                                   static_cast<char>(cents)}) +
             (i % 2 == 0 ? "\x01" : std::string(1, '\0')) + avro_long(1) + avro_long(i) +
             avro_long(0);
   }

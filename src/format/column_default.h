@@ -1,6 +1,7 @@
-// The value that a column takes where a record has no such field, and that rows have which are older
-// than the column. It is kept as a JSON token, so that it means what it would mean in an event.
-// Thread: any. Errors: kInvalidArgument (kBadOption) where the column's type does not take it.
+// The value that a column takes where a record has no such field, and that rows have which are
+// older than the column. It is kept as a JSON token, so that it means what it would mean in an
+// event. Thread: any. Errors: kInvalidArgument (kBadOption) where the column's type does not take
+// it.
 #pragma once
 
 #include "base/result.h"

@@ -467,6 +467,21 @@ std::string random_json(std::mt19937_64& random, int depth) {
   }
 }
 
+/// The other parser does not always round a number to the nearest one, and not always the same way.
+bool same_but_rounding(const boost::json::value& a, const boost::json::value& b) {
+  if (a == b) return true;
+  if (a.is_double() && b.is_double())
+    return std::abs(a.get_double() - b.get_double()) <= std::abs(b.get_double()) * 1e-13;
+  if (a.is_array() && b.is_array())
+    return std::ranges::equal(a.get_array(), b.get_array(), same_but_rounding);
+  if (a.is_object() && b.is_object()) {
+    return std::ranges::equal(a.get_object(), b.get_object(), [](const auto& x, const auto& y) {
+      return x.key() == y.key() && same_but_rounding(x.value(), y.value());
+    });
+  }
+  return false;
+}
+
 TEST(JsonDecoder, AcceptsWhatAnotherParserAcceptsAndReadsTheSameValues) {
   const auto stream =
       stream_of({{"k1", "JSON"}, {"k2", "DOUBLE"}, {"k3", "VARCHAR"}, {"k4", "BIGINT"}});
@@ -505,7 +520,7 @@ TEST(JsonDecoder, AcceptsWhatAnotherParserAcceptsAndReadsTheSameValues) {
       if (const auto* k2 = object.if_contains("k2"); k2 != nullptr && k2->is_number()) {
         // Its own rounding is not always the nearest one.
         const double expected = k2->to_number<double>();
-        EXPECT_NEAR(columns.column(1).data<double>()[0], expected, std::abs(expected) * 1e-15)
+        EXPECT_NEAR(columns.column(1).data<double>()[0], expected, std::abs(expected) * 1e-13)
             << text;
       }
       if (const auto* k3 = object.if_contains("k3"); k3 != nullptr && k3->is_string()) {
@@ -516,8 +531,8 @@ TEST(JsonDecoder, AcceptsWhatAnotherParserAcceptsAndReadsTheSameValues) {
         EXPECT_EQ(columns.column(3).data<std::int64_t>()[0], k4->as_int64()) << text;
       }
       if (const auto* k1 = object.if_contains("k1"); k1 != nullptr && !k1->is_null()) {
-        EXPECT_EQ(boost::json::parse(columns.column(0).data<StringRef>()[0].view(), error), *k1)
-            << text;
+        const auto kept = boost::json::parse(columns.column(0).data<StringRef>()[0].view(), error);
+        EXPECT_TRUE(same_but_rounding(kept, *k1)) << text;
       }
     } else if (bad_json) {
       EXPECT_TRUE(error || !parsed.is_object()) << text << "\n" << decoded.rejected[0].reason;

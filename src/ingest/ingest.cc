@@ -40,12 +40,13 @@ class Ingest::Inside {
 struct Ingest::Request {
   std::shared_ptr<Inside> inside;
   std::shared_ptr<speed::StreamState> stream;
-  /// One for each entry of the group, in its order.
+  /// One for each entry of the group, in its order, but for the attached one, which is last.
   struct Part {
     std::shared_ptr<speed::StreamState> stream;
     std::shared_ptr<const ColumnBatch> columns;
   };
   std::vector<Part> parts;
+  std::optional<Attached> attached;  // its entry moves to the group
   std::int64_t arrival_us = 0;
   IngestReply reply;
   Done done;
@@ -55,7 +56,7 @@ struct Ingest::Request {
     std::shared_ptr<DuplicateFilter::Claim> claim;
   };
   std::vector<Claimed> claims;
-  /// With an Idempotency-Key: its record is the last entry of the group, and has no part.
+  /// With an Idempotency-Key: its record stands right behind the entries with a part.
   std::optional<RequestKey> key;
   RequestPrint print;
 
@@ -155,14 +156,15 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
     auto parked = std::make_shared<PaddedBytes>(std::move(body));
     const std::uint64_t bytes = parked->size();
     auto told = std::make_shared<Done>(std::move(done));
+    auto kept = std::make_shared<SubmitOptions>(std::move(options));
     {
       const MutexLock lock(gates_mutex_);
       auto& gate = gates_[id];
       if (gate.closed && gate.waiting_bytes + bytes <= kWaitingBytesMax) {
         gate.waiting_bytes += bytes;
         gate.waiting.push_back(
-            [this, stream, parked, type, from = std::string(endpoint), told, options] {
-              submit(stream, std::move(*parked), type, from, std::move(*told), options);
+            [this, stream, parked, type, from = std::string(endpoint), told, kept] {
+              submit(stream, std::move(*parked), type, from, std::move(*told), std::move(*kept));
             });
         return;
       }
@@ -206,6 +208,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   request->arrival_us = arrival_us;
   request->key = std::move(key);
   request->print = print;
+  request->attached = std::move(options.attached);
   log::LogGroup group;
   if (!decoded.rejected.empty() && definition.quarantine &&
       options.on_error == OnError::kQuarantine) {
@@ -236,7 +239,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   Status appended;
   if (filter == nullptr || decoded.values.empty()) {
     appended = add_records(decoded);
-    if (appended && group.entries.empty() && !request->key) {
+    if (appended && group.entries.empty() && !request->key && !request->attached) {
       request->done(std::move(request->reply));
       return;
     }
@@ -253,6 +256,17 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
                             });
   }
   if (!appended) {
+    if (appended.error().code == ErrorCode::kResourceExhausted)
+      counters_.busy.fetch_add(1, std::memory_order_relaxed);
+    request->done(std::unexpected(std::move(appended).error()));
+  }
+}
+
+void Ingest::append(Attached attached, Done done) {
+  auto request = std::make_shared<Request>();
+  request->attached = std::move(attached);
+  request->done = std::move(done);
+  if (auto appended = append(request, {}); !appended) {
     if (appended.error().code == ErrorCode::kResourceExhausted)
       counters_.busy.fetch_add(1, std::memory_order_relaxed);
     request->done(std::unexpected(std::move(appended).error()));
@@ -320,6 +334,7 @@ Status Ingest::append(std::shared_ptr<Request> request, log::LogGroup group) {
     group.entries.push_back(
         requests_->entry(*request->key, request->print, request->arrival_us, reply, partitions));
   }
+  if (request->attached) group.entries.push_back(std::move(request->attached->entry));
   group.context = std::move(request);
   MR_RETURN_IF_ERROR(log_.append(std::move(group)));
   counters_.accepted.fetch_add(accepted, std::memory_order_relaxed);
@@ -397,7 +412,7 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
     }
     // Before the lake can take the events: what it takes, the log may let go of.
     if (request.key) {
-      const auto& entry = group.entries.back();
+      const auto& entry = group.entries[request.parts.size()];
       requests_->know(*request.key, request.print, request.arrival_us, request.reply,
                       Offset(entry.base_offset.value + entry.record_count));
     }
@@ -411,6 +426,7 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
   }
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
+    if (request.attached) request.attached->stored(group.entries.back().base_offset);
     const bool stored = request.repeats_are_stored();
     request.forget_repeats();
     if (!stored) {

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string_view>
 #include <thread>
@@ -40,6 +41,15 @@ enum class OnError : std::uint8_t {
   kReject,      // nothing is stored
 };
 
+/// Records of another owner (the MQTT broker) that become durable in one commit with a request's,
+/// or on their own. They are not decoded and belong to no stream of the catalog.
+struct Attached {
+  log::LogEntry entry;
+  /// On the apply thread, in log order, when the entry is durable and before the request is told;
+  /// also where it is told of an error. Not called where the log did not take the request.
+  std::function<void(Offset base_offset)> stored;
+};
+
 struct SubmitOptions {
   OnError on_error = OnError::kQuarantine;
   /// Values that each record of the body gets from outside of it.
@@ -47,6 +57,8 @@ struct SubmitOptions {
   /// A request with the same key, stream and bytes gets the same answer, and stores nothing.
   /// Errors: kFailedPrecondition (kBadRequest) where the bytes are others.
   std::string idempotency_key = {};
+  /// Goes into the same commit.
+  std::optional<Attached> attached = {};
 };
 
 struct IngestOptions {
@@ -92,6 +104,8 @@ class Ingest {
   void submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
               const format::PayloadType& type, std::string_view endpoint, Done done,
               SubmitOptions options = {});
+  /// Makes records durable that are nobody's events.
+  void append(Attached attached, Done done);
   /// Decodes the record at `offset` of the stream's quarantine again; raw and endpoint are what it
   /// has in these columns. Its events and the row that says so become durable in one commit, so it
   /// comes back once, whatever happens.

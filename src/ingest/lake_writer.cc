@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/clock.h"
 #include "runtime/thread_priority.h"
@@ -83,6 +84,7 @@ void LakeWriter::loop() {
   const auto interval_us = static_cast<std::int64_t>(options_.commit_interval_ms * 1000);
   std::int64_t pause_ms = 0;
   for (;;) {
+    bool any = false;
     {
       const MutexLock lock(mutex_);
       if (stopping_) return;
@@ -91,9 +93,9 @@ void LakeWriter::loop() {
       if (!asked_ || pause_ms != 0) wake_.wait_for(mutex_, std::chrono::milliseconds(wait_ms));
       if (stopping_) return;
       asked_ = false;
+      any = std::exchange(trim_asked_, false);
     }
     bool failed = false;
-    bool any = false;
     for (const auto& stream : speed_.streams()) {
       if (stream->unedged_age_us(runtime::monotonic_us()) >= interval_us) stream->cut_edge();
       while (auto pending = stream->next_pending()) {
@@ -194,6 +196,12 @@ Status LakeWriter::write_checkpoint(const StreamDefinition& stream,
   return {};
 }
 
+void LakeWriter::ask_trim() {
+  const MutexLock lock(mutex_);
+  trim_asked_ = true;
+  wake_.notify_all();
+}
+
 void LakeWriter::trim_log() {
   std::map<log::StreamPartition, Offset> covered;
   for (const auto& stream : speed_.streams()) {
@@ -203,6 +211,7 @@ void LakeWriter::trim_log() {
     }
   }
   covered[{kRequestsStream, PartitionId(0)}] = ingest_.requests_end();
+  if (options_.also_covered) options_.also_covered(covered);
   if (auto trimmed = log_.trim(covered); !trimmed) spdlog::warn("log: {}", trimmed.error().message);
 }
 

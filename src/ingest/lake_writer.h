@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <thread>
 
@@ -25,6 +26,8 @@ namespace millrace::ingest {
 
 struct LakeWriterOptions {
   std::uint64_t commit_interval_ms = 10'000;
+  /// Adds what is covered of partitions of the log that are no stream's. On the writer's thread.
+  std::function<void(std::map<log::StreamPartition, Offset>& covered)> also_covered = {};
 };
 
 struct LakeWriterCounters {
@@ -50,6 +53,8 @@ class LakeWriter {
   /// wait_for() and of `change`.
   Status change_stream(const std::shared_ptr<speed::StreamState>& stream,
                        const std::function<Status()>& change, const std::atomic<bool>& cancel);
+  /// More of the log is covered than before, and no lake commit says so.
+  void ask_trim();
   [[nodiscard]] Ingest& ingest() { return ingest_; }
   /// Rows on which a view failed in a batch run: in the quarantine on return, each once. Errors:
   /// kCancelled.
@@ -77,6 +82,7 @@ class LakeWriter {
   CondVar committed_;
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool asked_ GUARDED_BY(mutex_) = false;
+  bool trim_asked_ GUARDED_BY(mutex_) = false;
   std::map<StreamId, Error> failures_ GUARDED_BY(mutex_);
   std::thread thread_;
 };

@@ -1,5 +1,5 @@
 // What requests with an Idempotency-Key were answered: the same key with the same bytes gets the
-// same answer again, exactly, across restarts (docs/decisions/0021). A request's key and answer are
+// same answer again, exactly, across restarts (docs/decisions/0023). A request's key and answer are
 // a record of the log, in the group of its events, so both are durable or none; its positions
 // follow from the batches before it. Before the lake takes events, what the log says of their
 // requests is saved in files of its own, since the log may then let go of them. Memory: the newest
@@ -25,9 +25,6 @@
 #include "runtime/file_system.h"
 
 namespace millrace::ingest {
-
-/// No stream of the catalog gets this id.
-inline constexpr StreamId kRequestsStream{0xffffffff};
 
 struct RequestKey {
   StreamId stream;

@@ -66,6 +66,9 @@ struct StreamDefinition {
   UnknownFields unknown_fields = UnknownFields::kIgnore;
   /// With kKeep: the JSON column that gets them as one object.
   std::optional<std::uint32_t> unknown_column;
+  /// The MQTT topics whose messages are events of the stream (TopicRule); empty where there are
+  /// none.
+  std::string mqtt;
   /// Of `columns`; each ALTER that changes them counts one on.
   std::uint32_t version = 1;
   /// The versions before, oldest first.

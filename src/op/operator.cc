@@ -119,6 +119,11 @@ Result<std::unique_ptr<Operator>> Operator::open(std::string_view plan_text,
   };
   MR_RETURN_IF_ERROR(sql::check_select(tree, sql::Use::kView, resolve, plan.select));
   MR_TRY(auto view, view::compile_view(*database, plan.select, tree, plan.streams));
+  if (view.join) {
+    return fail(ErrorCode::kUnimplemented, error_id::kPlan,
+                "plan: the SELECT joins two streams, and the operator takes each event by itself; "
+                "the server maintains such views");
+  }
   MR_TRY(auto finalizer, view::Finalizer::make(*database, view));
   if (memory_bytes == 0) memory_bytes = kMemoryBytesDefault;
   std::unique_ptr<Operator> out(

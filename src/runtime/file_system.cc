@@ -5,14 +5,18 @@
 #include "runtime/file_system.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <system_error>
+#include <thread>
 #include <utility>
 
 namespace millrace::runtime {
@@ -212,14 +216,29 @@ Status write_file_durably(FileSystem& files, const fs::path& path, std::string_v
   return files.sync_directory(path.has_parent_path() ? path.parent_path() : fs::path("."));
 }
 
+/// How long the lock of an owner that is no more is waited for.
+constexpr std::chrono::seconds kDeadOwnerPause{3};
+
 Result<std::unique_ptr<FolderLock>> FolderLock::acquire(const fs::path& folder) {
   const fs::path path = folder / "lock";
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
   if (fd < 0) return failed(errno, "open", path);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    const int error = errno;
-    char owner[32] = {};
-    const ssize_t got = ::pread(fd, owner, sizeof(owner) - 1, 0);
+  char owner[32] = {};
+  ssize_t got = 0;
+  int error = 0;
+  const auto until = std::chrono::steady_clock::now() + kDeadOwnerPause;
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    error = errno;
+    got = ::pread(fd, owner, sizeof(owner) - 1, 0);
+    // A process that was killed may leave a child between its fork and its exec, which has the lock
+    // for a moment more.
+    const auto id = static_cast<pid_t>(std::strtol(owner, nullptr, 10));
+    const bool owner_is_dead = id > 0 && ::kill(id, 0) != 0 && errno == ESRCH;
+    if (error != EWOULDBLOCK || !owner_is_dead || std::chrono::steady_clock::now() > until) break;
+    error = 0;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  if (error != 0) {
     ::close(fd);
     if (error != EWOULDBLOCK) return failed(error, "lock", path);
     std::string_view id(owner, got > 0 ? static_cast<std::size_t>(got) : 0);

@@ -25,17 +25,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
 
   // src/endpoint/event_routes.cc: bytes over HTTP.
   runtime::WorkerPool pool("query", 1, 8);
-  const endpoint::Services services{.ingest = node_->ingest(),
-                                    .lake_writer = node_->lake_writer(),
-                                    .statements = node_->statements(),
-                                    .batch = node_->batch(),
-                                    .speed = node_->speed(),
-                                    .catalog = node_->catalog(),
-                                    .registry = node_->registry(),
-                                    .lake = node_->lake(),
-                                    .log = node_->log(),
-                                    .pool = pool,
-                                    .http_metrics = [] { return nullptr; }};
+  const auto services = node_->services(pool);
   auto server = endpoint::HttpServer::start({}, endpoint::api_routes(services));
   ASSERT_TRUE(server) << server.error().text();
   auto client = client::HttpClient::connect(fmt::format("http://127.0.0.1:{}", (*server)->port()));

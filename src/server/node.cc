@@ -15,6 +15,18 @@ namespace {
 /// Rows of the lake that a start maps again for a view without a generation: a fraction of a
 /// second.
 constexpr std::uint64_t kRestoreRowsMax = 2'000'000;
+
+broker::Limits mqtt_limits(const Config& config) {
+  return {.sessions_max = config.mqtt_sessions_max,
+          .subscriptions_per_client_max = config.mqtt_subscriptions_max,
+          .topic_levels_max = config.mqtt_topic_levels_max,
+          .retained_max = config.mqtt_retained_max,
+          .retained_bytes_max = config.mqtt_retained_bytes_max,
+          .queue_messages_max = config.mqtt_queue_messages_max,
+          .queue_bytes_max = config.mqtt_queue_bytes_max,
+          .message_bytes_max = config.mqtt_message_bytes_max,
+          .session_expiry_max_s = static_cast<std::uint32_t>(config.mqtt_session_expiry_max_s)};
+}
 }  // namespace
 
 Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder,
@@ -26,15 +38,36 @@ Result<std::unique_ptr<Node>> Node::open(const std::filesystem::path& folder,
 
 Node::~Node() { stop(); }
 
+endpoint::Services Node::services(runtime::WorkerPool& pool) {
+  return {.ingest = *ingest_,
+          .lake_writer = *lake_writer_,
+          .statements = *statements_,
+          .batch = *batch_,
+          .feed = *feed_,
+          .events = *events_,
+          .speed = *speed_,
+          .catalog = *catalog_,
+          .registry = *registry_,
+          .access = *access_,
+          .lake = *lake_,
+          .log = *log_,
+          .pool = pool,
+          .broker = *broker_,
+          .http_metrics = [] { return nullptr; },
+          .mqtt_metrics = [] { return nullptr; }};
+}
+
 void Node::stop_queries() {
   statements_->stop();
   workers_->stop();
 }
 
 void Node::stop() {
+  if (feed_ != nullptr) feed_->stop();
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
   if (ingest_ != nullptr) ingest_->stop();
+  if (broker_ != nullptr) broker_->stop();
 }
 
 Status Node::recover(const std::filesystem::path& folder, const Config& config) {
@@ -45,6 +78,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   MR_TRY(lock_, runtime::FolderLock::acquire(folder));
   MR_TRY(catalog_, catalog::Catalog::open(folder / "catalog.db"));
   MR_TRY(registry_, catalog::SchemaRegistry::open(*catalog_));
+  access_ = std::make_unique<access::Access>(*catalog_, config.access_anonymous != 0
+                                                            ? access::Anonymous::kAllowed
+                                                            : access::Anonymous::kUntilUsers);
 
   const auto lake_folder = std::filesystem::absolute(folder / "lake");
   MR_RETURN_IF_ERROR(files.create_directories(lake_folder));
@@ -102,7 +138,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
         }));
   }
   MR_TRY(requests_, ingest::RequestMemory::open(files, folder / "requests"));
-  first_offsets[{ingest::kRequestsStream, PartitionId(0)}] = requests_->saved_end();
+  first_offsets[{kRequestsStream, PartitionId(0)}] = requests_->saved_end();
+  broker_ = std::make_unique<broker::Broker>(files, folder / "mqtt", *speed_, mqtt_limits(config));
+  MR_TRY(const Offset broker_covered, broker_->open());
+  first_offsets[{kBrokerStream, PartitionId(0)}] = broker_covered;
   ingest::Replay replay(*speed_, *filters_, cores);
   auto log = log::CommitLog::open(
       files,
@@ -111,8 +150,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
        .commit_bytes_max = std::min(config.log_commit_bytes_max, config.log_segment_bytes),
        .queue_bytes_max = config.log_queue_bytes_max},
       first_offsets, [&](const log::RecoveredBatch& batch) -> Status {
+        if (batch.stream == kBrokerStream) return broker_->replay(batch);
         MR_RETURN_IF_ERROR(requests_->meet(batch));
-        return replay.add(batch);
+        return batch.stream == kRequestsStream ? Status() : replay.add(batch);
       });
   if (!log)
     return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
@@ -147,19 +187,24 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   }
   lake_writer_ = std::make_unique<ingest::LakeWriter>(
       *log_, *speed_, *ingest_, *lake_, *catalog_, *state_files_,
-      ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms});
+      ingest::LakeWriterOptions{.commit_interval_ms = config.lake_commit_interval_ms,
+                                .also_covered = [this](auto& covered) {
+                                  covered[{kBrokerStream, PartitionId(0)}] = broker_->covered();
+                                }});
   batch_ = std::make_unique<serving::BatchScheduler>(
       *batch_database_, *lake_, *catalog_, *state_files_, *speed_, *lake_writer_,
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
                             .delta_bytes_max = config.speed_delta_bytes_max});
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
-      *workers_, *lake_writer_, *batch_,
+      *workers_, *lake_writer_, *batch_, *access_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max,
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 
+  events_ = std::make_unique<serving::EventReader>(*lake_, *log_, *lake_database_);
+  feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
     statements_->finish_replacement(view);
   });
@@ -169,11 +214,13 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   statements_->refresh_views();
 
   ingest_->start();
+  broker_->start(*ingest_, *log_, [this] { lake_writer_->ask_trim(); });
   // Those that are in the quarantine already are told by their ids.
   for (auto& [stream, failures] : std::exchange(failures_, {}))
     ingest_->report(stream, std::move(failures));
   lake_writer_->start();
   batch_->start();
+  feed_->start();
   const bool building = std::ranges::any_of(
       views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
   if (building) batch_->request(false, "build");
@@ -184,8 +231,8 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
   MR_TRY(const auto streams, serving::StatementRunner::streams_of(*catalog_, record));
   auto tables = tables_->read_all(record.tables);
   if (!tables) return std::unexpected(std::move(tables).error().within("view {}", record.name));
-  auto made = serving::StatementRunner::make_view_state(*speed_database_, record, streams,
-                                                        std::move(*tables));
+  auto made = serving::StatementRunner::make_view_state({*speed_database_, *lake_database_, *lake_},
+                                                        record, streams, std::move(*tables));
   if (!made) return std::unexpected(std::move(made).error().within("view {}", record.name));
   const auto view = *made;
   auto generations = catalog_->generations(record.id);

@@ -8,10 +8,13 @@
 #include <filesystem>
 #include <memory>
 
+#include "access/access.h"
 #include "base/result.h"
 #include "batch/state_files.h"
+#include "broker/broker.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
+#include "endpoint/api_routes.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
 #include "ingest/replay.h"
@@ -21,6 +24,8 @@
 #include "runtime/file_system.h"
 #include "server/config.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
+#include "serving/event_reader.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 #include "sql/database.h"
@@ -38,11 +43,17 @@ class Node {
   /// What was acknowledged stays; what runs is ended. Idempotent.
   void stop();
 
+  /// All that the HTTP routes call; `pool` runs what takes long. Without the counters of listeners.
+  [[nodiscard]] endpoint::Services services(runtime::WorkerPool& pool);
   [[nodiscard]] ingest::Ingest& ingest() { return *ingest_; }
+  [[nodiscard]] broker::Broker& broker() { return *broker_; }
   [[nodiscard]] ingest::LakeWriter& lake_writer() { return *lake_writer_; }
   [[nodiscard]] serving::StatementRunner& statements() { return *statements_; }
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
+  [[nodiscard]] serving::EventReader& events() { return *events_; }
+  [[nodiscard]] serving::ChangeFeed& feed() { return *feed_; }
   [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
+  [[nodiscard]] access::Access& access() { return *access_; }
   [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
   [[nodiscard]] catalog::SchemaRegistry& registry() { return *registry_; }
   [[nodiscard]] lake::Lake& lake() { return *lake_; }
@@ -64,6 +75,7 @@ class Node {
   std::unique_ptr<runtime::FolderLock> lock_;
   std::unique_ptr<catalog::Catalog> catalog_;
   std::unique_ptr<catalog::SchemaRegistry> registry_;
+  std::unique_ptr<access::Access> access_;
   std::shared_ptr<sql::Database> lake_database_;
   std::shared_ptr<sql::Database> speed_database_;
   std::shared_ptr<sql::Database> batch_database_;
@@ -73,12 +85,15 @@ class Node {
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::unique_ptr<ingest::DuplicateFilters> filters_;
   std::unique_ptr<ingest::RequestMemory> requests_;
+  std::unique_ptr<broker::Broker> broker_;
   std::unique_ptr<log::CommitLog> log_;
   std::unique_ptr<sql::QueryWorkers> workers_;
   std::unique_ptr<ingest::Ingest> ingest_;
   std::unique_ptr<ingest::LakeWriter> lake_writer_;
   std::unique_ptr<serving::BatchScheduler> batch_;
   std::unique_ptr<serving::StatementRunner> statements_;
+  std::unique_ptr<serving::EventReader> events_;
+  std::unique_ptr<serving::ChangeFeed> feed_;
 };
 
 }  // namespace millrace::server

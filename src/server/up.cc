@@ -12,6 +12,7 @@
 
 #include "endpoint/api_routes.h"
 #include "endpoint/http_server.h"
+#include "endpoint/mqtt_server.h"
 #include "runtime/file_system.h"
 #include "runtime/worker_pool.h"
 #include "server/config.h"
@@ -63,9 +64,24 @@ Status run_pipeline(const std::string& path, serving::StatementRunner& statement
   return {};
 }
 
-void print_addresses(const std::string& http, const UpOptions& options) {
-  fmt::print("Millrace {} serves {}\n\n  http      {}\n\n", MR_VERSION,
-             std::filesystem::absolute(options.data).lexically_normal().string(), http);
+/// Nobody may reach an open server from elsewhere by mistake.
+Status check_listener(const UpOptions& options, const access::Access& access) {
+  if (endpoint::is_loopback(options.listen) || access.has_users() || access.anonymous_allowed())
+    return {};
+  return std::unexpected(
+      Error{.code = ErrorCode::kFailedPrecondition,
+            .id = std::string(error_id::kNotAuthenticated),
+            .message = fmt::format("--listen {} is not of this machine alone, and there is no user "
+                                   "who would have to prove who it is",
+                                   options.listen),
+            .hint = "make one on 127.0.0.1 first, or in the pipeline file: CREATE USER admin WITH "
+                    "PASSWORD '...'; or set access.anonymous: 1 to let everybody do everything",
+            .place = {}});
+}
+
+void print_addresses(const std::string& http, const std::string& mqtt, const UpOptions& options) {
+  fmt::print("Millrace {} serves {}\n\n  http      {}\n  mqtt      {}\n\n", MR_VERSION,
+             std::filesystem::absolute(options.data).lexically_normal().string(), http, mqtt);
   fmt::print(
       "make a stream and a view of it\n"
       "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE STREAM "
@@ -110,20 +126,15 @@ int run_up(const UpOptions& options) {
       return report(done.error());
   }
 
+  if (const auto safe = check_listener(options, (*node)->access()); !safe)
+    return report(safe.error());
+
   runtime::WorkerPool pool("query", 4, 256);
   std::atomic<const endpoint::HttpMetrics*> http_metrics{nullptr};
-  const endpoint::Services services{
-      .ingest = (*node)->ingest(),
-      .lake_writer = (*node)->lake_writer(),
-      .statements = (*node)->statements(),
-      .batch = (*node)->batch(),
-      .speed = (*node)->speed(),
-      .catalog = (*node)->catalog(),
-      .registry = (*node)->registry(),
-      .lake = (*node)->lake(),
-      .log = (*node)->log(),
-      .pool = pool,
-      .http_metrics = [&http_metrics] { return http_metrics.load(); }};
+  std::atomic<const endpoint::MqttMetrics*> mqtt_metrics{nullptr};
+  endpoint::Services services = (*node)->services(pool);
+  services.http_metrics = [&http_metrics] { return http_metrics.load(); };
+  services.mqtt_metrics = [&mqtt_metrics] { return mqtt_metrics.load(); };
   endpoint::HttpServerOptions http;
   http.address = options.listen;
   http.port = options.http_port;
@@ -136,17 +147,32 @@ int run_up(const UpOptions& options) {
   const bool ipv6 = options.listen.find(':') != std::string::npos;
   const std::string host = ipv6 ? "[" + options.listen + "]" : options.listen;
   const std::string address = fmt::format("http://{}:{}", host, (*server)->port());
-  print_addresses(address, options);
+  endpoint::MqttServerOptions mqtt;
+  mqtt.address = options.listen;
+  mqtt.port = options.mqtt_port;
+  mqtt.threads = static_cast<unsigned>(config->mqtt_threads);
+  mqtt.connections_max = config->mqtt_connections_max;
+  mqtt.packet_bytes_max = static_cast<std::uint32_t>(config->mqtt_packet_bytes_max);
+  mqtt.client_id_bytes_max = config->mqtt_client_id_bytes_max;
+  mqtt.topic_levels_max = static_cast<std::uint16_t>(config->mqtt_topic_levels_max);
+  mqtt.keep_alive_max_s = static_cast<std::uint16_t>(config->mqtt_keep_alive_max_s);
+  auto mqtt_server = endpoint::MqttServer::start(mqtt, (*node)->access(), (*node)->broker());
+  if (!mqtt_server) return report(mqtt_server.error());
+  mqtt_metrics = &(*mqtt_server)->metrics();
+  const std::string mqtt_address = fmt::format("mqtt://{}:{}", host, (*mqtt_server)->port());
+  print_addresses(address, mqtt_address, options);
   if (!options.ready_file.empty()) {
     const auto written = runtime::write_file_durably(
         runtime::system_files(), std::filesystem::absolute(options.ready_file),
-        fmt::format("{{\"pid\": {}, \"http\": \"{}\"}}\n", getpid(), address));
+        fmt::format("{{\"pid\": {}, \"http\": \"{}\", \"mqtt\": \"{}\"}}\n", getpid(), address,
+                    mqtt_address));
     if (!written) return report(written.error());
   }
 
   int signal_number = 0;
   sigwait(&signals, &signal_number);
   spdlog::info("signal {}: stopping", signal_number);
+  (*mqtt_server)->stop();
   (*server)->stop();
   (*node)->stop_queries();
   pool.close();

@@ -16,6 +16,7 @@ struct UpOptions {
   std::string config_file;  // empty: ./millrace.yaml where there is one
   std::string listen = "127.0.0.1";
   std::uint16_t http_port = 8080;  // 0: a free one
+  std::uint16_t mqtt_port = 1883;  // 0: a free one
   std::string ready_file;          // empty: none
 };
 

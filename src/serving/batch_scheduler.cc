@@ -153,7 +153,20 @@ void BatchScheduler::run_streams(speed::Streams streams, BatchRunSummary& summar
   const auto note = [&](Error error) {
     if (!summary.error || error.code == ErrorCode::kCancelled) summary.error = std::move(error);
   };
+  // A view that joins streams is cut when the lake has the history that its delta is joined with.
+  for (const auto& stream : streams) {
+    const auto views = stream->views();
+    if (std::ranges::all_of(views, [](const auto& view) { return view->may_roll(); })) continue;
+    const auto& definition = stream->definition();
+    if (auto there =
+            lake_writer_.wait_for(definition.id, stream->cut_edge().commit, progress_.cancel);
+        !there) {
+      note(std::move(there).error().within("stream {}", definition.name));
+      return;
+    }
+  }
   const auto rolled = speed::cut_and_roll(streams, summary.full);
+  if (rolled.wait) request(summary.full, summary.reason);
   std::vector<StreamId> behind;
   for (const auto& stream : streams) {
     const auto& definition = stream->definition();

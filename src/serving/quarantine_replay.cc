@@ -91,7 +91,7 @@ Result<StatementResult> StatementRunner::replay_quarantine(const sql::ReplayQuar
         "ORDER BY _offset LIMIT {4}",
         name, next, end, statement.condition.empty() ? "true" : statement.condition,
         kRecordsAtOnce);
-    auto page = select(text, kRecordsAtOnce);
+    auto page = select(access::Principal::owner(), text, kRecordsAtOnce);
     if (!page) {
       Error error = std::move(page).error();
       if (error.place.line >= 2) {

@@ -118,6 +118,7 @@ class ServingTest : public testing::Test {
     auto& files = runtime::system_files();
     std::filesystem::create_directories(folder_ / "lake");
     catalog_ = *catalog::Catalog::open(folder_ / "catalog.db");
+    access_ = std::make_unique<access::Access>(*catalog_, access::Anonymous::kUntilUsers);
     database_ = *sql::Database::open({.threads = 1, .folders = {folder_ / "lake"}});
     lake_ = *lake::Lake::open(files, *catalog_, database_, folder_ / "lake");
     tables_ = *lake::Tables::open(files, *catalog_, database_, folder_ / "lake" / "tables");
@@ -141,7 +142,7 @@ class ServingTest : public testing::Test {
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
     runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *tables_, *states_,
                                                 *speed_, *database_, *database_, *workers_,
-                                                *writer_, *batch_, StatementOptions{});
+                                                *writer_, *batch_, *access_, StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();
@@ -224,6 +225,7 @@ class ServingTest : public testing::Test {
 
   std::filesystem::path folder_;
   std::unique_ptr<catalog::Catalog> catalog_;
+  std::unique_ptr<access::Access> access_;
   std::shared_ptr<sql::Database> database_;
   std::unique_ptr<lake::Lake> lake_;
   std::unique_ptr<batch::StateFiles> states_;

@@ -6,7 +6,9 @@
 #include <xxhash.h>
 
 #include "base/ascii_case.h"
+#include "model/topic_rule.h"
 #include "runtime/clock.h"
+#include "serving/statement_rows.h"
 #include "serving/view_reader.h"
 #include "speed/moment.h"
 #include "sql/allow_list.h"
@@ -22,49 +24,6 @@ StatementResult done(std::string command) {
   result.command = std::move(command);
   return result;
 }
-
-/// Builds the rows of SHOW and DESCRIBE.
-class Rows {
- public:
-  explicit Rows(std::vector<Column> columns) : columns_(std::move(columns)) {
-    std::vector<Type> types;
-    for (const auto& column : columns_) types.push_back(column.type);
-    batch_ = std::make_shared<ColumnBatch>(types);
-  }
-  Rows& text(std::string_view value) {
-    batch_->column(next_++).push_string(value, batch_->arena());
-    return *this;
-  }
-  Rows& number(std::uint64_t value) {
-    batch_->column(next_++).push(static_cast<std::int64_t>(value));
-    return *this;
-  }
-  Rows& null() {
-    batch_->column(next_++).push_null();
-    return *this;
-  }
-  void end() {
-    next_ = 0;
-    ++rows_;
-  }
-  StatementResult result(std::string command) && {
-    StatementResult out;
-    out.command = std::move(command);
-    out.columns = std::move(columns_);
-    out.rows = rows_;
-    if (rows_ != 0) out.batches.push_back(std::move(batch_));
-    return out;
-  }
-
- private:
-  std::vector<Column> columns_;
-  std::shared_ptr<ColumnBatch> batch_;
-  std::size_t next_ = 0;
-  std::uint64_t rows_ = 0;
-};
-
-constexpr Type kText{TypeKind::kVarchar};
-constexpr Type kNumber{TypeKind::kBigInt};
 
 /// SELECTs that wait for a view's first generation hold a thread each: a few may, so that the other
 /// statements find one, and not for ever.
@@ -125,7 +84,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
                                  speed::SpeedLayer& speed, sql::Database& speed_database,
                                  sql::Database& lake_database, sql::QueryWorkers& workers,
                                  ingest::LakeWriter& lake_writer, BatchScheduler& batch,
-                                 StatementOptions options)
+                                 access::Access& access, StatementOptions options)
     : catalog_(catalog),
       log_(log),
       lake_(lake),
@@ -137,18 +96,38 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
       workers_(workers),
       lake_writer_(lake_writer),
       batch_(batch),
+      access_(access),
       options_(options) {}
 
 Result<StatementResult> StatementRunner::run(std::string_view sql,
                                              const std::filesystem::path& base_folder) {
   MR_TRY(const auto statement, sql::parse_statement(sql));
+  return execute(statement, access::Principal::owner(), base_folder);
+}
+
+Result<StatementResult> StatementRunner::run_as(const access::Principal& who,
+                                                std::string_view sql) {
+  MR_TRY(const auto statement, sql::parse_statement(sql));
+  MR_RETURN_IF_ERROR(check_allowed(who, statement));
+  auto result = execute(statement, who, {});
+  // What the hint suggests may be a name that this client should not learn.
+  if (!result && result.error().code == ErrorCode::kNotFound && !access_.is_admin(who)) {
+    return std::unexpected(
+        std::move(result).error().with_hint("it may be there, and you may not read it"));
+  }
+  return result;
+}
+
+Result<StatementResult> StatementRunner::execute(const sql::Statement& statement,
+                                                 const access::Principal& who,
+                                                 const std::filesystem::path& base_folder) {
   return std::visit(
       [&](const auto& parsed) -> Result<StatementResult> {
         using T = std::decay_t<decltype(parsed)>;
         if constexpr (std::is_same_v<T, sql::Select>) {
-          return select(parsed.text, options_.rows_max);
+          return select(who, parsed.text, options_.rows_max);
         } else if constexpr (std::is_same_v<T, sql::Show>) {
-          return show(parsed);
+          return show(who, parsed);
         } else if constexpr (std::is_same_v<T, sql::Describe>) {
           return describe(parsed);
         } else if constexpr (std::is_same_v<T, sql::ReplayQuarantine>) {
@@ -161,6 +140,16 @@ Result<StatementResult> StatementRunner::run(std::string_view sql,
           return update(parsed);
         } else if constexpr (std::is_same_v<T, sql::Delete>) {
           return remove(parsed);
+        } else if constexpr (std::is_same_v<T, sql::CreateUser>) {
+          return create_user(parsed);
+        } else if constexpr (std::is_same_v<T, sql::DropUser>) {
+          return drop_user(parsed);
+        } else if constexpr (std::is_same_v<T, sql::CreateToken>) {
+          return create_token(parsed);
+        } else if constexpr (std::is_same_v<T, sql::DropToken>) {
+          return drop_token(parsed);
+        } else if constexpr (std::is_same_v<T, sql::GrantStatement>) {
+          return change_grants(parsed);
         } else {
           const MutexLock lock(definitions_);
           if constexpr (std::is_same_v<T, sql::AlterStream>) {
@@ -224,12 +213,36 @@ Status StatementRunner::define_derived(const sql::CreateStream& statement,
   return {};
 }
 
+Status StatementRunner::check_topics_are_free(const StreamDefinition& definition) const {
+  if (definition.mqtt.empty()) return {};
+  if (definition.source) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadOption,
+                "a derived stream takes no mqtt: give it to the stream that its SELECT reads");
+  }
+  MR_TRY(const auto rule, TopicRule::parse(definition.mqtt));
+  for (const auto& stream : catalog_.streams()) {
+    if (stream.mqtt.empty()) continue;
+    MR_TRY(const auto other, TopicRule::parse(stream.mqtt));
+    if (!rule.overlaps(other)) continue;
+    return std::unexpected(
+        Error{.code = ErrorCode::kAlreadyExists,
+              .id = std::string(error_id::kInUse),
+              .message = fmt::format("topics of '{}' go to stream {} already, by '{}'",
+                                     definition.mqtt, stream.name, stream.mqtt),
+              .hint = "a message goes to one stream: let a derived stream read it, or choose "
+                      "topics that differ in a level",
+              .place = {}});
+  }
+  return {};
+}
+
 Result<StatementResult> StatementRunner::create_stream(const sql::CreateStream& statement) {
   if (statement.if_not_exists && catalog_.find_stream(statement.definition.name))
     return done("CREATE STREAM");
   MR_RETURN_IF_ERROR(check_name_is_free(statement.definition.name));
   auto definition = statement.definition;
   if (!statement.select.empty()) MR_RETURN_IF_ERROR(define_derived(statement, definition));
+  MR_RETURN_IF_ERROR(check_topics_are_free(definition));
   MR_TRY(const auto created, catalog_.create_stream(definition));
   if (created.quarantine) {
     if (const auto quarantine = catalog_.stream(*created.quarantine)) {
@@ -257,8 +270,9 @@ Status StatementRunner::start_derivation(sql::Database& database, ingest::Ingest
 }
 
 Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
-    sql::Database& database, const catalog::ViewRecord& record,
+    const ViewMakers& makers, const catalog::ViewRecord& record,
     std::span<const StreamDefinition> streams, std::vector<sql::ReferenceTable> tables) {
+  auto& database = makers.database;
   MR_TRY(const auto tree, sql::parse_select(record.select));
   std::vector<view::TableDefinition> definitions;
   for (const auto& table : tables) definitions.push_back({table.name, table.columns});
@@ -268,16 +282,32 @@ Result<std::shared_ptr<speed::ViewState>> StatementRunner::make_view_state(
     compiled.fingerprint =
         hash_of(fmt::format("{} {} {}", compiled.fingerprint, use.table, use.version));
   }
-  std::vector<std::unique_ptr<view::Evaluator>> evaluators;
+  MR_TRY(auto stages, make_stages(database, compiled, streams, tables));
+  std::unique_ptr<speed::ViewJoin> join;
+  if (compiled.join) {
+    join = speed::ViewJoin::make(std::move(stages.join), makers.lake_database, makers.lake,
+                                 *compiled.join, streams);
+  }
+  MR_TRY(auto finalizer, view::Finalizer::make(database, compiled));
+  return std::make_shared<speed::ViewState>(record, std::move(compiled),
+                                            std::move(stages.evaluators), std::move(finalizer),
+                                            std::move(tables), std::move(join));
+}
+
+Result<speed::ViewState::Stages> StatementRunner::make_stages(
+    sql::Database& database, const view::CompiledView& compiled,
+    std::span<const StreamDefinition> streams, std::span<const sql::ReferenceTable> tables) {
+  speed::ViewState::Stages stages;
   for (std::size_t i = 0; i < compiled.inputs.size(); ++i) {
     const auto stream =
         std::ranges::find(streams, compiled.inputs[i].stream, &StreamDefinition::id);
     MR_TRY(auto evaluator, view::Evaluator::make(database, compiled, i, *stream, tables));
-    evaluators.push_back(std::move(evaluator));
+    stages.evaluators.push_back(std::move(evaluator));
   }
-  MR_TRY(auto finalizer, view::Finalizer::make(database, compiled));
-  return std::make_shared<speed::ViewState>(record, std::move(compiled), std::move(evaluators),
-                                            std::move(finalizer), std::move(tables));
+  if (compiled.join) {
+    MR_TRY(stages.join, view::JoinEvaluator::make(database, compiled, streams, tables));
+  }
+  return stages;
 }
 
 Result<std::vector<StreamDefinition>> StatementRunner::streams_of(
@@ -339,7 +369,8 @@ Result<StatementResult> StatementRunner::create_materialized_view(
   record.created_us = runtime::wall_us();
   // Made once for its errors, before the catalog knows of it.
   MR_TRY(auto contents, tables_.read_all(record.tables));
-  auto trial = make_view_state(speed_database_, record, streams, std::move(contents));
+  auto trial = make_view_state({speed_database_, lake_database_, lake_}, record, streams,
+                               std::move(contents));
   if (!trial) return std::unexpected(in_select(std::move(trial).error()));
   if (replaced) {
     MR_RETURN_IF_ERROR(check_readers(
@@ -458,7 +489,16 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
   return done(command);
 }
 
-Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
+Result<StatementResult> StatementRunner::show(const access::Principal& who,
+                                              const sql::Show& statement) {
+  if (statement.kind == sql::ObjectKind::kUser || statement.kind == sql::ObjectKind::kGrant)
+    return show_users(who, statement.kind);
+  const bool admin = access_.is_admin(who);
+  // The text of a statement names what else is there.
+  const auto put_sql = [&](Rows& rows, const std::string& text) {
+    admin ? rows.text(text) : rows.null();
+    rows.end();
+  };
   if (statement.kind == sql::ObjectKind::kTable) {
     Rows rows({{"name", kText},
                {"rows", kNumber},
@@ -467,13 +507,15 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
                {"read_by", kText},
                {"sql", kText}});
     for (const auto& table : catalog_.tables()) {
-      const auto readers = readers_of(table.name);
+      if (!is_visible(who, table.name)) continue;
+      auto readers = readers_of(table.name);
+      std::erase_if(readers, [&](const auto& reader) { return !is_visible(who, reader); });
       rows.text(table.name)
           .number(table.newest().file.rows)
           .number(table.newest().version.value)
           .number(table.newest().file.size_bytes);
       readers.empty() ? rows.null() : rows.text(fmt::format("{}", fmt::join(readers, ", ")));
-      rows.text(table.sql).end();
+      put_sql(rows, table.sql);
     }
     return std::move(rows).result("SHOW TABLES");
   }
@@ -486,6 +528,7 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
                {"position", kText},
                {"sql", kText}});
     for (const auto& stream : speed_.streams()) {
+      if (!is_visible(who, stream->definition().name)) continue;
       const auto snapshot = lake_.snapshot(stream->definition().id);
       const auto applied = stream->applied();
       rows.text(stream->definition().name)
@@ -493,9 +536,8 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
           .number(applied.events())
           .number(snapshot->end.events())
           .number(snapshot->commits.size())
-          .text(applied.json())
-          .text(stream->definition().sql)
-          .end();
+          .text(applied.json());
+      put_sql(rows, stream->definition().sql);
     }
     return std::move(rows).result("SHOW STREAMS");
   }
@@ -511,7 +553,7 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
              {"progress", kText},
              {"sql", kText}});
   for (const auto& record : catalog_.views()) {
-    if (record.replaces) continue;
+    if (record.replaces || !is_visible(who, record.name)) continue;
     const auto view = record.materialized ? speed_.find_view(record.name) : nullptr;
     if (view == nullptr) {
       rows.text(record.name)
@@ -523,16 +565,14 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
           .null()
           .null()
           .null()
-          .null()
-          .text(record.sql)
-          .end();
+          .null();
+      put_sql(rows, record.sql);
       continue;
     }
     const auto source = source_of(*view, view->coverage());
-    rows.text(record.name)
-        .text("materialized")
-        .text(fmt::format("{}", fmt::join(source.streams, ", ")))
-        .text(name(view->phase()))
+    rows.text(record.name).text("materialized");
+    admin ? rows.text(fmt::format("{}", fmt::join(source.streams, ", "))) : rows.null();
+    rows.text(name(view->phase()))
         .number(source.coverage.generation.value)
         .text(position_text(source, &speed::StreamCoverage::cut))
         .text(position_text(source, &speed::StreamCoverage::delta_end))
@@ -541,7 +581,7 @@ Result<StatementResult> StatementRunner::show(const sql::Show& statement) {
     const std::string progress =
         progress_text(*view, batch_.built(record.id), replacement_of(*view));
     progress.empty() ? rows.null() : rows.text(progress);
-    rows.text(record.sql).end();
+    put_sql(rows, record.sql);
   }
   return std::move(rows).result("SHOW VIEWS");
 }
@@ -755,7 +795,10 @@ Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
                                  tree, sql::Use::kAdHoc,
                                  [&](std::string_view name) {
                                    auto past = past_name(name);
-                                   return past.empty() ? resolve(name) : past;
+                                   if (!past.empty()) return past;
+                                   return access_.allowed(assembly.who, Privilege::kSelect, name)
+                                              ? resolve(name)
+                                              : std::string();
                                  },
                                  text));
   MR_TRY(assembly.query.select, sql::select_text(tree));
@@ -770,11 +813,15 @@ Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
   return {};
 }
 
-Result<StatementResult> StatementRunner::select(std::string_view text, std::uint64_t rows_max) {
+Result<StatementResult> StatementRunner::select(const access::Principal& who, std::string_view text,
+                                                std::uint64_t rows_max) {
   Assembly assembly;
+  assembly.who = who;
   assembly.query.rows_max = rows_max;
   MR_TRY(auto past, sql::take_as_of(text));
   assembly.past = std::move(past.relations);
+  for (const auto& relation : assembly.past)
+    MR_RETURN_IF_ERROR(access_.require(who, Privilege::kSelect, relation.name));
   MR_RETURN_IF_ERROR(assemble(assembly.past.empty() ? text : past.text, assembly));
   MR_TRY(auto result, workers_.run(assembly.query));
   StatementResult out;

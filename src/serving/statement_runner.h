@@ -1,8 +1,9 @@
-// Executes any statement: makes, replaces and drops streams and views, shows them, and answers
-// SELECTs over both in the worker processes. Every endpoint that takes SQL calls this. Thread: any;
-// statements that change what exists run one after the other, and so does the moment at which a
-// replaced view's next definition takes its place (view_replacement.cc). Errors: those of
-// sql/statement.h, sql/allow_list.h, view/compiler.h and sql/query_worker.h, with the place.
+// Executes any statement, for whoever is allowed to: makes, replaces and drops streams and views,
+// shows them, and answers SELECTs over both in the worker processes. Every endpoint that takes SQL
+// calls this. Thread: any; statements that change what exists run one after the other, and so does
+// the moment at which a replaced view's next definition takes its place (view_replacement.cc).
+// Errors: those of sql/statement.h, sql/allow_list.h, view/compiler.h and sql/query_worker.h, with
+// the place.
 #pragma once
 
 #include <atomic>
@@ -15,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "access/access.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "batch/state_files.h"
@@ -76,11 +78,16 @@ class StatementRunner {
                   lake::Tables& tables, batch::StateFiles& state_files, speed::SpeedLayer& speed,
                   sql::Database& speed_database, sql::Database& lake_database,
                   sql::QueryWorkers& workers, ingest::LakeWriter& lake_writer,
-                  BatchScheduler& batch, StatementOptions options);
+                  BatchScheduler& batch, access::Access& access, StatementOptions options);
 
-  /// `base_folder` is given for statements of whoever starts the program: their files may be
-  /// anywhere, and relative paths begin there.
+  /// A statement of a client, which must be allowed to; what it may not read is not there for it.
+  Result<StatementResult> run_as(const access::Principal& who, std::string_view sql);
+  /// A statement of whoever starts the program, who may do everything. `base_folder` is given for
+  /// statements of whoever starts the program: their files may be anywhere, and relative paths
+  /// begin there.
   Result<StatementResult> run(std::string_view sql, const std::filesystem::path& base_folder = {});
+  /// Whether `who` may know that a stream, view or table of this name is there.
+  [[nodiscard]] bool is_visible(const access::Principal& who, std::string_view name) const;
   /// Those that wait for a view wait no longer.
   void stop() { stopping_ = true; }
 
@@ -94,9 +101,20 @@ class StatementRunner {
 
   /// Makes the view of a record live: compiled, prepared, not yet part of a stream. Also used at
   /// the start.
+  struct ViewMakers {
+    sql::Database& database;  // of the speed layer
+    /// What a join reads older events from.
+    sql::Database& lake_database;
+    lake::Lake& lake;
+  };
   static Result<std::shared_ptr<speed::ViewState>> make_view_state(
-      sql::Database& database, const catalog::ViewRecord& record,
+      const ViewMakers& makers, const catalog::ViewRecord& record,
       std::span<const StreamDefinition> streams, std::vector<sql::ReferenceTable> tables);
+  /// What runs a compiled view over its streams.
+  static Result<speed::ViewState::Stages> make_stages(sql::Database& database,
+                                                      const view::CompiledView& compiled,
+                                                      std::span<const StreamDefinition> streams,
+                                                      std::span<const sql::ReferenceTable> tables);
   /// Those that the view reads, in the record's order. Errors: kDataLoss where one is not there.
   static Result<std::vector<StreamDefinition>> streams_of(const catalog::Catalog& catalog,
                                                           const catalog::ViewRecord& record);
@@ -127,8 +145,22 @@ class StatementRunner {
     std::span<const Redefinition> redefined = {};
     /// Views as they were: in the text that was given, not in the plain views that it reads.
     std::vector<sql::PastRelation> past = {};
+    /// Of the text that was given: what plain views read, their readers may read through them.
+    access::Principal who = access::Principal::owner();
   };
 
+  Result<StatementResult> execute(const sql::Statement& statement, const access::Principal& who,
+                                  const std::filesystem::path& base_folder);
+  /// access_statements.cc
+  Status check_allowed(const access::Principal& who, const sql::Statement& statement) const;
+  Result<StatementResult> create_user(const sql::CreateUser& statement);
+  Result<StatementResult> drop_user(const sql::DropUser& statement);
+  Result<StatementResult> create_token(const sql::CreateToken& statement);
+  Result<StatementResult> drop_token(const sql::DropToken& statement);
+  Result<StatementResult> change_grants(const sql::GrantStatement& statement);
+  Result<StatementResult> show_users(const access::Principal& who, sql::ObjectKind kind);
+
+  Status check_topics_are_free(const StreamDefinition& definition) const;
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
   Status define_derived(const sql::CreateStream& statement, StreamDefinition& definition);
   Result<StatementResult> create_view(const sql::CreateView& statement) REQUIRES(definitions_);
@@ -145,9 +177,10 @@ class StatementRunner {
                                                       const StreamDefinition& after) const;
   /// quarantine_replay.cc
   Result<StatementResult> replay_quarantine(const sql::ReplayQuarantine& statement);
-  Result<StatementResult> show(const sql::Show& statement);
+  Result<StatementResult> show(const access::Principal& who, const sql::Show& statement);
   Result<StatementResult> describe(const sql::Describe& statement);
-  Result<StatementResult> select(std::string_view text, std::uint64_t rows_max);
+  Result<StatementResult> select(const access::Principal& who, std::string_view text,
+                                 std::uint64_t rows_max);
   /// The columns that a SELECT would give.
   Result<std::vector<Column>> columns_of_select(std::string_view text,
                                                 std::span<const Redefinition> redefined = {});
@@ -233,6 +266,7 @@ class StatementRunner {
   sql::QueryWorkers& workers_;
   ingest::LakeWriter& lake_writer_;
   BatchScheduler& batch_;
+  access::Access& access_;
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists

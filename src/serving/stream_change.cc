@@ -47,8 +47,8 @@ Status StatementRunner::check_views(const sql::AlterStream& statement,
   for (const auto& view : stream.views()) {
     MR_TRY(const auto streams, streams_after(*view, after));
     const auto tables = view->tables();
-    const auto made =
-        make_view_state(speed_database_, view->record(), streams, {tables.begin(), tables.end()});
+    const auto made = make_view_state({speed_database_, lake_database_, lake_}, view->record(),
+                                      streams, {tables.begin(), tables.end()});
     // A new column may take a name that the view uses for something else.
     if (!made || (*made)->compiled().fingerprint != view->compiled().fingerprint)
       add_name(view->record().name);
@@ -97,16 +97,11 @@ Result<StatementResult> StatementRunner::alter_stream(const sql::AlterStream& st
   done.command = "ALTER STREAM";
   if (after == before) return done;
   if (after.version != before.version) MR_RETURN_IF_ERROR(check_views(statement, *stream, after));
-  std::map<ViewId, speed::ViewState::Evaluators> evaluators;
+  std::map<ViewId, speed::ViewState::Stages> stages;
   for (const auto& view : stream->views()) {
     MR_TRY(const auto streams, streams_after(*view, after));
-    const auto& inputs = view->compiled().inputs;
-    for (std::size_t i = 0; i < inputs.size(); ++i) {
-      const auto of = std::ranges::find(streams, inputs[i].stream, &StreamDefinition::id);
-      MR_TRY(auto evaluator,
-             view::Evaluator::make(speed_database_, view->compiled(), i, *of, view->tables()));
-      evaluators[view->record().id].push_back(std::move(evaluator));
-    }
+    MR_TRY(stages[view->record().id],
+           make_stages(speed_database_, view->compiled(), streams, view->tables()));
   }
   std::vector<std::shared_ptr<ingest::Derivation>> derivations;
   for (const auto& derived : catalog_.streams()) {
@@ -119,7 +114,8 @@ Result<StatementResult> StatementRunner::alter_stream(const sql::AlterStream& st
       stream,
       [&]() -> Status {
         MR_RETURN_IF_ERROR(catalog_.alter_stream(after));
-        stream->redefine(after, std::move(evaluators));
+        stream->redefine(after, std::move(stages));
+        speed_.stream_altered();
         auto& living = lake_writer_.ingest().derivations();
         for (const auto& derivation : derivations) {
           living.remove(derivation->derived());

@@ -113,6 +113,10 @@ Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
                                             const sql::PastRelation& past) {
   const auto& compiled = view.compiled();
   MR_TRY(const auto streams, streams_of(catalog_, view.record()));
+  if (compiled.join) {
+    return fail(ErrorCode::kUnimplemented, error_id::kUnsupportedStatement,
+                "{} joins two streams; AS OF takes views that do not", view.record().name);
+  }
   if (streams.size() != 1 && std::holds_alternative<Position>(past.point)) {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadValue,
                 "AS OF POSITION is of one stream, and {} reads {}; use AS OF TIMESTAMP",

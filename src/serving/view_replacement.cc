@@ -156,7 +156,8 @@ Status StatementRunner::start_view(catalog::ViewRecord record,
   }
   MR_TRY(auto tables, tables_.read_all(record.tables));
   MR_TRY(record, catalog_.create_view(record));
-  MR_TRY(const auto view, make_view_state(speed_database_, record, streams, std::move(tables)));
+  MR_TRY(const auto view, make_view_state({speed_database_, lake_database_, lake_}, record, streams,
+                                          std::move(tables)));
   bool building = false;
   speed::add_view(states, view, [&](std::span<const catalog::Cut> edges) {
     std::vector<Position> ends;

@@ -72,6 +72,10 @@ Rolled cut_and_roll(Streams streams, bool all) {
         const bool whole = std::ranges::all_of(
             reads, [&](StreamId stream) { return rolled.edges.contains(stream); });
         if (!whole || !(all || view->is_due())) continue;
+        if (!view->may_roll()) {
+          rolled.wait = true;
+          continue;
+        }
         view->roll(rolled.cuts_of(*view));
         rolled.views.push_back(view);
       }

@@ -25,6 +25,7 @@ void add_view(Streams streams, const std::shared_ptr<ViewState>& view,
 struct Rolled {
   std::map<StreamId, catalog::Cut> edges;
   std::vector<std::shared_ptr<ViewState>> views;  // that a batch run may cut there
+  bool wait = false;                              // others may not be cut yet (ViewState::may_roll)
   /// Those of the view's streams, in its order.
   [[nodiscard]] std::vector<catalog::Cut> cuts_of(const ViewState& view) const;
 };

@@ -14,12 +14,14 @@ std::shared_ptr<StreamState> SpeedLayer::add_stream(const StreamDefinition& defi
   const MutexLock lock(mutex_);
   streams_[definition.id] = state;
   stream_names_[lower_name(definition.name)] = definition.id;
+  stream_altered();
   return state;
 }
 
 void SpeedLayer::remove_stream(StreamId stream) {
   const MutexLock lock(mutex_);
   streams_.erase(stream);
+  stream_altered();
   std::erase_if(stream_names_, [&](const auto& entry) { return entry.second == stream; });
 }
 
@@ -36,19 +38,25 @@ void SpeedLayer::add_replacement(std::shared_ptr<ViewState> view, ViewId replace
 }
 
 void SpeedLayer::switch_view(ViewId replaced, ViewId replacement) {
-  const MutexLock lock(mutex_);
-  for (auto& [name, id] : view_names_) {
-    if (id == replaced) id = replacement;
+  {
+    const MutexLock lock(mutex_);
+    for (auto& [name, id] : view_names_) {
+      if (id == replaced) id = replacement;
+    }
+    replacements_.erase(replaced);
+    views_.erase(replaced);
   }
-  replacements_.erase(replaced);
-  views_.erase(replaced);
+  if (on_names_changed_) on_names_changed_();
 }
 
 void SpeedLayer::remove_view(ViewId view) {
-  const MutexLock lock(mutex_);
-  views_.erase(view);
-  std::erase_if(replacements_, [&](const auto& entry) { return entry.second == view; });
-  std::erase_if(view_names_, [&](const auto& entry) { return entry.second == view; });
+  {
+    const MutexLock lock(mutex_);
+    views_.erase(view);
+    std::erase_if(replacements_, [&](const auto& entry) { return entry.second == view; });
+    std::erase_if(view_names_, [&](const auto& entry) { return entry.second == view; });
+  }
+  if (on_names_changed_) on_names_changed_();
 }
 
 std::shared_ptr<StreamState> SpeedLayer::stream(StreamId id) const {

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -19,6 +20,8 @@ namespace millrace::speed {
 class SpeedLayer {
  public:
   explicit SpeedLayer(TailOptions options) : options_(options) {}
+  /// Called after a name means another view or none. Before anything uses this object.
+  void on_names_changed(std::function<void()> call) { on_names_changed_ = std::move(call); }
 
   std::shared_ptr<StreamState> add_stream(const StreamDefinition& definition,
                                           CommitNumber last_commit, const Position& lake_end);
@@ -48,6 +51,13 @@ class SpeedLayer {
   /// Those that a name finds.
   [[nodiscard]] std::vector<std::shared_ptr<ViewState>> named_views() const;
 
+  /// Counts each stream that comes, goes or is altered: for those who keep what they made of the
+  /// definitions.
+  [[nodiscard]] std::uint64_t stream_changes() const {
+    return stream_changes_.load(std::memory_order_acquire);
+  }
+  void stream_altered() { stream_changes_.fetch_add(1, std::memory_order_release); }
+
   [[nodiscard]] std::uint64_t delta_bytes() const;
   [[nodiscard]] std::uint64_t tail_bytes() const {
     return tail_bytes_.load(std::memory_order_relaxed);
@@ -55,7 +65,9 @@ class SpeedLayer {
 
  private:
   const TailOptions options_;
+  std::function<void()> on_names_changed_;
   std::atomic<std::uint64_t> tail_bytes_{0};
+  std::atomic<std::uint64_t> stream_changes_{1};
   mutable Mutex mutex_;
   std::map<StreamId, std::shared_ptr<StreamState>> streams_ GUARDED_BY(mutex_);
   std::map<std::string, StreamId, std::less<>> stream_names_ GUARDED_BY(mutex_);

@@ -71,15 +71,15 @@ std::vector<ViewFailures> StreamState::apply(std::vector<TailEntry> entries) {
 }
 
 void StreamState::redefine(StreamDefinition definition,
-                           std::map<ViewId, ViewState::Evaluators> evaluators) {
+                           std::map<ViewId, ViewState::Stages> stages) {
   const MutexLock lock(mutex_);
   MR_CHECK(tail_.empty(), "stream {} is altered with {} events in its tail", definition.name,
            tail_rows_);
   definitions_.push_back(std::move(definition));
   definition_.store(&definitions_.back(), std::memory_order_release);
   for (const auto& view : views_) {
-    const auto made = evaluators.find(view->record().id);
-    if (made != evaluators.end()) view->replace_evaluators(std::move(made->second));
+    const auto made = stages.find(view->record().id);
+    if (made != stages.end()) view->replace_stages(definitions_.back(), std::move(made->second));
   }
 }
 

@@ -68,9 +68,9 @@ class StreamState {
   [[nodiscard]] const StreamDefinition& definition() const {
     return *definition_.load(std::memory_order_acquire);
   }
-  /// Another definition from here on, with evaluators of the stream's views for it. Nothing is in
+  /// Another definition from here on, with stages of the stream's views for it. Nothing is in
   /// the tail, and no event comes in meanwhile.
-  void redefine(StreamDefinition definition, std::map<ViewId, ViewState::Evaluators> evaluators);
+  void redefine(StreamDefinition definition, std::map<ViewId, ViewState::Stages> stages);
 
   /// Events of one or more partitions that follow `applied`, in log order: into every view, then
   /// visible. Gives the rows on which views failed.

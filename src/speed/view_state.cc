@@ -33,10 +33,12 @@ std::uint64_t Coverage::events() const {
 ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
                      std::vector<std::unique_ptr<view::Evaluator>> evaluators,
                      std::unique_ptr<view::Finalizer> finalizer,
-                     std::vector<sql::ReferenceTable> tables)
+                     std::vector<sql::ReferenceTable> tables, std::unique_ptr<ViewJoin> join)
     : record_(std::move(record)),
       compiled_(std::move(compiled)),
-      native_(std::ranges::all_of(evaluators, [](const auto& one) { return one->is_native(); })),
+      native_(join == nullptr &&
+              std::ranges::all_of(evaluators, [](const auto& one) { return one->is_native(); })),
+      join_(std::move(join)),
       tables_(std::move(tables)),
       finalizer_(std::move(finalizer)),
       evaluators_(std::move(evaluators)),
@@ -48,26 +50,46 @@ ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
   delta_end_.resize(record_.streams.size());
 }
 
-void ViewState::replace_evaluators(Evaluators evaluators) {
+void ViewState::replace_stages(const StreamDefinition& stream, Stages stages) {
+  if (join_ != nullptr) join_->redefine(stream, std::move(stages.join));
   const MutexLock lock(mutex_);
-  MR_CHECK(evaluators.size() == evaluators_.size(), "view {}: {} evaluators for {} inputs",
-           record_.name, evaluators.size(), evaluators_.size());
-  evaluators_ = std::move(evaluators);
+  MR_CHECK(stages.evaluators.size() == evaluators_.size(), "view {}: {} evaluators for {} inputs",
+           record_.name, stages.evaluators.size(), evaluators_.size());
+  evaluators_ = std::move(stages.evaluators);
 }
 
 std::vector<view::FailedRow> ViewState::apply(StreamId stream, std::span<const StreamBatch> batches,
                                               const Position& end) {
   const auto place = std::ranges::find(record_.streams, stream);
   MR_CHECK(place != record_.streams.end(), "view {} does not read stream {}", record_.name, stream);
+  std::vector<view::FailedRow> failed;
+  const auto note = [&](view::FailedRow row) { failed.push_back(std::move(row)); };
+  // A join may have to read the lake: readers do not wait for that.
+  std::optional<view::GroupTable> pairs;
+  std::uint64_t skipped = 0;
+  Status status;
+  if (join_ != nullptr && phase() != ViewPhase::kFailed) {
+    pairs.emplace(compiled_.plan);
+    status = join_->apply(stream, batches, end, *pairs, skipped, note);
+  }
   const MutexLock lock(mutex_);
   delta_end_[static_cast<std::size_t>(place - record_.streams.begin())] = end;
-  std::vector<view::FailedRow> failed;
   if (phase_ == ViewPhase::kFailed) return failed;
-  Status status;
-  for (std::size_t i = 0; i < evaluators_.size() && status; ++i) {
-    if (compiled_.inputs[i].stream != stream) continue;
-    status = evaluators_[i]->run(batches, active_, active_skipped_,
-                                 [&](view::FailedRow row) { failed.push_back(std::move(row)); });
+  if (pairs) {
+    if (status) {
+      active_.merge(*pairs);
+      active_skipped_ += skipped;
+      if (watcher_ != nullptr) watcher_->touched(*pairs, delta_end_);
+    }
+  } else if (watcher_ == nullptr) {
+    status = evaluate_locked(stream, batches, active_, failed);
+  } else {
+    // Merging is exact, so a table of its own for these events changes no bit, and its keys are
+    // those that they touch.
+    view::GroupTable changed(compiled_.plan);
+    status = evaluate_locked(stream, batches, changed, failed);
+    active_.merge(changed);
+    watcher_->touched(changed, delta_end_);
   }
   if (!status) {
     // Not one row's fault: without these events the view would be wrong, so it answers the error
@@ -75,8 +97,26 @@ std::vector<view::FailedRow> ViewState::apply(StreamId stream, std::span<const S
     phase_ = ViewPhase::kFailed;
     error_ = std::move(status).error().within("view {}", record_.name);
     built_.notify_all();
+    if (watcher_ != nullptr) watcher_->phase_changed();
   }
   return failed;
+}
+
+Status ViewState::evaluate_locked(StreamId stream, std::span<const StreamBatch> batches,
+                                  view::GroupTable& groups, std::vector<view::FailedRow>& failed) {
+  for (std::size_t i = 0; i < evaluators_.size(); ++i) {
+    if (compiled_.inputs[i].stream != stream) continue;
+    MR_RETURN_IF_ERROR(
+        evaluators_[i]->run(batches, groups, active_skipped_,
+                            [&](view::FailedRow row) { failed.push_back(std::move(row)); }));
+  }
+  return {};
+}
+
+void ViewState::watch(std::shared_ptr<ViewWatcher> watcher) {
+  const MutexLock lock(mutex_);
+  watcher_ = std::move(watcher);
+  if (watcher_ != nullptr) watcher_->touched(view::GroupTable(compiled_.plan), delta_end_);
 }
 
 void ViewState::roll(std::vector<catalog::Cut> cuts) {
@@ -103,6 +143,7 @@ void ViewState::publish(const catalog::Generation& generation,
   if (phase_ == ViewPhase::kBuilding) phase_ = ViewPhase::kLive;
   run_error_.reset();
   built_.notify_all();
+  if (watcher_ != nullptr) watcher_->phase_changed();
 }
 
 void ViewState::restore(const catalog::Generation& generation,
@@ -114,6 +155,7 @@ void ViewState::restore(const catalog::Generation& generation,
   active_ = std::move(delta);
   active_skipped_ = skipped_rows;
   delta_end_ = std::move(delta_end);
+  start_join(delta_end_);
   phase_ = ViewPhase::kLive;
 }
 
@@ -121,7 +163,17 @@ void ViewState::start_building(std::vector<Position> start, GenerationNumber las
   const MutexLock lock(mutex_);
   generation_.number = last;
   delta_end_ = std::move(start);
+  start_join(delta_end_);
   phase_ = ViewPhase::kBuilding;
+}
+
+void ViewState::start_join(std::span<const Position> ends) {
+  if (join_ == nullptr) return;
+  for (std::size_t i = 0; i < ends.size(); ++i) join_->start(record_.streams[i], ends[i]);
+}
+
+bool ViewState::may_roll() const {
+  return join_ == nullptr || phase() != ViewPhase::kBuilding || join_->has_history();
 }
 
 void ViewState::fail(Error error) {
@@ -129,6 +181,7 @@ void ViewState::fail(Error error) {
   phase_ = ViewPhase::kFailed;
   error_ = std::move(error);
   built_.notify_all();
+  if (watcher_ != nullptr) watcher_->phase_changed();
 }
 
 void ViewState::note_run(std::optional<Error> error) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,6 +23,7 @@
 #include "base/result.h"
 #include "catalog/catalog.h"
 #include "model/stream.h"
+#include "speed/view_join.h"
 #include "view/compiler.h"
 #include "view/evaluator.h"
 #include "view/finalizer.h"
@@ -50,6 +52,33 @@ struct Coverage {
 enum class ViewPhase { kBuilding, kLive, kFailed };
 [[nodiscard]] std::string_view name(ViewPhase phase);
 
+/// Learns which groups of a view events change. Called under the view's lock, on the thread that
+/// changes the view: it must be short, and call nothing of the view.
+class ViewWatcher {
+ public:
+  virtual ~ViewWatcher() = default;
+  /// Events up to `delta_end` are in the view's answer, and may have changed the groups of
+  /// `changed`.
+  virtual void touched(const view::GroupTable& changed, std::span<const Position> delta_end) = 0;
+  /// The view lives from here on, or has failed.
+  virtual void phase_changed() = 0;
+};
+
+/// The keys of the groups that a view has.
+struct ViewKeys {
+  std::shared_ptr<const view::StateRun> base;
+  std::shared_ptr<const view::GroupTable> frozen;  // may be null
+  std::vector<std::string> active;
+};
+
+/// What a view has under some units. A unit is an encoded key, of a view over sessions the key
+/// without the session.
+struct UnitRows {
+  std::shared_ptr<const ColumnBatch> rows;  // the view's columns, in the order of the units
+  std::vector<std::uint32_t> ends;          // rows of unit i: [ends[i-1], ends[i])
+  Coverage coverage;
+};
+
 /// A generation and its delta at one moment; never changes.
 struct ViewSnapshot {
   std::shared_ptr<const view::StateRun> base;
@@ -71,10 +100,15 @@ struct CheckpointDraft {
 class ViewState {
  public:
   using Evaluators = std::vector<std::unique_ptr<view::Evaluator>>;
-  /// An evaluator for each of the compiled view's inputs.
+  /// What runs the compiled view over its streams.
+  struct Stages {
+    Evaluators evaluators;
+    std::unique_ptr<view::JoinEvaluator> join;
+  };
+  /// An evaluator for each of the compiled view's inputs, or what joins its two streams.
   ViewState(catalog::ViewRecord record, view::CompiledView compiled, Evaluators evaluators,
             std::unique_ptr<view::Finalizer> finalizer,
-            std::vector<sql::ReferenceTable> tables = {});
+            std::vector<sql::ReferenceTable> tables = {}, std::unique_ptr<ViewJoin> join = nullptr);
 
   /// As it was when the view was made: `replaces` stays when it has taken the other's place.
   [[nodiscard]] const catalog::ViewRecord& record() const { return record_; }
@@ -83,7 +117,7 @@ class ViewState {
   [[nodiscard]] std::span<const sql::ReferenceTable> tables() const { return tables_; }
   [[nodiscard]] bool is_native() const { return native_; }
   /// The same view over another definition of one of its streams.
-  void replace_evaluators(Evaluators evaluators);
+  void replace_stages(const StreamDefinition& stream, Stages stages);
 
   /// Adds events of one of its streams that follow delta_end there; afterwards that is `end`. Gives
   /// the rows that are in no group, since an expression of the view failed on them.
@@ -108,6 +142,9 @@ class ViewState {
   [[nodiscard]] ViewPhase phase() const;
   /// Why the view failed, or why its last batch run did.
   [[nodiscard]] std::optional<Error> trouble() const;
+  /// Whether its delta may begin at the present end: of a view that joins streams, the lake must
+  /// have the history that the delta is joined with.
+  [[nodiscard]] bool may_roll() const;
   /// Whether a batch run has something to do for it.
   [[nodiscard]] bool is_due() const;
   /// Returns when the view is no longer being built, or after `timeout_ms`.
@@ -133,6 +170,17 @@ class ViewState {
   /// some. Not of a view over sessions.
   Result<Lookup> lookup(std::span<const std::string> keys) const;
 
+  /// From here on the watcher is told what events change, and at once the present position; null:
+  /// nobody is. Without a watcher events cost nothing more.
+  void watch(std::shared_ptr<ViewWatcher> watcher);
+  /// Errors: as snapshot(). The keys of the active segment are copied under the lock.
+  Result<ViewKeys> keys() const;
+  [[nodiscard]] std::shared_ptr<const view::StateRun> base() const;
+  /// The rows of the units that `choose` appends. It runs under the view's lock, so what it reads
+  /// of what a watcher was told fits the coverage. (view_units.cc)
+  using ChooseUnits = std::function<void(std::vector<std::string>& units)>;
+  Result<UnitRows> read_units(const ChooseUnits& choose) const;
+
   /// The view's rows of merged states; see view::Finalizer::rows().
   Result<std::shared_ptr<ColumnBatch>> finalize(const view::GroupTable& merged, bool whole) const;
 
@@ -153,12 +201,25 @@ class ViewState {
 
  private:
   Coverage coverage_locked() const REQUIRES(mutex_);
+  Status evaluate_locked(StreamId stream, std::span<const StreamBatch> batches,
+                         view::GroupTable& groups, std::vector<view::FailedRow>& failed)
+      REQUIRES(mutex_);
+  Status collect_units_locked(std::span<const std::string> units,
+                              std::vector<view::GroupTable>& groups) const REQUIRES(mutex_);
+  Result<std::vector<bool>> merge_keys_locked(std::span<const std::string> keys,
+                                              view::GroupTable& merged) const REQUIRES(mutex_);
+  Result<UnitRows> rows_of_keys(std::span<const std::string> keys, const view::GroupTable& merged,
+                                const std::vector<bool>& present) const;
+  Result<UnitRows> rows_of_each(std::span<const view::GroupTable> groups,
+                                std::span<const std::string> keys) const;
   Status usable_locked() const REQUIRES(mutex_);
+  void start_join(std::span<const Position> ends);
 
   // Constant after construction.
   const catalog::ViewRecord record_;
   const view::CompiledView compiled_;
   const bool native_;
+  const std::unique_ptr<ViewJoin> join_;
   const std::vector<sql::ReferenceTable> tables_;
 
   // A final stage of SQL runs one answer at a time.
@@ -179,6 +240,7 @@ class ViewState {
   view::GroupTable active_ GUARDED_BY(mutex_);
   std::uint64_t active_skipped_ GUARDED_BY(mutex_) = 0;
   std::vector<Position> delta_end_ GUARDED_BY(mutex_);
+  std::shared_ptr<ViewWatcher> watcher_ GUARDED_BY(mutex_);
 };
 
 }  // namespace millrace::speed

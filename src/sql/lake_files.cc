@@ -1,9 +1,11 @@
 // The lake's files through DuckDB: written, read back, scanned by the scalar stage of a view.
+#include <map>
 #include <numeric>
 #include <thread>
 #include <unordered_map>
 
 #include "base/mutex.h"
+#include "sql/lake_page.h"
 #include "sql/lake_select.h"
 #include "sql/scalar_stage.h"
 #include "sql/sink_statement.h"
@@ -117,19 +119,11 @@ Error file_error(Error error) {
   return std::move(error).within("the files of the lake cannot be read");
 }
 
-}  // namespace
-
-Status scan_lake_files(Database& database, std::span<const LakeFile> files,
-                       const StreamDefinition& stream, const ScanStage& stage,
-                       std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel) {
-  if (files.empty()) return {};
-  MR_TRY(const auto connection, database.connect());
-  Connection::Handle& handle = connection->handle();
-  if (auto status = name_relation(*connection, stream.name, lake_select(files, stream, true));
-      !status)
-    return std::unexpected(file_error(std::move(status).error()));
-
-  MR_RETURN_IF_ERROR(make_tables(*connection, stage.tables));
+/// Runs the stage over relations that the connection knows by name.
+Status scan(Connection& connection, const ScanStage& stage, std::atomic<std::uint64_t>& rows_done,
+            const std::atomic<bool>& cancel) {
+  Connection::Handle& handle = connection.handle();
+  MR_RETURN_IF_ERROR(make_tables(connection, stage.tables));
 
   ThreadSinks sinks(stage.make_sink);
   std::atomic<std::uint64_t> seen = 0;
@@ -144,7 +138,7 @@ Status scan_lake_files(Database& database, std::span<const LakeFile> files,
   };
   const RowFunctionId id(handle.functions, receiver);
   MR_TRY(const Prepared statement,
-         prepare_sink(*connection, stage.stage_sql, id.id(), SinkResult::kSum));
+         prepare_sink(connection, stage.stage_sql, id.id(), SinkResult::kSum));
   QueryRows rows;
   auto status = run_statement(handle, statement.get(), rows,
                               [&] { return cancel.load(std::memory_order_relaxed); });
@@ -153,6 +147,83 @@ Status scan_lake_files(Database& database, std::span<const LakeFile> files,
   if (cancel.load())
     return fail(ErrorCode::kCancelled, error_id::kSqlFailed, "the scan was cancelled");
   return std::unexpected(evaluation_error(std::move(status).error()));
+}
+
+Status name_files(Connection& connection, const LakeRelation& files) {
+  auto status =
+      name_relation(connection, files.name, lake_select(files.files, *files.stream, true));
+  if (!status) return std::unexpected(file_error(std::move(status).error()));
+  return {};
+}
+
+}  // namespace
+
+Status scan_lake_files(Database& database, std::span<const LakeFile> files,
+                       const StreamDefinition& stream, const ScanStage& stage,
+                       std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel) {
+  if (files.empty()) return {};
+  MR_TRY(const auto connection, database.connect());
+  MR_RETURN_IF_ERROR(name_files(*connection, {stream.name, &stream, files}));
+  return scan(*connection, stage, rows_done, cancel);
+}
+
+Status scan_lake_relations(Database& database, std::span<const LakeRelation> files,
+                           std::span<const NamedSelect> selects, const ScanStage& stage,
+                           std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel) {
+  MR_TRY(const auto connection, database.connect());
+  for (const auto& relation : files) MR_RETURN_IF_ERROR(name_files(*connection, relation));
+  for (const auto& [name, select] : selects)
+    MR_RETURN_IF_ERROR(name_relation(*connection, name, select));
+  return scan(*connection, stage, rows_done, cancel);
+}
+
+Status query_lake_files(Database& database, const LakeRelation& files, std::string_view select,
+                        const ChunkVisitor& visit) {
+  MR_TRY(const auto connection, database.connect());
+  MR_RETURN_IF_ERROR(name_files(*connection, files));
+  auto asked = connection->query(select, visit);
+  if (!asked) return std::unexpected(std::move(asked).error());
+  return {};
+}
+
+Result<std::vector<std::optional<FileSpan>>> lake_file_spans(Database& database,
+                                                             const LakeRelation& files,
+                                                             std::string_view low,
+                                                             std::string_view high) {
+  std::map<std::string, std::size_t, std::less<>> numbers;
+  std::map<std::uint32_t, std::vector<std::filesystem::path>> by_version;
+  for (std::size_t i = 0; i < files.files.size(); ++i) {
+    const auto& file = files.files[i];
+    numbers.emplace(absolute_text(file.path), i);
+    by_version[file.version].push_back(file.path);
+  }
+  std::string rows;
+  for (const auto& [version, paths] : by_version) {
+    rows += fmt::format(
+        "{}{}", rows.empty() ? "" : " UNION ALL ",
+        select_from_files(lake_items(*files.stream, version, true) + ", _file", paths, "_file"));
+  }
+  std::vector<std::optional<FileSpan>> spans(files.files.size());
+  MR_TRY(const auto connection, database.connect());
+  const auto asked = connection->query(
+      fmt::format("SELECT _file, min(TRY({})), max(TRY({})) FROM ({}) AS {} GROUP BY _file", low,
+                  high, rows, quote_identifier(files.name)),
+      [&](const BatchView& chunk) -> Status {
+        for (std::size_t row = 0; row < chunk.rows; ++row) {
+          const auto name = chunk.columns[0].as<StringRef>()[row].view();
+          const auto found = numbers.find(name);
+          if (found == numbers.end()) {
+            return fail(ErrorCode::kInternal, error_id::kInternal, "no file {} was asked for",
+                        name);
+          }
+          if (!chunk.columns[1].valid(row) || !chunk.columns[2].valid(row)) continue;
+          spans[found->second] = {.low = chunk.columns[1].as<std::int64_t>()[row],
+                                  .high = chunk.columns[2].as<std::int64_t>()[row]};
+        }
+        return {};
+      });
+  if (!asked) return std::unexpected(file_error(Error(asked.error())));
+  return spans;
 }
 
 Status read_lake_files(Database& database, std::span<const LakeFile> files,
@@ -170,6 +241,52 @@ Status read_lake_files(Database& database, std::span<const LakeFile> files,
   if (!columns && refused) return std::unexpected(std::move(columns).error());
   if (!columns) return std::unexpected(file_error(std::move(columns).error()));
   return cutter.flush();
+}
+
+Status read_lake_page(Database& database, std::span<const LakeFile> files,
+                      const StreamDefinition& stream, const Position& from, std::uint64_t rows_max,
+                      const std::function<Status(const StreamBatch&)>& visit) {
+  if (files.empty()) return {};
+  std::string wanted;
+  for (std::uint32_t p = 0; p < stream.partitions; ++p) {
+    wanted += fmt::format("{}({} = {} AND {} >= {})", p == 0 ? "" : " OR ", kPartitionColumn, p,
+                          kOffsetColumn, from.end(PartitionId(p)));
+  }
+  MR_TRY(const auto connection, database.connect());
+  BatchCutter cutter(stream, visit);
+  bool refused = false;
+  auto columns =
+      connection->query(fmt::format("SELECT * FROM ({}) WHERE {} ORDER BY {}, {} LIMIT {}",
+                                    lake_select(files, stream, true), wanted, kPartitionColumn,
+                                    kOffsetColumn, rows_max),
+                        [&](const BatchView& view) {
+                          auto status = cutter.add(view);
+                          refused = !status;
+                          return status;
+                        });
+  if (!columns && refused) return std::unexpected(std::move(columns).error());
+  if (!columns) return std::unexpected(file_error(std::move(columns).error()));
+  return cutter.flush();
+}
+
+Status first_arrivals(Database& database, std::span<const LakeFile> files,
+                      const StreamDefinition& stream, std::int64_t time_us,
+                      const std::function<void(PartitionId, Offset)>& visit) {
+  if (files.empty()) return {};
+  MR_TRY(const auto connection, database.connect());
+  auto columns = connection->query(
+      fmt::format("SELECT {0}, min({1}) FROM ({2}) WHERE epoch_us({3}) > {4} GROUP BY {0}",
+                  kPartitionColumn, kOffsetColumn, lake_select(files, stream, true), kArrivalColumn,
+                  time_us),
+      [&](const BatchView& view) -> Status {
+        for (std::size_t row = 0; row < view.rows; ++row) {
+          visit(PartitionId(static_cast<std::uint32_t>(view.columns[0].as<std::int32_t>()[row])),
+                Offset(static_cast<std::uint64_t>(view.columns[1].as<std::int64_t>()[row])));
+        }
+        return {};
+      });
+  if (!columns) return std::unexpected(file_error(std::move(columns).error()));
+  return {};
 }
 
 namespace {

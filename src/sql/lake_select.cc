@@ -43,15 +43,15 @@ std::string literal_pattern(std::string_view path) {
   return out;
 }
 
-std::string select_from_files(std::string_view items,
-                              std::span<const std::filesystem::path> paths) {
+std::string select_from_files(std::string_view items, std::span<const std::filesystem::path> paths,
+                              std::string_view file_column) {
   std::string files;
   for (const auto& path : paths)
     add_item(files, quote_literal(literal_pattern(absolute_text(path))));
   return fmt::format(
       "SELECT {} FROM read_parquet([{}], hive_partitioning = false, union_by_name = false, "
-      "filename = false)",
-      items, files);
+      "filename = {})",
+      items, files, file_column.empty() ? "false" : quote_literal(file_column));
 }
 
 std::string lake_select(std::span<const std::filesystem::path> paths,

@@ -24,9 +24,10 @@ struct LakeFile {
 /// The select items that give the definition's columns from a file of the version.
 [[nodiscard]] std::string lake_items(const StreamDefinition& stream, std::uint32_t version,
                                      bool hidden_columns);
-/// "SELECT items FROM read_parquet([...])"
+/// "SELECT items FROM read_parquet([...])", where wanted with a column of each row's file.
 [[nodiscard]] std::string select_from_files(std::string_view items,
-                                            std::span<const std::filesystem::path> paths);
+                                            std::span<const std::filesystem::path> paths,
+                                            std::string_view file_column = {});
 /// "SELECT columns, _partition, _offset, _arrival FROM read_parquet([...])", the columns in their
 /// own types.
 [[nodiscard]] std::string lake_select(std::span<const std::filesystem::path> paths,

@@ -44,7 +44,7 @@ struct QueryRelation {
     std::vector<std::filesystem::path> files;
   };
   std::vector<OtherFiles> other_files = {};
-  std::vector<StreamBatch> tail;                  // a stream's events that the lake does not have
+  std::vector<StreamBatch> tail;  // a stream's events that the lake does not have
   std::vector<std::shared_ptr<const ColumnBatch>> rows;  // a view's rows
 };
 

@@ -14,6 +14,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -63,6 +64,37 @@ struct ScanStage {
 Status scan_lake_files(Database& database, std::span<const LakeFile> files,
                        const StreamDefinition& stream, const ScanStage& stage,
                        std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel);
+
+/// Files of the lake under the name that a SELECT has for them.
+struct LakeRelation {
+  std::string name;
+  const StreamDefinition* stream = nullptr;
+  std::span<const LakeFile> files;
+};
+/// A SELECT under a name.
+struct NamedSelect {
+  std::string name;
+  std::string select;
+};
+/// scan_lake_files() over some relations of files, and `selects` over those. None is empty.
+Status scan_lake_relations(Database& database, std::span<const LakeRelation> files,
+                           std::span<const NamedSelect> selects, const ScanStage& stage,
+                           std::atomic<std::uint64_t>& rows_done, const std::atomic<bool>& cancel);
+/// The rows of a SELECT over lake files, on the caller's thread as they come. Errors:
+/// kInvalidArgument where an expression fails.
+Status query_lake_files(Database& database, const LakeRelation& files, std::string_view select,
+                        const ChunkVisitor& visit);
+
+struct FileSpan {
+  std::int64_t low;
+  std::int64_t high;
+};
+/// The least `low` and the greatest `high` of each file: BIGINT expressions over its rows, of which
+/// those that fail do not count. None where no row has both.
+Result<std::vector<std::optional<FileSpan>>> lake_file_spans(Database& database,
+                                                             const LakeRelation& files,
+                                                             std::string_view low,
+                                                             std::string_view high);
 
 /// Reads lake files back as stream batches (columns of the stream, one batch per run of offsets of
 /// a partition, at most 2,048 rows each), in file order.

@@ -690,7 +690,7 @@ TEST(LakeFiles, AScanEndsSoonAfterItIsCancelled) {
   const auto paths = write_flights(*database, folder, 2, 50'000);
   // No row passes the filter, so the sink is never called: the cancel must be seen without it.
   const std::string slow =
-      "SELECT delay FROM flights WHERE length(repeat(md5(origin || _offset), 200)) < 3";
+      "SELECT delay FROM flights WHERE length(repeat(md5(origin || _offset), 4000)) < 3";
   std::atomic<std::uint64_t> rows_done = 0;
   std::atomic<bool> cancel = false;
   std::thread other([&] {

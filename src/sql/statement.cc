@@ -10,6 +10,8 @@
 #include "base/ascii_case.h"
 #include "format/column_default.h"
 #include "model/column_batch.h"
+#include "model/topic_rule.h"
+#include "sql/access_statement.h"
 #include "sql/duration.h"
 #include "sql/statement_cursor.h"
 #include "sql/stream_alteration.h"
@@ -23,17 +25,18 @@ constexpr std::string_view kStatements =
     "CREATE STREAM, CREATE MATERIALIZED VIEW, CREATE VIEW, DROP STREAM, DROP VIEW, "
     "DROP MATERIALIZED VIEW, ALTER STREAM, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, "
     "SELECT, "
-    "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES";
+    "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES, CREATE USER, ALTER USER, "
+    "DROP USER, CREATE TOKEN, DROP TOKEN, GRANT, REVOKE, SHOW USERS, SHOW GRANTS";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
     {"CREATE", "ALTER", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES",
-     "TABLE", "INSERT", "UPDATE", "DELETE"});
+     "TABLE", "INSERT", "UPDATE", "DELETE", "GRANT", "REVOKE"});
 
 constexpr auto kStreamOptions = std::to_array<std::string_view>(
-    {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields"});
+    {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields", "mqtt"});
 constexpr std::string_view kStreamOptionsShown =
     "time = column, key = column, partitions = n, dedup = column, dedup_within = '7 days', "
-    "unknown_fields = 'ignore'";
+    "unknown_fields = 'ignore', mqtt = 'site/{site}/reading'";
 
 class Parser : private StatementCursor {
  public:
@@ -53,6 +56,10 @@ class Parser : private StatementCursor {
     if (word == "DROP") return drop();
     if (word == "REPLAY") return replay();
     if (word == "ALTER") return alter();
+    if (word == "GRANT" || word == "REVOKE") {
+      ++at_;
+      return AccessParser(*this).grant(/*revoke=*/word == "REVOKE");
+    }
     if (word == "SHOW") return show();
     if (word == "DESCRIBE" || word == "DESC") return describe();
     if (word == "INSERT" || word == "UPDATE" || word == "DELETE")
@@ -97,9 +104,11 @@ class Parser : private StatementCursor {
     }
     if (take_word("VIEW")) return create_view(/*materialized=*/false, or_replace);
     if (take_word("TABLE")) return TableParser(*this).create(or_replace);
-    if (at_end()) return expected("STREAM, TABLE, MATERIALIZED VIEW or VIEW");
-    static constexpr auto kKinds =
-        std::to_array<std::string_view>({"STREAM", "MATERIALIZED", "VIEW", "TABLE"});
+    if (!or_replace && take_word("USER")) return AccessParser(*this).user(/*alter=*/false);
+    if (!or_replace && take_word("TOKEN")) return AccessParser(*this).create_token();
+    if (at_end()) return expected("STREAM, TABLE, MATERIALIZED VIEW, VIEW, USER or TOKEN");
+    static constexpr auto kKinds = std::to_array<std::string_view>(
+        {"STREAM", "MATERIALIZED", "VIEW", "TABLE", "USER", "TOKEN"});
     const std::string word = shortened(upper(here()));
     std::string meant(closest(word, kKinds));
     if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -261,6 +270,7 @@ class Parser : private StatementCursor {
 
   Result<Statement> alter() {
     ++at_;
+    if (take_word("USER")) return AccessParser(*this).user(/*alter=*/true);
     if (!take_word("STREAM")) {
       return expected("STREAM", "views are changed by CREATE OR REPLACE");
     }
@@ -406,6 +416,8 @@ class Parser : private StatementCursor {
           MR_TRY(const auto kept, altered(stream, set));
           stream.unknown_column = kept.unknown_column;
         }
+      } else if (option == "mqtt") {
+        MR_TRY(stream.mqtt, topic_option(stream));
       } else if (option == "dedup_within") {
         within_place = where;
         MR_TRY(stream.dedup_within_us, duration());
@@ -439,6 +451,26 @@ class Parser : private StatementCursor {
     if (!parsed) return std::unexpected(std::move(parsed).error().at(place()));
     ++at_;
     return parsed;
+  }
+
+  Result<std::string> topic_option(const StreamDefinition& stream) {
+    if (!here_kind(TokenKind::kString)) return expected("a topic, as 'site/{site}/reading',");
+    const TextPlace where = place();
+    const std::string text = unquoted(here());
+    auto rule = TopicRule::parse(text);
+    if (!rule) return std::unexpected(std::move(rule).error().at(where));
+    for (const auto& level : rule->levels) {
+      if (level.kind != TopicRule::Kind::kColumn || stream.find_column(level.text)) continue;
+      std::vector<std::string_view> names;
+      for (const auto& column : stream.columns) names.push_back(column.name);
+      const std::string_view meant = closest(level.text, names);
+      return error(error_id::kBadOption, where,
+                   fmt::format("option mqtt: the stream {} has no column '{}'", stream.name,
+                               shortened(level.text)),
+                   meant.empty() ? std::string() : fmt::format("did you mean '{}'?", meant));
+    }
+    ++at_;
+    return text;
   }
 
   static Status check_dedup_type(const Column& column, TextPlace where) {
@@ -533,6 +565,8 @@ class Parser : private StatementCursor {
 
   Result<Statement> drop() {
     ++at_;
+    if (take_word("USER")) return AccessParser(*this).drop_user();
+    if (take_word("TOKEN")) return AccessParser(*this).drop_token();
     Drop statement;
     if (take_word("STREAM")) {
       statement.kind = ObjectKind::kStream;
@@ -544,9 +578,9 @@ class Parser : private StatementCursor {
       if (!take_word("VIEW")) return expected("VIEW");
       statement.kind = ObjectKind::kMaterializedView;
     } else {
-      if (at_end()) return expected("STREAM, TABLE, VIEW or MATERIALIZED VIEW");
-      static constexpr auto kKinds =
-          std::to_array<std::string_view>({"STREAM", "VIEW", "MATERIALIZED", "TABLE"});
+      if (at_end()) return expected("STREAM, TABLE, VIEW, MATERIALIZED VIEW, USER or TOKEN");
+      static constexpr auto kKinds = std::to_array<std::string_view>(
+          {"STREAM", "VIEW", "MATERIALIZED", "TABLE", "USER", "TOKEN"});
       const std::string word = shortened(upper(here()));
       std::string meant(closest(word, kKinds));
       if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -595,10 +629,14 @@ class Parser : private StatementCursor {
       statement.kind = ObjectKind::kView;
     } else if (take_word("TABLES")) {
       statement.kind = ObjectKind::kTable;
+    } else if (take_word("USERS")) {
+      statement.kind = ObjectKind::kUser;
+    } else if (take_word("GRANTS")) {
+      statement.kind = ObjectKind::kGrant;
     } else {
-      if (at_end()) return expected("STREAMS, TABLES or VIEWS");
+      if (at_end()) return expected("STREAMS, TABLES, VIEWS, USERS or GRANTS");
       static constexpr auto kKinds =
-          std::to_array<std::string_view>({"STREAMS", "TABLES", "VIEWS"});
+          std::to_array<std::string_view>({"STREAMS", "TABLES", "VIEWS", "USERS", "GRANTS"});
       const std::string word = shortened(upper(here()));
       const std::string_view meant = closest(word, kKinds);
       return unsupported(fmt::format("SHOW {}", word),

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "model/grant.h"
 #include "model/stream.h"
 
 namespace millrace::sql {
@@ -32,7 +33,7 @@ struct CreateView {
   bool or_replace = false;
   std::string sql;  // the statement's text
 };
-enum class ObjectKind { kStream, kMaterializedView, kView, kTable };
+enum class ObjectKind { kStream, kMaterializedView, kView, kTable, kUser, kGrant };
 /// Columns, or a file, or a SELECT, or columns and a file.
 struct CreateTable {
   std::string name;
@@ -72,7 +73,7 @@ struct Drop {
   bool if_exists = false;
 };
 struct Show {
-  // SHOW STREAMS, SHOW TABLES; SHOW VIEWS shows both kinds of views
+  // SHOW STREAMS, SHOW TABLES, SHOW USERS, SHOW GRANTS; SHOW VIEWS shows both kinds of views
   ObjectKind kind = ObjectKind::kStream;
 };
 struct AlterStream {
@@ -92,6 +93,31 @@ struct ReplayQuarantine {
   std::string condition;  // the text behind WHERE; empty where there is none
   TextPlace condition_place;
 };
+/// Names of users are in lower case.
+struct CreateUser {
+  std::string name;
+  std::optional<std::string> password;  // none: the user has tokens only
+  bool alter = false;
+  bool if_not_exists = false;
+};
+struct DropUser {
+  std::string name;
+  bool if_exists = false;
+};
+struct CreateToken {
+  std::string name;
+  std::string user;
+  std::optional<std::int64_t> valid_us;  // none: until it is dropped
+};
+struct DropToken {
+  std::string name;
+  std::string user;
+};
+struct GrantStatement {
+  std::vector<Grant> grants;
+  std::string user;
+  bool revoke = false;
+};
 struct Describe {
   std::string name;
 };
@@ -99,7 +125,8 @@ struct Select {
   std::string text;
 };
 using Statement = std::variant<AlterStream, ReplayQuarantine, CreateStream, CreateView, Drop, Show,
-                               Describe, Select, CreateTable, Insert, Update, Delete>;
+                               Describe, Select, CreateTable, Insert, Update, Delete, CreateUser,
+                               DropUser, CreateToken, DropToken, GrantStatement>;
 
 /// Reads "(time = …, key = …)" into a definition that has its columns.
 Status apply_stream_options(std::string_view options, StreamDefinition& stream);

@@ -78,6 +78,8 @@ std::string_view role_of(const StreamDefinition& stream, std::uint32_t column) {
   if (stream.key_column == column) return "the key";
   if (stream.dedup_column == column) return "the dedup column";
   if (stream.unknown_column == column) return "where unknown fields are kept";
+  if (stream.mqtt.find('{' + stream.columns[column].name + '}') != std::string::npos)
+    return "a level of the MQTT topic";
   return {};
 }
 
@@ -122,8 +124,8 @@ Result<StreamDefinition> with_type(StreamDefinition stream, const AlterStream& s
   const bool compared = stream.key_column == index || stream.dedup_column == index;
   if (compared && !type.is_integer()) {
     return refuse(ErrorCode::kFailedPrecondition, error_id::kInUse, statement,
-                  fmt::format("column '{}' is {} of stream {}", column.name,
-                              role_of(stream, index), stream.name),
+                  fmt::format("column '{}' is {} of stream {}", column.name, role_of(stream, index),
+                              stream.name),
                   "of these only integers can become wider");
   }
   column.type = type;
@@ -174,6 +176,9 @@ Result<StreamDefinition> altered(const StreamDefinition& stream, const AlterStre
       MR_TRY(const auto index, column_of(next, statement, statement.column.name));
       if (!same_name(statement.column.name, statement.new_name))
         MR_RETURN_IF_ERROR(check_free(next, statement, statement.new_name));
+      const std::string level = '{' + next.columns[index].name + '}';
+      if (const auto at = next.mqtt.find(level); at != std::string::npos)
+        next.mqtt.replace(at + 1, level.size() - 2, statement.new_name);
       next.columns[index].name = statement.new_name;
       break;
     }

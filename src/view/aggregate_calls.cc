@@ -380,8 +380,8 @@ Result<AggregateCalls::ComponentId> AggregateCalls::rows(
     }
   }
   all.insert(all.end(), order.begin(), order.end());
-  for (const auto* part : {&place_.time, &place_.partition, &place_.offset}) {
-    MR_TRY(const auto index, argument(*part));
+  for (const auto& part : place_) {
+    MR_TRY(const auto index, argument(part));
     all.push_back({index, newest, true});
   }
   first_value = static_cast<std::uint32_t>(all.size());

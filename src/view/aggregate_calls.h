@@ -19,12 +19,8 @@
 namespace millrace::view {
 
 /// How a row tells its place in the order of its stream: SQL for its event time (the arrival where
-/// the stream has none), partition and offset.
-struct RowPlace {
-  std::string time;
-  std::string partition = "_partition";
-  std::string offset = "_offset";
-};
+/// the stream has none), partition and offset; of a pair of rows those of both.
+using RowPlace = std::vector<std::string>;
 
 class AggregateCalls {
  public:

@@ -5,12 +5,14 @@
 #include <set>
 
 #define XXH_INLINE_ALL
+#include <fmt/ranges.h>
 #include <xxhash.h>
 
 #include "base/ascii_case.h"
 #include "model/value_text.h"
 #include "sql/syntax.h"
 #include "view/aggregate_calls.h"
+#include "view/join_analysis.h"
 #include "view/key_codec.h"
 #include "view/select_tree.h"
 
@@ -51,6 +53,10 @@ constexpr std::string_view kOwnFunctions =
     "CREATE TEMP MACRO map_agg(k, v) AS map_from_entries(list({'k': k, 'v': v}));"
     "CREATE TEMP MACRO top_k(x, k) AS [{'value': any_value(x), 'count': count(*)::UBIGINT}], "
     "(x, k, w) AS [{'value': any_value(x), 'sum': sum(w)}]";
+
+constexpr std::string_view kOtherJoins =
+    "it joins streams in another way than FROM a JOIN b ON a.k = b.k AND b.time BETWEEN a.time - … "
+    "AND a.time + …";
 
 /// Intervals have no order to the bit: 30 days are a month, and are not.
 bool has_no_state(const Type& type) {
@@ -104,7 +110,13 @@ class Compiler {
   /// The statement once for each branch of the UNION ALL in it.
   Status split_unions(const json::object& statement);
   Status check_rows(const json::object& node, bool top);
-  Status check_from(const json::object& from);
+  /// `top`: of the view's own SELECT.
+  Status check_from(const json::object& from, bool top);
+  /// Whether it is a join of two streams that stand in it themselves.
+  [[nodiscard]] bool is_stream_join(const json::object& from) const;
+  /// That join, in a FROM that has it.
+  [[nodiscard]] json::object& stream_join_in(json::object& from) const;
+  Status take_stream_join(const json::object& from);
   [[nodiscard]] const StreamDefinition* stream_named(std::string_view name) const;
   Status check_scalar(const json::value& expression) const;
   Status find_columns(const json::object& node);
@@ -140,6 +152,7 @@ class Compiler {
   Result<std::string> branch_text(std::size_t branch, json::array items);
   Status make_inputs();
   Status make_input(std::size_t branch, json::array items);
+  Status make_join();
   Status prepare_connection();
   Result<std::vector<NamedType>> describe(std::string_view sql) const;
   Result<std::vector<Type>> bind_items(const json::array& items, std::size_t stateful);
@@ -160,9 +173,11 @@ class Compiler {
   std::set<std::string> ctes_;         // lower case
   std::set<std::string> stream_ctes_;  // those that read the stream
   const StreamDefinition* stream_read_ = nullptr;
-  bool plain_from_ = false;        // FROM is the stream itself
-  std::string alias_;              // of the only relation of FROM
-  bool stream_is_inside_ = false;  // of a subquery
+  std::optional<JoinAnalysis> joined_;      // of two streams
+  std::vector<std::string> using_columns_;  // that they are joined by
+  bool plain_from_ = false;                 // FROM is the stream itself
+  std::string alias_;                       // of the only relation of FROM
+  bool stream_is_inside_ = false;           // of a subquery
   std::vector<std::string> columns_;
 
   const json::array* items_ = nullptr;  // the select list
@@ -331,10 +346,60 @@ Status Compiler::check_rows(const json::object& node, bool top) {
     }
     if (is_set(node, "where_clause")) MR_RETURN_IF_ERROR(check_scalar(node.at("where_clause")));
   }
-  return check_from(from->get_object());
+  return check_from(from->get_object(), top);
 }
 
-Status Compiler::check_from(const json::object& from) {
+bool Compiler::is_stream_join(const json::object& from) const {
+  if (text_of(from, "type") != "JOIN") return false;
+  return std::ranges::all_of(std::array{"left", "right"}, [&](const char* side) {
+    const auto& table = from.at(side).as_object();
+    return text_of(table, "type") == "BASE_TABLE" &&
+           !ctes_.contains(lower_name(text_of(table, "table_name"))) &&
+           stream_named(text_of(table, "table_name")) != nullptr;
+  });
+}
+
+json::object& Compiler::stream_join_in(json::object& from) const {
+  if (is_stream_join(from)) return from;
+  auto& left = from.at("left").as_object();
+  return text_of(left, "type") == "JOIN" ? stream_join_in(left)
+                                         : stream_join_in(from.at("right").as_object());
+}
+
+Status Compiler::take_stream_join(const json::object& from) {
+  std::array<JoinAnalysis::Source, 2> sources;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto& table = from.at(i == 0 ? "left" : "right").as_object();
+    if (is_set(table, "sample")) return refuse(table, "a sample is another one each time");
+    if (is_set(table, "column_name_alias"))
+      return refuse(table, "column names behind an alias of FROM");
+    const auto name = text_of(table, "table_name");
+    const auto alias = text_of(table, "alias");
+    sources[i] = {stream_named(name), std::string(alias.empty() ? name : alias)};
+  }
+  if (stream_read_ != nullptr) return refuse(from, std::string(kOtherJoins));
+  if (branches_.size() > 1) return refuse(from, "a join of streams in a branch of UNION ALL");
+  const auto type = text_of(from, "join_type");
+  if (type != "INNER") {
+    return refuse(from, fmt::format("{} JOIN of two streams: whether an event has no partner is "
+                                    "not known as long as one may come",
+                                    type));
+  }
+  const auto kind = text_of(from, "ref_type");
+  if (kind != "REGULAR" && kind != "CROSS") {
+    return refuse(from, fmt::format("{} JOIN of two streams; write JOIN … ON", kind));
+  }
+  if (const auto* names = array_of(from, "using_columns")) {
+    for (const auto& name : *names) using_columns_.emplace_back(name.as_string());
+  }
+  if (is_set(from, "condition")) MR_RETURN_IF_ERROR(check_scalar(from.at("condition")));
+  stream_read_ = sources[0].stream;
+  joined_.emplace(std::move(sources), [this](std::string_view sql) { return describe(sql); });
+  return {};
+}
+
+Status Compiler::check_from(const json::object& from, bool top) {
+  if (top && is_stream_join(from)) return take_stream_join(from);
   const auto kind = text_of(from, "type");
   if (is_set(from, "sample")) return refuse(from, "a sample is another one each time");
   if (is_set(from, "column_name_alias") && kind != "SUBQUERY")
@@ -344,9 +409,9 @@ Status Compiler::check_from(const json::object& from) {
     if (ctes_.contains(lower_name(name))) return {};
     if (const auto* stream = stream_named(name)) {
       if (stream_read_ != nullptr) {
-        return refuse(from, stream_read_ == stream
-                                ? "it reads the stream twice; a view reads a stream once"
-                                : "it joins two streams");
+        return refuse(from, joined_
+                                ? "it joins three streams; a view joins two, and reference tables"
+                                : std::string(kOtherJoins));
       }
       stream_read_ = stream;
       return {};
@@ -366,9 +431,9 @@ Status Compiler::check_from(const json::object& from) {
   if (kind == "JOIN") {
     const auto type = text_of(from, "join_type");
     const auto* before = stream_read_;
-    MR_RETURN_IF_ERROR(check_from(from.at("left").as_object()));
+    MR_RETURN_IF_ERROR(check_from(from.at("left").as_object(), top));
     const bool stream_left = stream_read_ != before;
-    MR_RETURN_IF_ERROR(check_from(from.at("right").as_object()));
+    MR_RETURN_IF_ERROR(check_from(from.at("right").as_object(), top));
     if (text_of(from, "ref_type") == "POSITIONAL")
       return refuse(from, "a positional join depends on the order of all rows");
     if (is_set(from, "condition")) MR_RETURN_IF_ERROR(check_scalar(from.at("condition")));
@@ -429,9 +494,16 @@ Status Compiler::find_columns(const json::object& node) {
   RowPlace place;
   if (stream_is_inside_) {
     place = {std::string(kInnerTime), std::string(kInnerPartition), std::string(kInnerOffset)};
-  } else {
-    place.time = (plain_from_ ? "" : quote_identifier(stream_alias) + ".") +
-                 quote_identifier(time_of(stream));
+  } else if (!joined_) {
+    place = {(plain_from_ ? "" : quote_identifier(stream_alias) + ".") +
+                 quote_identifier(time_of(stream)),
+             std::string(kPartitionColumn), std::string(kOffsetColumn)};
+  }
+  if (joined_) {
+    for (const auto& side : joined_->sources()) {
+      for (const auto column : {time_of(*side.stream), kPartitionColumn, kOffsetColumn})
+        place.push_back(quote_identifier(side.alias) + "." + quote_identifier(column));
+    }
   }
   calls_.emplace(std::move(place));
   return {};
@@ -518,6 +590,12 @@ json::value Compiler::canonical(const json::value& expression, int depth) const 
       names.erase(names.begin());
     if (names.size() != 1) {
       for (auto& name : names) name = lower_name(name.as_string());
+      return out;
+    }
+    // Both streams have it, with the same value.
+    for (const auto& name : using_columns_) {
+      if (!same_name(name, names[0].as_string())) continue;
+      names = {lower_name(joined_->sources()[0].alias), lower_name(name)};
       return out;
     }
     // One spelling for a column, so that "Origin" and origin are the same key.
@@ -938,6 +1016,68 @@ Status Compiler::make_inputs() {
   return {};
 }
 
+/// The SQL over pairs is the view's own, with the two relations taken row by row, and joined by
+/// what the scan adds.
+Status Compiler::make_join() {
+  json::object statement = branches_.front().statement;
+  const auto& node = statement.at("node").as_object();
+  const auto& from = stream_join_in(statement.at("node").as_object().at("from_table").as_object());
+  json::array conditions;
+  for (const auto& name : using_columns_) {
+    MR_TRY(auto equal, parse_expression(fmt::format(
+                           "{0}.{2} = {1}.{2}", quote_identifier(joined_->sources()[0].alias),
+                           quote_identifier(joined_->sources()[1].alias), quote_identifier(name))));
+    conditions.push_back(std::move(equal));
+  }
+  if (is_set(from, "condition")) conditions.push_back(canonical(from.at("condition")));
+  if (is_set(node, "where_clause")) conditions.push_back(canonical(node.at("where_clause")));
+  for (const auto& condition : conditions)
+    MR_RETURN_IF_ERROR(joined_->add_condition(condition.as_object()));
+  for (const auto& key : keys_) joined_->add_use(key.tree);
+  for (const auto& argument : calls_->arguments()) joined_->add_use(argument);
+  joined_->add_use(node.at("from_table"));
+  auto made = joined_->finish();
+  if (!made) return refuse(from, std::move(made).error());
+  out_.join = std::move(*made);
+
+  const auto stage_over = [&](std::string_view ref_type,
+                              const std::string& condition) -> Result<std::string> {
+    json::object changed = statement;
+    auto& select = changed.at("node").as_object();
+    MR_TRY(auto where, parse_expression(condition));
+    select["where_clause"] = std::move(where);
+    auto& join = stream_join_in(select.at("from_table").as_object());
+    join["ref_type"] = ref_type;
+    join["using_columns"] = json::array();
+    join["condition"] = nullptr;
+    for (std::size_t i = 0; i < 2; ++i) {
+      auto& table = join.at(i == 0 ? "left" : "right").as_object();
+      table["table_name"] = kJoinRelations[i];
+      table["alias"] = joined_->sources()[i].alias;
+    }
+    branches_.front().statement = std::move(changed);
+    out_.inputs.clear();
+    MR_RETURN_IF_ERROR(make_inputs());
+    return std::move(out_.inputs.front().sql);
+  };
+  std::vector<std::string> all;
+  for (const auto& condition : conditions) {
+    MR_TRY(auto text, sql::expression_text(condition));
+    all.push_back("(" + text + ")");
+  }
+  MR_TRY(out_.join->pair_sql, stage_over("POSITIONAL", fmt::format("{}", fmt::join(all, " AND "))));
+  const auto left = quote_identifier(joined_->sources()[0].alias);
+  const auto right = quote_identifier(joined_->sources()[1].alias);
+  MR_TRY(
+      out_.join->scan_sql,
+      stage_over("CROSS", fmt::format("{0} AND {1}.{3} = {2}.{3} AND {1}.{3} = greatest({1}.{4}, "
+                                      "{2}.{4})",
+                                      fmt::join(joined_->conditions_of_both(), " AND "), left,
+                                      right, kBucketColumn, kFirstBucketColumn)));
+  out_.inputs.clear();
+  return {};
+}
+
 Status Compiler::prepare_connection() {
   MR_TRY(connection_, database_.connect());
   const auto make_table = [&](std::string_view name, std::span<const Column> columns,
@@ -1104,6 +1244,11 @@ void Compiler::make_fingerprint() {
   std::string identity = "2\n";
   for (const auto& input : out_.inputs)
     identity += fmt::format("{}\n{}\n", input.stream, input.sql);
+  if (out_.join) {
+    for (const auto& side : out_.join->sides)
+      identity += fmt::format("{}\n{}\n", side.stream, rows_sql(side, "stream"));
+    identity += out_.join->pair_sql + "\n";
+  }
   for (const auto& key : out_.plan.keys) identity += key.sql() + "\n";
   for (const auto& component : out_.plan.components) {
     identity += fmt::format("{} {} {}", static_cast<int>(component.kind), component.parameter,
@@ -1144,7 +1289,7 @@ Result<CompiledView> Compiler::run(const json::object& statement) {
   MR_RETURN_IF_ERROR(collect_keys(node));
   MR_RETURN_IF_ERROR(collect_outputs(node));
   MR_RETURN_IF_ERROR(bind_types());
-  MR_RETURN_IF_ERROR(make_inputs());
+  MR_RETURN_IF_ERROR(joined_ ? make_join() : make_inputs());
   MR_RETURN_IF_ERROR(make_outputs());
   MR_RETURN_IF_ERROR(make_standing_keys());
   make_fingerprint();

@@ -4,7 +4,8 @@
 // (kNotMergeable, kSqlFailed, kColumnNotFound).
 //
 // What FROM may say: one stream; subqueries and CTEs over it that work row by row; joins of it with
-// reference tables; UNION ALL of such rows, of one stream each, which become the view's inputs.
+// reference tables; UNION ALL of such rows, of one stream each, which become the view's inputs; or
+// an inner join of two streams by equal keys and a bounded time.
 // GROUPING SETS, ROLLUP and CUBE give each row once per set, with the number of the set as the last
 // key. hop() gives each row once per window. session() makes the event time the last key; groups of
 // one session are folded when the answer is made (finalizer.h).
@@ -22,6 +23,7 @@
 #include "model/stream.h"
 #include "sql/database.h"
 #include "view/aggregate_plan.h"
+#include "view/stream_join.h"
 
 namespace millrace::view {
 
@@ -46,8 +48,9 @@ struct StageInput {
 
 struct CompiledView {
   AggregatePlan plan;
-  /// One, or one for each branch of a UNION ALL.
+  /// One, or one for each branch of a UNION ALL; none where there is a join.
   std::vector<StageInput> inputs;
+  std::optional<StreamJoin> join;
   /// What the aggregate stage gives for each group: the keys, then columns of components.
   std::vector<OutputColumn> group_columns;
   std::vector<ViewColumn> outputs;

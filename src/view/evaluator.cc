@@ -25,6 +25,8 @@ std::string row_text(std::span<const Column> columns, const ColumnBatch& row) {
   return out;
 }
 
+}  // namespace
+
 FailedRow failed_row(std::span<const Column> columns, const StreamBatch& row, std::string reason) {
   FailedRow out{row.partition, row.base_offset, std::move(reason), row_text(columns, *row.columns)};
   if (row.columns->column_count() != columns.size()) {
@@ -35,8 +37,6 @@ FailedRow failed_row(std::span<const Column> columns, const StreamBatch& row, st
   }
   return out;
 }
-
-}  // namespace
 
 StreamBatch slice(const StreamBatch& batch, std::size_t begin, std::size_t end) {
   std::vector<Type> types;

@@ -30,6 +30,9 @@ struct FailedRow {
   std::string raw;     // the row as JSON, cut at 64 KiB
 };
 using FailureVisitor = std::function<void(FailedRow)>;
+/// Of a batch of one row.
+[[nodiscard]] FailedRow failed_row(std::span<const Column> columns, const StreamBatch& row,
+                                   std::string reason);
 
 class Evaluator {
  public:

@@ -1,7 +1,8 @@
 """What every end-to-end test uses: a server of its own in a temporary folder, an HTTP client, and exact arithmetic.
 
 Nothing here knows the server's code: it is another language on purpose, so that a mistake in the server is not
-repeated in what checks it. Python's standard library only. Processes are ended by their own handle.
+repeated in what checks it. Python's standard library only, but for the clients of mqtt_clients.py. Processes are
+ended by their own handle.
 """
 import http.client
 import json
@@ -150,6 +151,7 @@ class Server:
         self.env = env or {}
         self.process = None
         self.port = 0
+        self.mqtt_port = 0
         self._connections = threading.local()
         self._starts = 0
 
@@ -159,7 +161,8 @@ class Server:
         self.ready_file = self.files / f"{name}.ready"
         self.stderr_file = self.files / f"{name}.stderr"
         self.stdout_file = self.files / f"{name}.stdout"
-        command = [binary(), "up", "--data", str(self.data), "--http-port", "0", "--ready-file", str(self.ready_file)]
+        command = [binary(), "up", "--data", str(self.data), "--http-port", "0", "--mqtt-port", "0",
+                   "--ready-file", str(self.ready_file)]
         if self.config is not None:
             path = self.files / f"{name}.yaml"
             path.write_text(yaml_text(self.config) + "\n")
@@ -187,6 +190,7 @@ class Server:
         expect_equal(ready["pid"], self.process.pid, "the process id in the ready file")
         self.url = ready["http"]
         self.port = urllib.parse.urlsplit(self.url).port
+        self.mqtt_port = urllib.parse.urlsplit(ready["mqtt"]).port
         self._connections = threading.local()
         return self
 

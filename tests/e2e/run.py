@@ -20,7 +20,7 @@ import harness  # noqa: E402
 
 
 # They take most of the time, so with several jobs they start first.
-LONG = ("bitflip", "crash", "late_view")
+LONG = ("bitflip", "crash", "late_view", "mqtt_crash")
 
 
 def discover(filters):

@@ -1,0 +1,43 @@
+// The MQTT listener: MQTT 3.1, 3.1.1 and 5.0 over TCP, in front of the broker. Listens, deals
+// accepted connections to its I/O threads in turn, stops in order.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+
+#include "access/access.h"
+#include "base/result.h"
+#include "broker/broker.h"
+#include "endpoint/mqtt_metrics.h"
+#include "endpoint/mqtt_options.h"
+
+namespace millrace::endpoint {
+
+/// Owns: the listening socket, the I/O threads and all connections. Borrows: the broker, which
+/// outlives it and takes nothing more of it after stop().
+/// Thread: start() and stop() on one thread, the rest on any.
+/// Errors: as HttpServer's.
+class MqttServer {
+ public:
+  [[nodiscard]] static Result<std::unique_ptr<MqttServer>> start(MqttServerOptions options,
+                                                                 access::Access& access,
+                                                                 broker::Broker& broker);
+  ~MqttServer();
+  MqttServer(const MqttServer&) = delete;
+  MqttServer& operator=(const MqttServer&) = delete;
+
+  [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] const MqttMetrics& metrics() const;
+
+  /// Accepts nothing more, tells every client that the server stops, and ends the threads. Blocks;
+  /// more than once is harmless.
+  void stop();
+
+ private:
+  class Listener;
+  explicit MqttServer(std::unique_ptr<Listener> listener);
+
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace millrace::endpoint

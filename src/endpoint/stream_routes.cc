@@ -1,0 +1,104 @@
+// GET /v1/streams/{stream}/events: the events of a stream from any place on, and with follow=true
+// those that come, as JSON Lines or Server-Sent Events.
+#include <charconv>
+
+#include "endpoint/api_routes.h"
+#include "endpoint/event_follower.h"
+#include "endpoint/problem.h"
+
+namespace millrace::endpoint {
+
+namespace {
+
+struct ReadRequest {
+  std::string from;
+  EventRequest events;
+};
+
+Result<ReadRequest> parse_request(const HttpRequest& request) {
+  ReadRequest out;
+  for (const auto& [name, value] : request.query) {
+    if (name == "from") {
+      out.from = value;
+    } else if (name == "limit") {
+      const auto [stop, code] =
+          std::from_chars(value.data(), value.data() + value.size(), out.events.limit);
+      if (code != std::errc() || stop != value.data() + value.size() || out.events.limit == 0) {
+        return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
+                    "limit={} is not a number of events", value);
+      }
+    } else if (name == "follow" && (value == "true" || value == "false")) {
+      out.events.follow = value == "true";
+    } else {
+      return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
+                                   .id = std::string(error_id::kBadRequest),
+                                   .message = fmt::format("{}={} is not understood", name, value),
+                                   .hint = "from, limit and follow=true|false are",
+                                   .place = {}});
+    }
+  }
+  out.events.server_sent = lists_token(request.header("accept"), "text/event-stream");
+  if (const auto last = request.header("last-event-id"); !last.empty()) out.from = last;
+  return out;
+}
+
+HttpResponse no_stream(std::string_view name) {
+  return problem(Error{.code = ErrorCode::kNotFound,
+                       .id = std::string(error_id::kStreamNotFound),
+                       .message = fmt::format("stream {} does not exist", name),
+                       .hint = "GET /v1/streams lists what there is",
+                       .place = {}});
+}
+
+HttpResponse streamed(const EventRequest& request, std::shared_ptr<HttpStreamSource> source) {
+  HttpResponse response;
+  response.content_type = request.server_sent ? "text/event-stream" : "application/x-ndjson";
+  response.headers.emplace_back("Cache-Control", "no-store");
+  response.headers.emplace_back("X-Accel-Buffering", "no");
+  response.stream = std::move(source);
+  return response;
+}
+
+}  // namespace
+
+void add_stream_routes(HttpRouter& router, const Services& services) {
+  router.add("GET", "/v1/streams/{stream}/events",
+             [&reader = services.events, &speed = services.speed, &pool = services.pool,
+              pages = std::make_shared<EventPages>(services.events, services.speed, services.pool)](
+                 const HttpRequest& request, Responder responder) {
+               auto parsed = parse_request(request);
+               if (!parsed) {
+                 responder.respond(problem(parsed.error()));
+                 return;
+               }
+               parsed->events.stream = speed.find_stream(request.param("stream"));
+               if (parsed->events.stream == nullptr) {
+                 responder.respond(no_stream(request.param("stream")));
+                 return;
+               }
+               // A time is looked up in files.
+               auto shared = std::make_shared<Responder>(std::move(responder));
+               const bool posted = pool.post([&reader, pages, shared, wanted = std::move(*parsed)] {
+                 auto place = reader.place(*wanted.events.stream, wanted.from);
+                 if (!place) {
+                   shared->respond(problem(place.error()));
+                   return;
+                 }
+                 auto events = wanted.events;
+                 events.from = std::move(*place);
+                 auto follower =
+                     std::make_shared<EventFollower>(*pages, events, HttpStreamWriter(*shared));
+                 shared->respond(streamed(events, follower));
+                 pages->add(follower);
+               });
+               if (posted) return;
+               shared->respond(problem(Error{.code = ErrorCode::kResourceExhausted,
+                                             .id = std::string(error_id::kBusy),
+                                             .message = "too many queries wait already",
+                                             .hint = "send it again in a moment",
+                                             .place = {}}));
+             },
+             {.access = RouteAccess::needs(Privilege::kSubscribe, "stream")});
+}
+
+}  // namespace millrace::endpoint

@@ -1,0 +1,43 @@
+#include "model/topic_rule.h"
+
+#include <gtest/gtest.h>
+
+namespace millrace {
+namespace {
+
+TopicRule rule(std::string_view text) {
+  auto parsed = TopicRule::parse(text);
+  EXPECT_TRUE(parsed) << parsed.error().text();
+  return parsed ? *parsed : TopicRule{};
+}
+
+TEST(TopicRule, HasColumnsInBracesAndWildcards) {
+  const auto parsed = rule("site/{site}/+/x/#");
+  ASSERT_EQ(parsed.levels.size(), 5U);
+  EXPECT_EQ(parsed.levels[1].kind, TopicRule::Kind::kColumn);
+  EXPECT_EQ(parsed.levels[1].text, "site");
+  EXPECT_EQ(parsed.filter(), "site/+/+/x/#");
+}
+
+TEST(TopicRule, RefusesWhatIsNoTopic) {
+  for (const std::string_view text :
+       {"", "$SYS/a", "a/#/b", "a+", "a/{x}b", "{x}/{x}", "{", "a/{"}) {
+    const auto parsed = TopicRule::parse(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_EQ(parsed.error().id, error_id::kBadOption);
+    EXPECT_FALSE(parsed.error().hint.empty());
+  }
+}
+
+TEST(TopicRule, KnowsWhetherATopicIsBoths) {
+  EXPECT_TRUE(rule("a/{x}").overlaps(rule("a/b")));
+  EXPECT_TRUE(rule("a/#").overlaps(rule("a")));
+  EXPECT_TRUE(rule("+/b").overlaps(rule("a/{x}")));
+  EXPECT_TRUE(rule("#").overlaps(rule("a/b/c")));
+  EXPECT_FALSE(rule("a/{x}").overlaps(rule("a/b/c")));
+  EXPECT_FALSE(rule("a/{x}/c").overlaps(rule("a/{y}/d")));
+  EXPECT_FALSE(rule("a/b/#").overlaps(rule("a/c/#")));
+}
+
+}  // namespace
+}  // namespace millrace

@@ -1,0 +1,57 @@
+// The rows of statements that tell what exists, such as SHOW and DESCRIBE. Thread: one owner.
+// Invariant: each row has a value for every column before it ends.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "serving/statement_runner.h"
+
+namespace millrace::serving {
+
+class Rows {
+ public:
+  explicit Rows(std::vector<Column> columns) : columns_(std::move(columns)) {
+    std::vector<Type> types;
+    for (const auto& column : columns_) types.push_back(column.type);
+    batch_ = std::make_shared<ColumnBatch>(types);
+  }
+  Rows& text(std::string_view value) {
+    batch_->column(next_++).push_string(value, batch_->arena());
+    return *this;
+  }
+  Rows& number(std::uint64_t value) {
+    batch_->column(next_++).push(static_cast<std::int64_t>(value));
+    return *this;
+  }
+  Rows& null() {
+    batch_->column(next_++).push_null();
+    return *this;
+  }
+  void end() {
+    next_ = 0;
+    ++rows_;
+  }
+  StatementResult result(std::string command) && {
+    StatementResult out;
+    out.command = std::move(command);
+    out.columns = std::move(columns_);
+    out.rows = rows_;
+    if (rows_ != 0) out.batches.push_back(std::move(batch_));
+    return out;
+  }
+
+ private:
+  std::vector<Column> columns_;
+  std::shared_ptr<ColumnBatch> batch_;
+  std::size_t next_ = 0;
+  std::uint64_t rows_ = 0;
+};
+
+inline constexpr Type kText{TypeKind::kVarchar};
+inline constexpr Type kNumber{TypeKind::kBigInt};
+
+}  // namespace millrace::serving
