@@ -1,12 +1,12 @@
 // From a request's body to "acknowledged": decode once into columns, encode and checksum the
 // records, append them to the log, and when they are durable put the same columns into every view;
-// only then is the request told. Good records of a request are kept, bad ones go to the stream's
-// quarantine in the same commit. Threads: submit() on the endpoints' threads (that is where
-// decoding happens, in parallel); the log's thread hands commits over; one apply thread, which this
-// owns, is the speed layer's thread. Memory: what waits for the apply thread is bounded; a full
-// queue holds the log's thread, the log's queue fills, and submit() answers kResourceExhausted
-// (kBusy). Invariant: views see the events of a partition in the order of their offsets, each once,
-// after they are durable.
+// only then is the request told, unless it waits for the disk alone. Good records of a request are
+// kept, bad ones go to the stream's quarantine in the same commit. Threads: submit() on the
+// endpoints' threads (that is where decoding happens, in parallel); the log's thread hands commits
+// over; one apply thread, which this owns, is the speed layer's thread. Memory: what waits for the
+// apply thread is bounded; a full queue holds the log's thread, the log's queue fills, and submit()
+// answers kResourceExhausted (kBusy). Invariant: views see the events of a partition in the order
+// of their offsets, each once, after they are durable.
 #pragma once
 
 #include <atomic>
@@ -41,6 +41,12 @@ enum class OnError : std::uint8_t {
   kReject,      // nothing is stored
 };
 
+/// What a request waits for.
+enum class Wait : std::uint8_t {
+  kVisible,  // its events are durable, and in every view
+  kDurable,  // its events are durable; views have them a moment later
+};
+
 /// Records of another owner (the MQTT broker) that become durable in one commit with a request's,
 /// or on their own. They are not decoded and belong to no stream of the catalog.
 struct Attached {
@@ -52,10 +58,11 @@ struct Attached {
 
 struct SubmitOptions {
   OnError on_error = OnError::kQuarantine;
+  Wait wait = Wait::kVisible;
   /// Values that each record of the body gets from outside of it.
   std::vector<format::BoundText> bound = {};
   /// A request with the same key, stream and bytes gets the same answer, and stores nothing.
-  /// Errors: kFailedPrecondition (kBadRequest) where the bytes are others.
+  /// Errors: kFailedPrecondition (kKeyReused) where the bytes are others.
   std::string idempotency_key = {};
   /// Goes into the same commit.
   std::optional<Attached> attached = {};
@@ -86,8 +93,8 @@ enum class Replayed {
 
 class Ingest {
  public:
-  /// Called once, on the apply thread (or at once, where nothing was to be appended or the log
-  /// refused).
+  /// Called once, on the apply thread, with Wait::kDurable on the log's (or at once, where nothing
+  /// was to be appended or the log refused).
   using Done = std::function<void(Result<IngestReply>)>;
 
   /// Without `requests`, idempotency keys mean nothing.
@@ -125,6 +132,9 @@ class Ingest {
   void open_gate(StreamId stream);
   /// Before the lake takes events: what was answered of their requests is durable without the log.
   Status save_requests() { return requests_ != nullptr ? requests_->save() : Status(); }
+  [[nodiscard]] bool is_save_of_requests_due() const {
+    return requests_ != nullptr && requests_->is_save_due();
+  }
   /// What the log need not have any more of kRequestsStream.
   [[nodiscard]] Offset requests_end() const {
     return requests_ != nullptr ? requests_->saved_end() : Offset();

@@ -15,6 +15,8 @@ struct IngestReply {
   /// Records that the stream has already, by its dedup column.
   std::uint64_t duplicates = 0;
   std::vector<format::RejectedRecord> rejected;
+  /// May be more than are listed, where the request has an Idempotency-Key.
+  std::uint64_t rejected_count = 0;
   /// The end offset behind this request's records, for each partition that got some.
   std::vector<std::pair<PartitionId, Offset>> position;
   /// This is the answer of an earlier request with the same Idempotency-Key.

@@ -120,6 +120,12 @@ void LakeWriter::loop() {
         committed_.notify_all();
       }
     }
+    if (ingest_.is_save_of_requests_due()) {
+      auto saved = ingest_.save_requests();
+      if (!saved) spdlog::error("requests by Idempotency-Key: {}", saved.error().message);
+      failed = failed || !saved;
+      any = any || saved;
+    }
     if (any) trim_log();
     pause_ms = failed ? std::clamp<std::int64_t>(pause_ms * 2, 100, 10'000) : 0;
   }

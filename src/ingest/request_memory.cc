@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
+#include <ranges>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
@@ -18,9 +18,12 @@ constexpr std::uint32_t kMagic = 0x5152524d;  // "MRRQ"
 constexpr std::uint32_t kVersion = 1;
 /// More files than this are written into one.
 constexpr std::size_t kFilesMax = 16;
-/// Of the refused records of a request that its answer names again.
+/// Of the refused records of a request that its answer names.
 constexpr std::size_t kRejectedMax = 100;
 constexpr std::size_t kReasonBytes = 500;
+/// Of one entry, without its texts: nodes and strings, roughly.
+constexpr std::uint64_t kEntryBytes = 300;
+constexpr std::size_t kUnsavedMax = 4096;
 
 std::unexpected<Error> damaged(const std::filesystem::path& path) {
   return fail(ErrorCode::kDataLoss, error_id::kChecksum, "{} does not match its checksum",
@@ -47,13 +50,12 @@ std::string RequestMemory::encode(const Record& record) {
   writer.put_varint(record.end);
   writer.put_varint(record.reply.accepted);
   writer.put_varint(record.reply.duplicates);
-  const auto rejected = std::min(record.reply.rejected.size(), kRejectedMax);
-  writer.put_varint(rejected);
-  for (std::size_t i = 0; i < rejected; ++i) {
-    const auto& one = record.reply.rejected[i];
+  writer.put_varint(record.reply.rejected_count);
+  writer.put_varint(record.reply.rejected.size());
+  for (const auto& one : record.reply.rejected) {
     writer.put_varint(one.line);
     writer.put_string(one.id);
-    writer.put_string(std::string_view(one.reason).substr(0, kReasonBytes));
+    writer.put_string(one.reason);
   }
   writer.put_varint(record.reply.position.size());
   for (const auto& [partition, end] : record.reply.position) {
@@ -74,6 +76,7 @@ Result<RequestMemory::Record> RequestMemory::decode(std::string_view bytes) {
   out.end = reader.get_varint();
   out.reply.accepted = reader.get_varint();
   out.reply.duplicates = reader.get_varint();
+  out.reply.rejected_count = reader.get_varint();
   for (std::uint64_t n = reader.get_varint(); n != 0 && reader.ok(); --n) {
     format::RejectedRecord one;
     one.line = reader.get_varint();
@@ -93,8 +96,9 @@ Result<RequestMemory::Record> RequestMemory::decode(std::string_view bytes) {
 }
 
 Result<std::unique_ptr<RequestMemory>> RequestMemory::open(runtime::FileSystem& files,
-                                                           std::filesystem::path folder) {
-  std::unique_ptr<RequestMemory> out(new RequestMemory(files, std::move(folder)));
+                                                           std::filesystem::path folder,
+                                                           RequestLimits limits) {
+  std::unique_ptr<RequestMemory> out(new RequestMemory(files, std::move(folder), limits));
   MR_RETURN_IF_ERROR(files.create_directories(out->folder_));
   MR_RETURN_IF_ERROR(out->load());
   return out;
@@ -121,6 +125,39 @@ Status RequestMemory::write(std::uint64_t number, bool is_whole, const std::vect
   return runtime::write_file_durably(files_, path_of(number), out);
 }
 
+struct RequestMemory::File {
+  bool is_whole = false;
+  std::uint64_t end = 0;
+  std::vector<Record> records;
+};
+
+Result<RequestMemory::File> RequestMemory::read(std::uint64_t number) const {
+  const auto path = path_of(number);
+  MR_TRY(const auto bytes, runtime::read_file(files_, path));
+  if (bytes.size() < 4) return damaged(path);
+  ByteReader checksum(std::string_view(bytes).substr(bytes.size() - 4));
+  const std::string_view content = std::string_view(bytes).substr(0, bytes.size() - 4);
+  if (crc32c(content) != checksum.get<std::uint32_t>()) return damaged(path);
+  ByteReader reader(content);
+  const bool ours = reader.get<std::uint32_t>() == kMagic;
+  if (ours && reader.get<std::uint32_t>() != kVersion) {
+    return fail(ErrorCode::kFailedPrecondition, error_id::kFormatVersion,
+                "{} was written by another version", path.string());
+  }
+  if (!ours || reader.get<std::uint64_t>() != number) return damaged(path);
+  File out;
+  out.is_whole = reader.get<std::uint8_t>() != 0;
+  out.end = reader.get<std::uint64_t>();
+  for (auto count = reader.get<std::uint64_t>(); count != 0 && reader.ok(); --count) {
+    MR_TRY(auto record, decode(reader.get_string()));
+    out.records.push_back(std::move(record));
+  }
+  if (!reader.at_end()) return damaged(path);
+  return out;
+}
+
+// Back from the newest file to the first one that is whole. What is older was left by a crash
+// before it was removed, and may have gaps.
 Status RequestMemory::load() {
   MR_TRY(const auto names, files_.list(folder_));
   std::vector<std::uint64_t> numbers;
@@ -129,42 +166,29 @@ Status RequestMemory::load() {
     const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), number);
     if (code == std::errc() && std::string_view(end) == ".requests") numbers.push_back(number);
   }
-  const MutexLock lock(mutex_);
-  for (const auto number : numbers) {
-    const auto path = path_of(number);
-    MR_TRY(const auto bytes, runtime::read_file(files_, path));
-    if (bytes.size() < 4) return damaged(path);
-    ByteReader checksum(std::string_view(bytes).substr(bytes.size() - 4));
-    const std::string_view content = std::string_view(bytes).substr(0, bytes.size() - 4);
-    if (crc32c(content) != checksum.get<std::uint32_t>()) return damaged(path);
-    ByteReader reader(content);
-    const bool ours = reader.get<std::uint32_t>() == kMagic;
-    if (ours && reader.get<std::uint32_t>() != kVersion) {
-      return fail(ErrorCode::kFailedPrecondition, error_id::kFormatVersion,
-                  "{} was written by another version", path.string());
-    }
-    if (!ours || reader.get<std::uint64_t>() != number) return damaged(path);
-    const bool is_whole = reader.get<std::uint8_t>() != 0;
-    const auto end = reader.get<std::uint64_t>();
-    // What is before a whole one is left from a crash before it was removed. Else none may lack.
-    if (is_whole) {
-      for (const auto old : live_files_) MR_RETURN_IF_ERROR(files_.remove(path_of(old)));
-      live_files_.clear();
-      entries_.clear();
-      by_age_.clear();
-    } else if (!live_files_.empty() ? live_files_.back() + 1 != number : number != 1) {
-      return fail(ErrorCode::kDataLoss, error_id::kChecksum, "the file before {} is missing",
-                  path.string());
-    }
-    for (auto count = reader.get<std::uint64_t>(); count != 0 && reader.ok(); --count) {
-      MR_TRY(auto record, decode(reader.get_string()));
-      keep(std::move(record), true);
-    }
-    if (!reader.at_end()) return damaged(path);
-    saved_end_ = known_end_ = end;
-    live_files_.push_back(number);
-    next_file_ = number + 1;
+  std::ranges::sort(numbers);
+  std::vector<File> files;
+  bool has_start = numbers.empty();
+  while (!numbers.empty() && !has_start) {
+    const auto number = numbers.back();
+    if (!live_files_.empty() && live_files_.front() != number + 1) break;
+    numbers.pop_back();
+    MR_TRY(auto file, read(number));
+    has_start = file.is_whole || number == 1;
+    live_files_.insert(live_files_.begin(), number);
+    files.push_back(std::move(file));
   }
+  if (!has_start) {
+    return fail(ErrorCode::kDataLoss, error_id::kChecksum, "the file before {} is missing",
+                path_of(live_files_.front()).string());
+  }
+  for (const auto old : numbers) MR_RETURN_IF_ERROR(files_.remove(path_of(old)));
+  const MutexLock lock(mutex_);
+  for (auto& file : std::views::reverse(files)) {
+    for (auto& record : file.records) keep(std::move(record), true);
+    saved_end_ = known_end_ = file.end;
+  }
+  if (!live_files_.empty()) next_file_ = live_files_.back() + 1;
   return {};
 }
 
@@ -180,11 +204,16 @@ std::size_t RequestMemory::size() const {
 
 void RequestMemory::keep(Record record, bool finished) {
   auto& entry = entries_[record.key];
+  bytes_ -= entry.bytes;
   entry.print = record.print;
   entry.is_known = true;
   entry.is_finished = finished;
   entry.time_us = record.time_us;
   entry.reply = std::move(record.reply);
+  entry.bytes = kEntryBytes + 2 * record.key.key.size() + 16 * entry.reply.position.size();
+  for (const auto& rejected : entry.reply.rejected)
+    entry.bytes += sizeof(rejected) + rejected.id.size() + rejected.reason.size();
+  bytes_ += entry.bytes;
   by_age_.emplace_back(record.time_us, std::move(record.key));
 }
 
@@ -224,7 +253,7 @@ bool RequestMemory::begin(const RequestKey& key, const RequestPrint& print, std:
     if (entry.print != print) {
       told = Result<IngestReply>(std::unexpected(
           Error{.code = ErrorCode::kFailedPrecondition,
-                .id = std::string(error_id::kBadRequest),
+                .id = std::string(error_id::kKeyReused),
                 .message = "this Idempotency-Key was used for another request",
                 .hint = "give each request a key of its own, and repeat it only with the same body",
                 .place = {}}));
@@ -278,7 +307,10 @@ void RequestMemory::finish(const RequestKey& key, const Result<IngestReply>& rep
     waiting = std::exchange(found->second.waiting, {});
     found->second.is_finished = true;
     // What is not in the log can be sent again.
-    if (!reply || !found->second.is_known) entries_.erase(found);
+    if (!reply || !found->second.is_known) {
+      bytes_ -= found->second.bytes;
+      entries_.erase(found);
+    }
   }
   for (const auto& done : waiting) {
     if (reply) {
@@ -292,13 +324,31 @@ void RequestMemory::finish(const RequestKey& key, const Result<IngestReply>& rep
 }
 
 void RequestMemory::forget_old(std::int64_t now_us) {
-  while (!by_age_.empty() &&
-         (by_age_.size() > kEntriesMax || by_age_.front().first < now_us - kKeptUs)) {
+  while (!by_age_.empty() && (by_age_.size() > limits_.entries_max || bytes_ > limits_.bytes_max ||
+                              by_age_.front().first < now_us - limits_.kept_us)) {
     const auto found = entries_.find(by_age_.front().second);
-    if (found != entries_.end() && found->second.is_finished &&
-        found->second.time_us == by_age_.front().first)
+    if (found != entries_.end() && found->second.time_us == by_age_.front().first) {
+      if (!found->second.is_finished) return;  // it will be in a moment
+      bytes_ -= found->second.bytes;
       entries_.erase(found);
+    }
     by_age_.pop_front();
+  }
+}
+
+bool RequestMemory::is_save_due() const {
+  const MutexLock lock(mutex_);
+  return unsaved_.size() >= kUnsavedMax;
+}
+
+void RequestMemory::shorten(IngestReply& reply) {
+  if (reply.rejected.size() > kRejectedMax) reply.rejected.resize(kRejectedMax);
+  for (auto& record : reply.rejected) {
+    if (record.reason.size() <= kReasonBytes) continue;
+    std::size_t end = kReasonBytes;
+    // Not inside of a character.
+    while (end != 0 && (static_cast<unsigned char>(record.reason[end]) & 0xc0) == 0x80) --end;
+    record.reason.resize(end);
   }
 }
 

@@ -3,9 +3,9 @@
 // a record of the log, in the group of its events, so both are durable or none; its positions
 // follow from the batches before it. Before the lake takes events, what the log says of their
 // requests is saved in files of its own, since the log may then let go of them. Memory: the newest
-// kEntriesMax keys of the last kKeptUs. Threads: begin() and entry() on the endpoints', know() and
-// finish() on the apply thread, save() on the lake writer's, meet() before all of them. Errors:
-// kDataLoss (kChecksum) for a damaged file; those of the disk.
+// answers within RequestLimits. Threads: begin() and entry() on the endpoints', know()
+// on the log's, finish() on the apply thread, save() on the lake writer's, meet() before all of
+// them. Errors: kDataLoss (kChecksum) for a damaged file; those of the disk.
 #pragma once
 
 #include <deque>
@@ -40,15 +40,24 @@ struct RequestPrint {
 };
 [[nodiscard]] RequestPrint request_print(std::string_view type, std::string_view body);
 
+/// What is remembered; what is older or more goes, the oldest first.
+struct RequestLimits {
+  std::uint64_t entries_max = 200'000;
+  std::uint64_t bytes_max = std::uint64_t{128} << 20;
+  std::int64_t kept_us = std::int64_t{24} * 3600 * 1'000'000;
+};
+
 class RequestMemory {
  public:
   using Done = std::function<void(Result<IngestReply>)>;
-  static constexpr std::size_t kEntriesMax = 200'000;
-  static constexpr std::int64_t kKeptUs = std::int64_t{24} * 3600 * 1'000'000;
   static constexpr std::size_t kKeyBytesMax = 255;
 
   static Result<std::unique_ptr<RequestMemory>> open(runtime::FileSystem& files,
-                                                     std::filesystem::path folder);
+                                                     std::filesystem::path folder,
+                                                     RequestLimits limits);
+  /// An answer that is to be remembered lists only the first refused records, and not all of a
+  /// long reason: so it is the same each time.
+  static void shorten(IngestReply& reply);
 
   /// What the log need not have any more of kRequestsStream.
   [[nodiscard]] Offset saved_end() const;
@@ -71,6 +80,8 @@ class RequestMemory {
 
   /// What was known before the call is durable when it returns.
   Status save();
+  /// Enough is known of requests that brought no events, for which the lake has no reason to save.
+  [[nodiscard]] bool is_save_due() const;
   [[nodiscard]] std::size_t size() const;
 
  private:
@@ -78,6 +89,7 @@ class RequestMemory {
     RequestPrint print;
     bool is_known = false;     // durable, with its positions
     bool is_finished = false;  // and visible: it may be told
+    std::uint64_t bytes = 0;   // that it counts for, once it is known
     std::int64_t time_us = 0;
     IngestReply reply;
     std::vector<Done> waiting;
@@ -90,10 +102,12 @@ class RequestMemory {
     std::uint64_t end = 0;
   };
 
-  RequestMemory(runtime::FileSystem& files, std::filesystem::path folder)
-      : files_(files), folder_(std::move(folder)) {}
+  struct File;
+  RequestMemory(runtime::FileSystem& files, std::filesystem::path folder, RequestLimits limits)
+      : files_(files), folder_(std::move(folder)), limits_(limits) {}
   static std::string encode(const Record& record);
   static Result<Record> decode(std::string_view bytes);
+  Result<File> read(std::uint64_t number) const;
   Status load();
   void keep(Record record, bool finished) REQUIRES(mutex_);
   void forget_old(std::int64_t now_us) REQUIRES(mutex_);
@@ -103,9 +117,11 @@ class RequestMemory {
 
   runtime::FileSystem& files_;
   const std::filesystem::path folder_;
+  const RequestLimits limits_;
   mutable Mutex mutex_;
   std::map<RequestKey, Entry> entries_ GUARDED_BY(mutex_);
   std::deque<std::pair<std::int64_t, RequestKey>> by_age_ GUARDED_BY(mutex_);
+  std::uint64_t bytes_ GUARDED_BY(mutex_) = 0;
   std::vector<Record> unsaved_ GUARDED_BY(mutex_);
   std::uint64_t known_end_ GUARDED_BY(mutex_) = 0;
   std::uint64_t saved_end_ GUARDED_BY(mutex_) = 0;

@@ -16,6 +16,14 @@ namespace {
 /// second.
 constexpr std::uint64_t kRestoreRowsMax = 2'000'000;
 
+ingest::RequestLimits request_limits(const Config& config) {
+  return {
+      .entries_max = config.ingest_idempotency_keys_max,
+      .bytes_max = config.ingest_idempotency_bytes_max,
+      .kept_us = static_cast<std::int64_t>(config.ingest_idempotency_kept_s) * 1'000'000,
+  };
+}
+
 broker::Limits mqtt_limits(const Config& config) {
   return {.sessions_max = config.mqtt_sessions_max,
           .subscriptions_per_client_max = config.mqtt_subscriptions_max,
@@ -137,7 +145,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           if (is_quarantine) state->add_quarantined(ingest::quarantined_by(read.column(0)));
         }));
   }
-  MR_TRY(requests_, ingest::RequestMemory::open(files, folder / "requests"));
+  MR_TRY(requests_,
+         ingest::RequestMemory::open(files, folder / "requests", request_limits(config)));
   first_offsets[{kRequestsStream, PartitionId(0)}] = requests_->saved_end();
   broker_ = std::make_unique<broker::Broker>(files, folder / "mqtt", *speed_, mqtt_limits(config));
   MR_TRY(const Offset broker_covered, broker_->open());

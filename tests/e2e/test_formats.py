@@ -259,7 +259,7 @@ def test_an_idempotency_key_stores_a_request_once(test):
     expect_equal(server.sql("SELECT count(*), count(DISTINCT n) FROM readings")["rows"], [[30, 30]], "stored")
     expect_equal(server.sql("SELECT count(*) FROM readings__quarantine")["rows"], [[30]], "quarantined")
     reply = send("key 1", "at,n\n1000,77\n")
-    expect_equal((reply.status, reply.problem_code()), (422, "MR3007"), "another body")
+    expect_equal((reply.status, reply.problem_code()), (422, "MR3011"), "another body")
     expect_equal(send("k" * 256, "at,n\n").status, 400, "a key that is too long")
 
 
