@@ -1,9 +1,10 @@
-// Any bytes as messages of a schema that has a field of every kind.
+// Any bytes as messages of a schema that has a field of every kind, and any text as a schema.
 #include <cstddef>
 #include <cstdint>
 
 #include "base/check.h"
 #include "format/payload_decoder.h"
+#include "format/protobuf_schema.h"
 
 namespace millrace::format {
 namespace {
@@ -54,6 +55,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   type.format = format::Format::kProtobuf;
   type.schema_id = 1;
   type.delimited = (data[0] & 1) != 0;
+  if ((data[0] & 2) != 0) {
+    const auto schema =
+        format::ProtobufSchema::parse({reinterpret_cast<const char*>(data + 1), size - 1});
+    MR_CHECK(!schema || format::protobuf_read_faults(**schema, **schema).empty(),
+             "a schema does not read its own data");
+    return 0;
+  }
   format::PayloadDecoder decoder({}, &kSchemas);
   const auto body = PaddedBytes::copy_of({reinterpret_cast<const char*>(data + 1), size - 1});
   const auto decoded = decoder.decode(type, body, kStream);
