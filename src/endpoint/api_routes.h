@@ -21,6 +21,7 @@
 #include "serving/batch_scheduler.h"
 #include "serving/change_feed.h"
 #include "serving/event_reader.h"
+#include "serving/position_wait.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 
@@ -34,6 +35,7 @@ struct Services {
   serving::BatchScheduler& batch;
   serving::ChangeFeed& feed;
   serving::EventReader& events;
+  serving::PositionWait& positions;
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
   catalog::SchemaRegistry& registry;

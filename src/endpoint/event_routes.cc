@@ -2,6 +2,7 @@
 #include "base/ascii_case.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
+#include "endpoint/read_position.h"
 #include "format/cloud_event.h"
 #include "model/column_batch.h"
 
@@ -9,7 +10,7 @@ namespace millrace::endpoint {
 
 namespace {
 
-HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
+HttpResponse event_answer(StreamId stream, const Result<ingest::IngestReply>& reply) {
   if (!reply) {
     // The key is good, but was given to another request.
     if (reply.error().code == ErrorCode::kFailedPrecondition)
@@ -17,6 +18,13 @@ HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
     return problem(reply.error());
   }
   HttpResponse response;
+  if (!reply->position.empty()) {
+    Position position;
+    for (const auto& [partition, end] : reply->position) position.set_end(partition, end);
+    serving::PositionToken token;
+    token.include(stream, position);
+    add_position(response, token);
+  }
   if (reply->repeated) response.headers.emplace_back("Idempotent-Replayed", "true");
   const bool any_good = reply->accepted + reply->duplicates != 0;
   response.status = !any_good && !reply->rejected.empty() ? 422 : 200;
@@ -30,7 +38,7 @@ HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
     append_json_text(out, record.reason);
     out += '}';
   }
-  out += "],\"position\":{";
+  out += fmt::format("],\"rejected_count\":{},\"position\":{{", reply->rejected_count);
   for (std::size_t i = 0; i < reply->position.size(); ++i) {
     out += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", reply->position[i].first,
                        reply->position[i].second);
@@ -49,6 +57,13 @@ Result<ingest::SubmitOptions> options_of(const HttpRequest& request) {
   } else if (on_error != "quarantine") {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
                 "on_error={} is none of quarantine, partial, reject", on_error);
+  }
+  const auto wait = request.query_value("wait").value_or("visible");
+  if (wait == "durable") {
+    options.wait = ingest::Wait::kDurable;
+  } else if (wait != "visible") {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
+                "wait={} is none of visible, durable", wait);
   }
   auto key = request.header("idempotency-key");
   if (key.size() >= 2 && key.front() == '"' && key.back() == '"') {
@@ -123,14 +138,17 @@ void add_event_routes(HttpRouter& router, const Services& services) {
           return;
         }
         auto shared = std::make_shared<Responder>(std::move(responder));
+        const StreamId id = stream->definition().id;
         ingest.submit(
             std::move(stream), std::move(request.body), *type, "http",
-            [shared](const Result<ingest::IngestReply>& reply) {
-              shared->respond(event_answer(reply));
+            [shared, id](const Result<ingest::IngestReply>& reply) {
+              shared->respond(event_answer(id, reply));
             },
             std::move(*options));
       },
-      {.access = RouteAccess::needs(Privilege::kPublish, "stream")});
+      {.query = {"on_error", "wait"},
+       .refuse_other_query = true,
+       .access = RouteAccess::needs(Privilege::kPublish, "stream")});
 }
 
 }  // namespace millrace::endpoint

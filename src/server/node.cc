@@ -53,6 +53,7 @@ endpoint::Services Node::services(runtime::WorkerPool& pool) {
           .batch = *batch_,
           .feed = *feed_,
           .events = *events_,
+          .positions = *positions_,
           .speed = *speed_,
           .catalog = *catalog_,
           .registry = *registry_,
@@ -71,6 +72,7 @@ void Node::stop_queries() {
 }
 
 void Node::stop() {
+  if (positions_ != nullptr) positions_->stop();
   if (feed_ != nullptr) feed_->stop();
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
@@ -212,6 +214,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 
+  positions_ = std::make_unique<serving::PositionWait>(*speed_);
   events_ = std::make_unique<serving::EventReader>(*lake_, *log_, *lake_database_);
   feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
