@@ -61,6 +61,7 @@ HttpRouter api_routes(const Services& services) {
   add_registry_routes(router, services);
   add_batch_routes(router, services);
   add_operation_routes(router, services);
+  add_document_route(router);
   return router;
 }
 

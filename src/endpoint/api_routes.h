@@ -60,6 +60,9 @@ void add_registry_routes(HttpRouter& router, const Services& services);   // reg
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
 
+/// The last one: it serves a document of all routes.
+void add_document_route(HttpRouter& router);  // operation_routes.cc
+
 /// The answer where no materialized view has this name.
 [[nodiscard]] HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name);
 
