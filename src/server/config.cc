@@ -48,6 +48,8 @@ const std::vector<ConfigKey>& config_keys() {
       {"access.anonymous", &Config::access_anonymous, 0, 0, 1,
        "1: whoever reaches the server may do everything; 0: only from this machine, while there is "
        "no user"},
+      {"server.log_json", &Config::server_log_json, 0, 0, 1,
+       "1: the server's own messages are JSON, an object a line; 0: text"},
       {"mqtt.connections_max", &Config::mqtt_connections_max, 100'000, 1, 1'000'000,
        "most open connections"},
       {"mqtt.threads", &Config::mqtt_threads, 0, 0, 256, "I/O threads; 0 is one per core"},

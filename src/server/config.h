@@ -29,6 +29,7 @@ struct Config {
   std::uint64_t http_connections_max = 0;
   std::uint64_t http_threads = 0;
   std::uint64_t access_anonymous = 0;
+  std::uint64_t server_log_json = 0;
   std::uint64_t mqtt_connections_max = 0;
   std::uint64_t mqtt_threads = 0;
   std::uint64_t mqtt_packet_bytes_max = 0;

@@ -16,6 +16,7 @@
 #include "runtime/file_system.h"
 #include "runtime/worker_pool.h"
 #include "server/config.h"
+#include "server/log_format.h"
 #include "server/node.h"
 #include "sql/statement.h"
 
@@ -119,6 +120,8 @@ int run_up(const UpOptions& options) {
 
   const auto config = load_config(options);
   if (!config) return report(config.error());
+  if (config->server_log_json != 0)
+    spdlog::default_logger()->set_formatter(std::make_unique<JsonLogFormatter>());
   auto node = Node::open(options.data, *config);
   if (!node) return report(node.error());
   for (const auto& pipeline : options.pipelines) {
