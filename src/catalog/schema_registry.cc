@@ -67,9 +67,12 @@ Result<std::shared_ptr<WriterSchema>> parse(std::string_view type, std::string_v
   } else if (type == "JSON") {
     out->type = SchemaType::kJson;
     MR_RETURN_IF_ERROR(minified(text));
+  } else if (type == "PROTOBUF") {
+    out->type = SchemaType::kProtobuf;
+    MR_TRY(out->protobuf, format::ProtobufSchema::parse(text));
   } else {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadSchema,
-                "the schema type {} is none of AVRO, JSON", type);
+                "the schema type {} is none of AVRO, PROTOBUF, JSON", type);
   }
   return out;
 }
@@ -97,18 +100,22 @@ std::vector<std::string> faults_between(std::string_view level, const WriterSche
   if (present.type != before.type)
     return {fmt::format("the type is {}, that of the version before is {}", type_name(present.type),
                         type_name(before.type))};
-  if (present.type != SchemaType::kAvro) {
+  if (present.type == SchemaType::kJson) {
     if (key_of(present) == key_of(before)) return {};
     return {
-        fmt::format("compatibility of {} schemas is not decided here: set the compatibility of "
-                    "the subject to NONE to take another",
-                    type_name(present.type))};
+        "compatibility of JSON schemas is not decided here: set the compatibility of the subject "
+        "to NONE to take another"};
   }
+  const auto read_faults = [](const WriterSchema& reader, const WriterSchema& writer) {
+    return reader.type == SchemaType::kAvro
+               ? format::avro_read_faults(*reader.avro, *writer.avro)
+               : format::protobuf_read_faults(*reader.protobuf, *writer.protobuf);
+  };
   std::vector<std::string> out;
   if (level.starts_with("BACKWARD") || level.starts_with("FULL"))
-    out = format::avro_read_faults(*present.avro, *before.avro);
+    out = read_faults(present, before);
   if (level.starts_with("FORWARD") || level.starts_with("FULL")) {
-    for (auto& fault : format::avro_read_faults(*before.avro, *present.avro))
+    for (auto& fault : read_faults(before, present))
       out.push_back("the version before reads it: " + std::move(fault));
   }
   return out;

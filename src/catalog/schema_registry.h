@@ -3,8 +3,9 @@
 // The names are those of Confluent's REST API, which endpoint/registry_routes.cc speaks. Everything
 // is in the catalog, so it is durable when a call returns. Thread: any; a change waits for the
 // disk. Errors: kSubjectNotFound, kVersionNotFound, kSchemaNotFound, kBadSchema, kIncompatible,
-// kReadOnly, and those of the catalog. Compatibility is decided for Avro; of other types a subject
-// with another level than NONE takes no second schema.
+// kReadOnly, and those of the catalog. Compatibility is decided for Avro and, as far as field
+// numbers tell, for Protobuf; of JSON schemas a subject with another level than NONE takes no
+// second one.
 #pragma once
 
 #include <map>

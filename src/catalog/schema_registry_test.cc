@@ -168,6 +168,21 @@ TEST_F(SchemaRegistryTest, SettingsOfASubjectGoBeforeThoseOfTheWhole) {
   EXPECT_THAT(registry_->subjects("", true), ElementsAre("other"));
 }
 
+TEST_F(SchemaRegistryTest, ProtobufFieldsKeepTheirNumbersAndTypes) {
+  const auto proto = [](std::string_view fields) {
+    return SchemaRegistry::NewSchema{
+        "PROTOBUF", fmt::format("syntax = \"proto3\"; message M {{ {} }}", fields)};
+  };
+  EXPECT_EQ(add("p", proto("int64 a = 1; string b = 2;")), "1");
+  EXPECT_EQ(add("p", proto("int32 a = 1; bytes b = 2; double c = 3;")), "2");
+  EXPECT_EQ(add("p", proto("string a = 1;")), error_id::kIncompatible);
+  EXPECT_EQ(add("p", {"PROTOBUF", "syntax = \"proto3\"; message N {}"}), error_id::kIncompatible);
+  EXPECT_EQ(add("p", {"PROTOBUF", "message M { string a = 1 }"}), error_id::kBadSchema);
+  open();
+  ASSERT_TRUE(registry_->schema(2));
+  EXPECT_NE((*registry_->schema(2))->protobuf, nullptr);
+}
+
 TEST_F(SchemaRegistryTest, OtherTypesAreKeptAndNotCompared) {
   EXPECT_EQ(add("j", {.type = "JSON", .text = R"({"type":"object"})"}), "1");
   EXPECT_EQ(add("j", {.type = "JSON", .text = R"({ "type": "object" })"}), "1");

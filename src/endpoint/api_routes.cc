@@ -63,6 +63,7 @@ HttpRouter api_routes(const Services& services) {
   add_batch_routes(router, services);
   add_operation_routes(router, services);
   add_mqtt_route(router, services);
+  add_document_route(router);
   return router;
 }
 

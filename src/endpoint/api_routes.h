@@ -22,6 +22,7 @@
 #include "serving/batch_scheduler.h"
 #include "serving/change_feed.h"
 #include "serving/event_reader.h"
+#include "serving/position_wait.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 
@@ -35,6 +36,7 @@ struct Services {
   serving::BatchScheduler& batch;
   serving::ChangeFeed& feed;
   serving::EventReader& events;
+  serving::PositionWait& positions;
   speed::SpeedLayer& speed;
   catalog::Catalog& catalog;
   catalog::SchemaRegistry& registry;
@@ -64,6 +66,9 @@ void add_registry_routes(HttpRouter& router, const Services& services);   // reg
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
 void add_mqtt_route(HttpRouter& router, const Services& services);        // mqtt_route.cc
+
+/// The last one: it serves a document of all routes.
+void add_document_route(HttpRouter& router);  // operation_routes.cc
 
 /// The answer where no materialized view has this name.
 [[nodiscard]] HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name);

@@ -97,7 +97,8 @@ void add_change_routes(HttpRouter& router, const Services& services) {
         follower->follow(std::move(*handle));
         responder.respond(event_stream(std::move(follower)));
       },
-      {.access = RouteAccess::needs(Privilege::kSubscribe, "view")});
+      {.query = {"snapshot", "after", "window"},
+       .access = RouteAccess::needs(Privilege::kSubscribe, "view")});
 }
 
 }  // namespace millrace::endpoint

@@ -7,6 +7,7 @@
 
 #include "endpoint/problem.h"
 #include "model/column_batch.h"
+#include "serving/position_text.h"
 
 namespace millrace::endpoint {
 

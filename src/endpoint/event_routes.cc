@@ -2,6 +2,7 @@
 #include "base/ascii_case.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
+#include "endpoint/read_position.h"
 #include "format/cloud_event.h"
 #include "model/column_batch.h"
 
@@ -9,9 +10,22 @@ namespace millrace::endpoint {
 
 namespace {
 
-HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
-  if (!reply) return problem(reply.error());
+HttpResponse event_answer(StreamId stream, const Result<ingest::IngestReply>& reply) {
+  if (!reply) {
+    // The key is good, but was given to another request.
+    if (reply.error().code == ErrorCode::kFailedPrecondition)
+      return problem_with_status(422, reply.error());
+    return problem(reply.error());
+  }
   HttpResponse response;
+  if (!reply->position.empty()) {
+    Position position;
+    for (const auto& [partition, end] : reply->position) position.set_end(partition, end);
+    serving::PositionToken token;
+    token.include(stream, position);
+    add_position(response, token);
+  }
+  if (reply->repeated) response.headers.emplace_back("Idempotent-Replayed", "true");
   const bool any_good = reply->accepted + reply->duplicates != 0;
   response.status = !any_good && !reply->rejected.empty() ? 422 : 200;
   std::string& out = response.body;
@@ -24,7 +38,7 @@ HttpResponse event_answer(const Result<ingest::IngestReply>& reply) {
     append_json_text(out, record.reason);
     out += '}';
   }
-  out += "],\"position\":{";
+  out += fmt::format("],\"rejected_count\":{},\"position\":{{", reply->rejected_count);
   for (std::size_t i = 0; i < reply->position.size(); ++i) {
     out += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", reply->position[i].first,
                        reply->position[i].second);
@@ -44,6 +58,24 @@ Result<ingest::SubmitOptions> options_of(const HttpRequest& request) {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
                 "on_error={} is none of quarantine, partial, reject", on_error);
   }
+  const auto wait = request.query_value("wait").value_or("visible");
+  if (wait == "durable") {
+    options.wait = ingest::Wait::kDurable;
+  } else if (wait != "visible") {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
+                "wait={} is none of visible, durable", wait);
+  }
+  auto key = request.header("idempotency-key");
+  if (key.size() >= 2 && key.front() == '"' && key.back() == '"') {
+    key.remove_prefix(1);
+    key.remove_suffix(1);
+  }
+  if (request.fields.contains("idempotency-key") &&
+      (key.empty() || key.size() > ingest::RequestMemory::kKeyBytesMax)) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
+                "an Idempotency-Key has 1 to {} bytes", ingest::RequestMemory::kKeyBytesMax);
+  }
+  options.idempotency_key = std::string(key);
   return options;
 }
 
@@ -106,14 +138,17 @@ void add_event_routes(HttpRouter& router, const Services& services) {
           return;
         }
         auto shared = std::make_shared<Responder>(std::move(responder));
+        const StreamId id = stream->definition().id;
         ingest.submit(
             std::move(stream), std::move(request.body), *type, "http",
-            [shared](const Result<ingest::IngestReply>& reply) {
-              shared->respond(event_answer(reply));
+            [shared, id](const Result<ingest::IngestReply>& reply) {
+              shared->respond(event_answer(id, reply));
             },
             std::move(*options));
       },
-      {.access = RouteAccess::needs(Privilege::kPublish, "stream")});
+      {.query = {"on_error", "wait"},
+       .refuse_other_query = true,
+       .access = RouteAccess::needs(Privilege::kPublish, "stream")});
 }
 
 }  // namespace millrace::endpoint

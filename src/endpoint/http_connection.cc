@@ -15,6 +15,7 @@
 #include "endpoint/http_loop.h"
 #include "endpoint/http_stream.h"
 #include "endpoint/problem.h"
+#include "endpoint/request_log.h"
 
 namespace millrace::endpoint {
 namespace {
@@ -398,6 +399,7 @@ void HttpConnection::append_answers() {
     InFlight& entry = in_flight(front_);
     if (!std::exchange(entry.begun, true)) {
       if (entry.streamed && entry.http10) end_connection_after(entry);
+      finish_problem(entry.response, entry.request_id);
       append_response(out_, entry.response,
                       {.keep_alive = entry.keep_alive,
                        .http10 = entry.http10,

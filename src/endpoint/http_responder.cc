@@ -17,6 +17,8 @@ thread_local AnswerInPlace* innermost = nullptr;
 
 void compress(HttpResponse& response, ContentEncoding packing) {
   if (packing == ContentEncoding::kIdentity || response.body.size() < kPackedBytesMin) return;
+  // Where it leaves, its request is named in it.
+  if (response.content_type == "application/problem+json") return;
   for (const auto& [name, value] : response.headers) {
     if (equal_ignoring_case(name, "content-encoding")) return;
   }

@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "endpoint/http_target.h"
+#include "endpoint/problem.h"
 
 namespace millrace::endpoint {
 namespace {
@@ -52,6 +53,25 @@ bool fits(const HttpRouter::Route& route, const PathSegments& path) {
   return true;
 }
 
+/// A misspelt parameter must not pass for one that was left out.
+HttpHandler refusing_others(std::vector<std::string> known, HttpHandler handler) {
+  return [known = std::move(known), handler = std::move(handler)](HttpRequest request,
+                                                                  Responder responder) {
+    for (const auto& [name, value] : request.query) {
+      if (std::ranges::find(known, name) != known.end()) continue;
+      responder.respond(
+          problem(Error{.code = ErrorCode::kInvalidArgument,
+                        .id = std::string(error_id::kBadRequest),
+                        .message = fmt::format("there is no parameter '{}' here", name),
+                        .hint = known.empty() ? "there are none"
+                                              : fmt::format("there are {}", fmt::join(known, ", ")),
+                        .place = {}}));
+      return;
+    }
+    handler(std::move(request), std::move(responder));
+  };
+}
+
 }  // namespace
 
 void HttpRouter::add(std::string method, std::string pattern, HttpHandler handler,
@@ -62,6 +82,8 @@ void HttpRouter::add(std::string method, std::string pattern, HttpHandler handle
               .names_mask = 0,
               .handler = std::move(handler),
               .options = std::move(options)};
+  if (route.options.refuse_other_query)
+    route.handler = refusing_others(route.options.query, std::move(route.handler));
   PathSegments segments;
   MR_CHECK(split(route.pattern, segments), "route {} is not a path of at most {} segments",
            route.pattern, kSegmentsMax);

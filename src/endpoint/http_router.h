@@ -50,6 +50,11 @@ struct RouteOptions {
   bool decode_body = true;
   /// Compress large answers for clients that take zstd or gzip.
   bool gzip_answer = false;
+  /// The query parameters that the route takes.
+  std::vector<std::string> query = {};
+  /// Others get 400. Without it the route may take any: the columns of a view, and what clients of
+  /// another program's API send.
+  bool refuse_other_query = false;
   /// A route that says nothing is for administrators.
   RouteAccess access = {};
 };
@@ -89,6 +94,7 @@ class HttpRouter {
   /// `raw_path` as sent, still percent-encoded, which must be well formed.
   [[nodiscard]] Match match(std::string_view method, std::string_view raw_path) const;
 
+  [[nodiscard]] const std::vector<Route>& routes() const { return routes_; }
   /// "GET /healthz, POST /v1/sql", for the hint of a 404.
   [[nodiscard]] std::string known_routes() const;
 

@@ -1,7 +1,8 @@
-// GET /healthz, /readyz and /metrics (docs/reference/metrics.md).
+// GET /healthz, /readyz, /metrics (docs/reference/metrics.md) and /v1/openapi.json.
 #include <prometheus/metric_family.h>
 #include <prometheus/text_serializer.h>
 
+#include "endpoint/api_document.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/http_metrics.h"
 #include "runtime/clock.h"
@@ -235,6 +236,19 @@ std::string metrics_text(const Services& services) {
 }
 
 }  // namespace
+
+void add_document_route(HttpRouter& router) {
+  auto text = std::make_shared<std::string>();
+  router.add("GET", "/v1/openapi.json",
+             [text](const HttpRequest&, Responder responder) {
+               HttpResponse response;
+               response.body = *text;
+               responder.respond(std::move(response));
+             },
+             {.gzip_answer = true, .access = RouteAccess::open()});
+  // Of all routes, this one too.
+  *text = api_document(router);
+}
 
 void add_operation_routes(HttpRouter& router, const Services& services) {
   router.add("GET", "/healthz",

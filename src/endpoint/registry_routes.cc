@@ -129,7 +129,8 @@ class Routes {
  private:
   using Work = std::function<HttpResponse(SchemaRegistry&, const HttpRequest&)>;
 
-  void add_route(std::string method, std::string pattern, Work work) {
+  void add_route(std::string method, std::string pattern, Work work,
+                 std::vector<std::string> query = {}) {
     // Whoever reads or writes events needs the schemas; registering one is for administrators.
     const auto access = method == "GET" ? RouteAccess::known() : RouteAccess();
     router_.add(std::move(method), std::move(pattern),
@@ -144,17 +145,21 @@ class Routes {
                                  "application/vnd.schemaregistry+json", "application/json",
                                  "application/octet-stream"},
                  .gzip_answer = true,
+                 .query = std::move(query),
                  .access = access});
   }
 
   void add_subjects() {
-    add_route("GET", "/subjects", [](SchemaRegistry& registry, const HttpRequest& request) {
-      json::array out;
-      for (const auto& name : registry.subjects(request.query_value("subjectPrefix").value_or(""),
-                                                is_true(request, "deleted")))
-        out.emplace_back(name);
-      return answer(out);
-    });
+    add_route(
+        "GET", "/subjects",
+        [](SchemaRegistry& registry, const HttpRequest& request) {
+          json::array out;
+          for (const auto& name : registry.subjects(
+                   request.query_value("subjectPrefix").value_or(""), is_true(request, "deleted")))
+            out.emplace_back(name);
+          return answer(out);
+        },
+        {"subjectPrefix", "deleted"});
     add_route("POST", "/subjects/{subject}",
               [](SchemaRegistry& registry, const HttpRequest& request) {
                 const auto schema = schema_of(request);
@@ -162,14 +167,16 @@ class Routes {
                 const auto found =
                     registry.find(request.param("subject"), *schema, is_true(request, "deleted"));
                 return found ? answer(version_object(*found)) : refusal(found.error());
-              });
+              },
+              {"deleted"});
     add_route("GET", "/subjects/{subject}/versions",
               [](SchemaRegistry& registry, const HttpRequest& request) {
                 const auto versions =
                     registry.versions(request.param("subject"), is_true(request, "deleted"));
                 if (!versions) return refusal(versions.error());
                 return answer(json::array(versions->begin(), versions->end()));
-              });
+              },
+              {"deleted"});
     add_route("POST", "/subjects/{subject}/versions",
               [](SchemaRegistry& registry, const HttpRequest& request) {
                 const auto schema = schema_of(request);
@@ -185,7 +192,8 @@ class Routes {
                                                 is_true(request, "deleted"));
             if (!found) return refusal(found.error());
             return raw ? raw_schema(found->schema) : answer(version_object(*found));
-          });
+          },
+          {"deleted"});
     }
     add_route("DELETE", "/subjects/{subject}",
               [](SchemaRegistry& registry, const HttpRequest& request) {
@@ -193,7 +201,8 @@ class Routes {
                                                   is_true(request, "permanent"));
                 if (!gone) return refusal(gone.error());
                 return answer(json::array(gone->begin(), gone->end()));
-              });
+              },
+              {"permanent"});
     add_route("DELETE", "/subjects/{subject}/versions/{version}",
               [](SchemaRegistry& registry, const HttpRequest& request) {
                 const auto gone =
@@ -201,12 +210,13 @@ class Routes {
                                     is_true(request, "permanent"));
                 if (!gone) return refusal(gone.error());
                 return answer(gone->empty() ? json::value(nullptr) : json::value(gone->front()));
-              });
+              },
+              {"permanent"});
   }
 
   void add_schemas() {
     add_route("GET", "/schemas/types", [](SchemaRegistry&, const HttpRequest&) {
-      return answer(json::array{"AVRO", "JSON"});
+      return answer(json::array{"AVRO", "JSON", "PROTOBUF"});
     });
     for (const bool raw : {false, true}) {
       add_route("GET", std::string("/schemas/ids/{id}") + (raw ? "/schema" : ""),
@@ -260,11 +270,13 @@ class Routes {
     add_route("POST", "/compatibility/subjects/{subject}/versions",
               [check](SchemaRegistry& registry, const HttpRequest& request) {
                 return check(registry, request, std::nullopt);
-              });
+              },
+              {"verbose"});
     add_route("POST", "/compatibility/subjects/{subject}/versions/{version}",
               [check](SchemaRegistry& registry, const HttpRequest& request) {
                 return check(registry, request, request.param("version"));
-              });
+              },
+              {"verbose"});
   }
 
   using Get = std::optional<std::string> (SchemaRegistry::*)(std::string_view) const;
@@ -274,20 +286,23 @@ class Routes {
   void add_setting(const std::string& path, std::string field, std::string got, int bad_value,
                    Get get, Set set) {
     for (const auto& pattern : {path, path + "/{subject}"}) {
-      add_route("GET", pattern, [=](SchemaRegistry& registry, const HttpRequest& request) {
-        const auto subject = request.param("subject");
-        auto value = (registry.*get)(subject);
-        if (!value && is_true(request, "defaultToGlobal")) value = (registry.*get)("");
-        if (value) return answer(json::object{{got, *value}});
-        const int code = field == "mode" ? 40409 : 40408;
-        HttpResponse response = answer(json::object{
-            {"error_code", code},
-            {"message",
-             fmt::format("Subject '{}' does not have subject-level {} configured", subject, field)},
-            {"code", error_id::kSubjectNotFound}});
-        response.status = 404;
-        return response;
-      });
+      add_route(
+          "GET", pattern,
+          [=](SchemaRegistry& registry, const HttpRequest& request) {
+            const auto subject = request.param("subject");
+            auto value = (registry.*get)(subject);
+            if (!value && is_true(request, "defaultToGlobal")) value = (registry.*get)("");
+            if (value) return answer(json::object{{got, *value}});
+            const int code = field == "mode" ? 40409 : 40408;
+            HttpResponse response = answer(json::object{
+                {"error_code", code},
+                {"message", fmt::format("Subject '{}' does not have subject-level {} configured",
+                                        subject, field)},
+                {"code", error_id::kSubjectNotFound}});
+            response.status = 404;
+            return response;
+          },
+          {"defaultToGlobal"});
       add_route("PUT", pattern, [=](SchemaRegistry& registry, const HttpRequest& request) {
         const auto value = setting_of(request, field);
         if (!value) return refusal(value.error());

@@ -5,6 +5,7 @@
 #include "endpoint/answer_json.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
+#include "endpoint/read_position.h"
 #include "model/column_batch.h"
 #include "runtime/clock.h"
 #include "serving/view_reader.h"
@@ -77,12 +78,22 @@ HttpResponse run_statement(serving::StatementRunner& statements, const access::P
                            const std::string& sql, AnswerFormat format) {
   const auto result = statements.run_as(who, sql);
   if (!result) return problem(result.error());
+  // The newest that the answer shows of each stream: who reads at least that does not go back.
+  serving::PositionToken position;
+  for (const auto& source : result->sources) {
+    for (std::size_t i = 0; i < source.stream_ids.size(); ++i)
+      position.include(source.stream_ids[i], source.coverage.streams[i].delta_end);
+  }
   if (format != AnswerFormat::kJson && !result->columns.empty()) {
     std::string coverage;
     if (!result->sources.empty()) append_sources(coverage, result->sources);
-    return answer_rows(format, result->columns, result->batches, coverage, result->truncated);
+    auto answer =
+        answer_rows(format, result->columns, result->batches, coverage, result->truncated);
+    add_position(answer, position);
+    return answer;
   }
   HttpResponse response;
+  add_position(response, position);
   std::string& out = response.body;
   out += "{\"command\":";
   append_json_string(out, result->command);
@@ -103,9 +114,10 @@ HttpResponse run_statement(serving::StatementRunner& statements, const access::P
   return response;
 }
 
-/// Runs the statement on the pool; `sql` is what the request asks for.
-void answer_statement(serving::StatementRunner& statements, runtime::WorkerPool& pool,
-                      const HttpRequest& request, Result<std::string> sql, Responder responder) {
+/// Runs the statement on the pool, when the position that the request asks for is visible; `sql` is
+/// what it asks for.
+void answer_statement(const Services& services, const HttpRequest& request, Result<std::string> sql,
+                      Responder responder) {
   if (!sql) {
     responder.respond(problem(sql.error()));
     return;
@@ -115,10 +127,24 @@ void answer_statement(serving::StatementRunner& statements, runtime::WorkerPool&
     responder.respond(problem(format.error()));
     return;
   }
-  answer_on_pool(pool, std::move(responder),
-                 [&statements, who = request.who, sql = std::move(*sql), format = *format] {
-                   return run_statement(statements, who, sql, format);
-                 });
+  auto position = read_position_of(request);
+  Status kept;
+  if (!position) {
+    kept = std::unexpected(position.error());
+  } else if (!position->at_least.streams.empty()) {
+    kept = keep_only(services, request.who, streams_within_reach(services, request.who), *position);
+  }
+  if (!kept) {
+    responder.respond(problem(kept.error()));
+    return;
+  }
+  read_at(services.positions, std::move(*position), std::move(responder),
+          [&statements = services.statements, &pool = services.pool, who = request.who,
+           sql = std::move(*sql), format = *format](Responder answer) {
+            answer_on_pool(pool, std::move(answer), [&statements, who, sql, format] {
+              return run_statement(statements, who, sql, format);
+            });
+          });
 }
 
 void append_column_list(std::string& out, const std::vector<Column>& columns) {
@@ -222,22 +248,23 @@ HttpResponse list_views(const Services& services, const access::Principal& who) 
 
 void add_statement_routes(HttpRouter& router, const Services& services) {
   router.add("POST", "/v1/sql",
-             [&statements = services.statements, &pool = services.pool](const HttpRequest& request,
-                                                                        Responder responder) {
-               answer_statement(statements, pool, request, statement_of(request),
-                                std::move(responder));
+             [services](const HttpRequest& request, Responder responder) {
+               answer_statement(services, request, statement_of(request), std::move(responder));
              },
              {.body_bytes_max = std::uint64_t{1} << 20,
               .media_types = {"application/json"},
               .gzip_answer = true,
+              .query = {"format", "at_least", "timeout_ms"},
+              .refuse_other_query = true,
               .access = RouteAccess::known()});
   router.add("POST", "/v1/streams/{stream}/quarantine/replay",
-             [&statements = services.statements, &pool = services.pool](const HttpRequest& request,
-                                                                        Responder responder) {
-               answer_statement(statements, pool, request, replay_of(request),
-                                std::move(responder));
+             [services](const HttpRequest& request, Responder responder) {
+               answer_statement(services, request, replay_of(request), std::move(responder));
              },
-             {.body_bytes_max = std::uint64_t{1} << 16, .media_types = {"application/json"}});
+             {.body_bytes_max = std::uint64_t{1} << 16,
+              .media_types = {"application/json"},
+              .query = {"format"},
+              .refuse_other_query = true});
   router.add("GET", "/v1/streams",
              [services](const HttpRequest& request, Responder responder) {
                responder.respond(list_streams(services, request.who));

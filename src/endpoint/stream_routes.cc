@@ -5,6 +5,7 @@
 #include "endpoint/api_routes.h"
 #include "endpoint/event_follower.h"
 #include "endpoint/problem.h"
+#include "endpoint/read_position.h"
 
 namespace millrace::endpoint {
 
@@ -13,6 +14,7 @@ namespace {
 struct ReadRequest {
   std::string from;
   EventRequest events;
+  ReadPosition position;
 };
 
 Result<ReadRequest> parse_request(const HttpRequest& request) {
@@ -27,16 +29,20 @@ Result<ReadRequest> parse_request(const HttpRequest& request) {
         return fail(ErrorCode::kInvalidArgument, error_id::kBadRequest,
                     "limit={} is not a number of events", value);
       }
+    } else if (name == "at_least" || name == "timeout_ms") {
+      continue;
     } else if (name == "follow" && (value == "true" || value == "false")) {
       out.events.follow = value == "true";
     } else {
-      return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
-                                   .id = std::string(error_id::kBadRequest),
-                                   .message = fmt::format("{}={} is not understood", name, value),
-                                   .hint = "from, limit and follow=true|false are",
-                                   .place = {}});
+      return std::unexpected(
+          Error{.code = ErrorCode::kInvalidArgument,
+                .id = std::string(error_id::kBadRequest),
+                .message = fmt::format("{}={} is not understood", name, value),
+                .hint = "from, limit, follow=true|false, at_least and timeout_ms are",
+                .place = {}});
     }
   }
+  MR_TRY(out.position, read_position_of(request));
   out.events.server_sent = lists_token(request.header("accept"), "text/event-stream");
   if (const auto last = request.header("last-event-id"); !last.empty()) out.from = last;
   return out;
@@ -59,11 +65,40 @@ HttpResponse streamed(const EventRequest& request, std::shared_ptr<HttpStreamSou
   return response;
 }
 
+/// On the pool: a time is looked up in files.
+void read_events(serving::EventReader& reader, runtime::WorkerPool& pool,
+                 const std::shared_ptr<EventPages>& pages, const ReadRequest& wanted,
+                 Responder responder) {
+  auto shared = std::make_shared<Responder>(std::move(responder));
+  const bool posted = pool.post([&reader, pages, shared, wanted] {
+    auto place = reader.place(*wanted.events.stream, wanted.from);
+    if (!place) {
+      shared->respond(problem(place.error()));
+      return;
+    }
+    auto events = wanted.events;
+    events.from = std::move(*place);
+    serving::PositionToken begin;
+    begin.include(events.stream->definition().id, events.stream->applied());
+    auto follower = std::make_shared<EventFollower>(*pages, events, HttpStreamWriter(*shared));
+    auto response = streamed(events, follower);
+    add_position(response, begin);
+    shared->respond(std::move(response));
+    pages->add(follower);
+  });
+  if (posted) return;
+  shared->respond(problem(Error{.code = ErrorCode::kResourceExhausted,
+                                .id = std::string(error_id::kBusy),
+                                .message = "too many queries wait already",
+                                .hint = "send it again in a moment",
+                                .place = {}}));
+}
+
 }  // namespace
 
 void add_stream_routes(HttpRouter& router, const Services& services) {
   router.add("GET", "/v1/streams/{stream}/events",
-             [&reader = services.events, &speed = services.speed, &pool = services.pool,
+             [services,
               pages = std::make_shared<EventPages>(services.events, services.speed, services.pool)](
                  const HttpRequest& request, Responder responder) {
                auto parsed = parse_request(request);
@@ -71,34 +106,27 @@ void add_stream_routes(HttpRouter& router, const Services& services) {
                  responder.respond(problem(parsed.error()));
                  return;
                }
-               parsed->events.stream = speed.find_stream(request.param("stream"));
+               parsed->events.stream = services.speed.find_stream(request.param("stream"));
                if (parsed->events.stream == nullptr) {
                  responder.respond(no_stream(request.param("stream")));
                  return;
                }
-               // A time is looked up in files.
-               auto shared = std::make_shared<Responder>(std::move(responder));
-               const bool posted = pool.post([&reader, pages, shared, wanted = std::move(*parsed)] {
-                 auto place = reader.place(*wanted.events.stream, wanted.from);
-                 if (!place) {
-                   shared->respond(problem(place.error()));
-                   return;
-                 }
-                 auto events = wanted.events;
-                 events.from = std::move(*place);
-                 auto follower =
-                     std::make_shared<EventFollower>(*pages, events, HttpStreamWriter(*shared));
-                 shared->respond(streamed(events, follower));
-                 pages->add(follower);
-               });
-               if (posted) return;
-               shared->respond(problem(Error{.code = ErrorCode::kResourceExhausted,
-                                             .id = std::string(error_id::kBusy),
-                                             .message = "too many queries wait already",
-                                             .hint = "send it again in a moment",
-                                             .place = {}}));
+               const StreamId id = parsed->events.stream->definition().id;
+               auto kept = keep_only(services, request.who, std::span(&id, 1), parsed->position);
+               if (!kept) {
+                 responder.respond(problem(kept.error()));
+                 return;
+               }
+               auto position = parsed->position;
+               read_at(services.positions, std::move(position), std::move(responder),
+                       [&reader = services.events, &pool = services.pool, pages,
+                        wanted = std::move(*parsed)](Responder answer) {
+                         read_events(reader, pool, pages, wanted, std::move(answer));
+                       });
              },
-             {.access = RouteAccess::needs(Privilege::kSubscribe, "stream")});
+             {.query = {"from", "limit", "follow", "at_least", "timeout_ms"},
+              .refuse_other_query = true,
+              .access = RouteAccess::needs(Privilege::kSubscribe, "stream")});
 }
 
 }  // namespace millrace::endpoint

@@ -7,6 +7,7 @@
 #include "endpoint/answer_json.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
+#include "endpoint/read_position.h"
 #include "op/plan.h"
 #include "serving/view_reader.h"
 
@@ -17,7 +18,7 @@ namespace {
 Result<serving::ViewRequest> parse_request(const HttpRequest& request) {
   serving::ViewRequest out;
   for (const auto& [name, value] : request.query) {
-    if (name == "format") {
+    if (name == "format" || name == "at_least" || name == "timeout_ms") {
       continue;
     }
     if (name == "limit") {
@@ -48,13 +49,19 @@ HttpResponse read(const serving::StatementRunner& statements, const speed::ViewS
                   const serving::ViewRequest& request, AnswerFormat format) {
   const auto read = serving::read_view(view, request);
   if (!read) return problem(read.error());
+  serving::PositionToken position;
+  for (std::size_t i = 0; i < read->coverage.streams.size(); ++i)
+    position.include(view.record().streams[i], read->coverage.streams[i].delta_end);
   if (format != AnswerFormat::kJson) {
     std::string coverage;
     append_coverage(coverage, statements.source_of(view, read->coverage));
-    return answer_rows(format, serving::columns_of(view.compiled()), std::span(&read->rows, 1),
-                       coverage, read->truncated);
+    auto answer = answer_rows(format, serving::columns_of(view.compiled()),
+                              std::span(&read->rows, 1), coverage, read->truncated);
+    add_position(answer, position);
+    return answer;
   }
   HttpResponse response;
+  add_position(response, position);
   std::string& out = response.body;
   out.reserve(256);
   out += "{\"columns\":";
@@ -102,38 +109,50 @@ HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name
 }
 
 void add_view_routes(HttpRouter& router, const Services& services) {
-  router.add("GET", "/v1/views/{view}",
-             [&speed = services.speed, &statements = services.statements, &pool = services.pool,
-              &catalog = services.catalog](HttpRequest request, Responder responder) {
-               const auto name = request.param("view");
-               auto view = speed.find_view(name);
-               if (view == nullptr) {
-                 responder.respond(no_such_view(catalog, name));
-                 return;
-               }
-               auto parsed = parse_request(request);
-               if (!parsed) {
-                 responder.respond(problem(parsed.error()));
-                 return;
-               }
-               const auto format = answer_format_of(request);
-               if (!format) {
-                 responder.respond(problem(format.error()));
-                 return;
-               }
-               const auto& compiled = view->compiled();
-               const bool by_key =
-                   !compiled.plan.keys.empty() && parsed->where.size() >= compiled.plan.keys.size();
-               if (by_key) {
-                 responder.respond(read(statements, *view, *parsed, *format));
-                 return;
-               }
-               answer_on_pool(pool, std::move(responder),
-                              [&statements, view, parsed = std::move(*parsed), format = *format] {
-                                return read(statements, *view, parsed, format);
-                              });
-             },
-             {.gzip_answer = true, .access = RouteAccess::needs(Privilege::kSelect, "view")});
+  router.add(
+      "GET", "/v1/views/{view}",
+      [services](HttpRequest request, Responder responder) {
+        const auto name = request.param("view");
+        auto view = services.speed.find_view(name);
+        if (view == nullptr) {
+          responder.respond(no_such_view(services.catalog, name));
+          return;
+        }
+        auto parsed = parse_request(request);
+        if (!parsed) {
+          responder.respond(problem(parsed.error()));
+          return;
+        }
+        const auto format = answer_format_of(request);
+        if (!format) {
+          responder.respond(problem(format.error()));
+          return;
+        }
+        auto position = read_position_of(request);
+        auto kept = position ? keep_only(services, request.who, view->record().streams, *position)
+                             : Status(std::unexpected(position.error()));
+        if (!kept) {
+          responder.respond(problem(kept.error()));
+          return;
+        }
+        const auto& compiled = view->compiled();
+        const bool by_key =
+            !compiled.plan.keys.empty() && parsed->where.size() >= compiled.plan.keys.size();
+        if (by_key && position->at_least.streams.empty()) {
+          responder.respond(read(services.statements, *view, *parsed, *format));
+          return;
+        }
+        read_at(services.positions, std::move(*position), std::move(responder),
+                [&statements = services.statements, &pool = services.pool, view,
+                 parsed = std::move(*parsed), format = *format](Responder answer) {
+                  answer_on_pool(pool, std::move(answer), [&statements, view, parsed, format] {
+                    return read(statements, *view, parsed, format);
+                  });
+                });
+      },
+      {.gzip_answer = true,
+       .query = {"limit", "order", "format", "at_least", "timeout_ms"},
+       .access = RouteAccess::needs(Privilege::kSelect, "view")});
   router.add(
       "GET", "/v1/views/{view}/plan",
       [&speed = services.speed, &catalog = services.catalog](const HttpRequest& request,

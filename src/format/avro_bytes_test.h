@@ -47,6 +47,7 @@ class FixedSchemas : public SchemaLookup {
     schema->avro = std::make_shared<const AvroSchema>(*AvroSchema::parse(text));
     schemas_[id] = std::move(schema);
   }
+  void add(std::shared_ptr<const WriterSchema> schema) { schemas_[schema->id] = std::move(schema); }
   [[nodiscard]] Result<std::shared_ptr<const WriterSchema>> schema(
       std::uint32_t id) const override {
     const auto found = schemas_.find(id);

@@ -1,5 +1,6 @@
 #include "format/payload.h"
 
+#include <charconv>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -46,6 +47,9 @@ std::optional<PayloadType> type_named(std::string_view name) {
       {"application/avro", of(Format::kAvro)},
       {"application/vnd.apache.avro", of(Format::kAvro)},
       {"application/vnd.apache.avro+binary", of(Format::kAvro)},
+      {"application/x-protobuf", of(Format::kProtobuf)},
+      {"application/protobuf", of(Format::kProtobuf)},
+      {"application/vnd.google.protobuf", of(Format::kProtobuf)},
       {"application/cloudevents+json", of(Format::kCloudEvents)},
       {"application/cloudevents-batch+json", of(Format::kCloudEvents)},
   };
@@ -63,12 +67,29 @@ std::unexpected<Error> bad_parameter(std::string_view name, std::string_view val
               "the Content-Type has {}={}, which means nothing here: {}", name, value, allowed);
 }
 
+Status set_protobuf_parameter(PayloadType& type, std::string_view name, std::string_view value) {
+  if (same_name(name, "schema")) {
+    const auto [end, code] =
+        std::from_chars(value.data(), value.data() + value.size(), type.schema_id);
+    if (code != std::errc() || end != value.data() + value.size() || type.schema_id == 0)
+      return bad_parameter(name, value, "the id of a schema");
+  } else if (same_name(name, "message")) {
+    type.message = std::string(value);
+  } else if (same_name(name, "delimited")) {
+    if (!same_name(value, "true") && !same_name(value, "false"))
+      return bad_parameter(name, value, "true or false");
+    type.delimited = same_name(value, "true");
+  }
+  return {};
+}
+
 Status set_parameter(PayloadType& type, std::string_view name, std::string_view value) {
   if (same_name(name, "charset")) {
     if (same_name(value, "utf-8") || same_name(value, "utf8") || same_name(value, "us-ascii"))
       return {};
     return bad_parameter(name, value, "text is UTF-8");
   }
+  if (type.format == Format::kProtobuf) return set_protobuf_parameter(type, name, value);
   if (type.format != Format::kCsv) return {};
   if (same_name(name, "header")) {
     if (!same_name(value, "present") && !same_name(value, "absent"))
@@ -106,7 +127,8 @@ Result<PayloadType> payload_type_of(std::string_view content_type) {
     return std::unexpected(std::move(error.error())
                                .with_hint("application/x-ndjson for one object a line, "
                                           "application/json for one object or an array, text/csv, "
-                                          "application/avro, application/cloudevents+json"));
+                                          "application/avro, application/x-protobuf, "
+                                          "application/cloudevents+json"));
   }
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const std::string_view part = parts[i];
@@ -135,6 +157,13 @@ std::string PayloadType::text() const {
     }
     case Format::kAvro:
       return "application/avro";
+    case Format::kProtobuf: {
+      std::string out = "application/x-protobuf";
+      if (schema_id != 0) out += fmt::format("; schema={}", schema_id);
+      if (!message.empty()) out += fmt::format("; message=\"{}\"", message);
+      if (delimited) out += "; delimited=true";
+      return out;
+    }
     case Format::kCloudEvents:
       return "application/cloudevents+json";
   }

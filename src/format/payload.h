@@ -21,6 +21,7 @@ enum class Format : std::uint8_t {
   kJson,
   kCsv,
   kAvro,         // an object container file, or one record in Confluent's frame
+  kProtobuf,     // one message, in Confluent's frame or by `schema_id`; or `delimited` ones
   kCloudEvents,  // in the JSON form: one, or an array of them
 };
 
@@ -39,6 +40,12 @@ struct PayloadType {
 
   Format format = Format::kJsonLines;
   CsvOptions csv;
+  /// Of Protobuf without a frame: the schema in the registry, and the message, by default the
+  /// first.
+  std::uint32_t schema_id = 0;
+  std::string message;
+  /// Each message has its length before it.
+  bool delimited = false;
   bool operator==(const PayloadType&) const = default;
 
   [[nodiscard]] bool is_json() const {

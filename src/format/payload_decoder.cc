@@ -53,6 +53,10 @@ Decoded PayloadDecoder::decode_columns(const PayloadType& type, const PaddedByte
       out.columns = std::make_shared<ColumnBatch>(stream.types());
       avro_.decode(body, stream, rules, out);
       break;
+    case Format::kProtobuf:
+      out.columns = std::make_shared<ColumnBatch>(stream.types());
+      protobuf_.decode(body, type, stream, rules, out);
+      break;
     case Format::kCloudEvents:
       break;
   }

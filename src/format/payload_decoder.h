@@ -13,6 +13,7 @@
 #include "format/json_decoder.h"
 #include "format/json_value.h"
 #include "format/payload.h"
+#include "format/protobuf_decoder.h"
 
 namespace millrace::format {
 
@@ -20,7 +21,11 @@ class PayloadDecoder {
  public:
   /// `schemas`, if there is one, outlives it.
   explicit PayloadDecoder(DecodeLimits limits = {}, const SchemaLookup* schemas = nullptr)
-      : limits_(limits), json_(limits), csv_(limits), avro_(limits, schemas) {}
+      : limits_(limits),
+        json_(limits),
+        csv_(limits),
+        avro_(limits, schemas),
+        protobuf_(limits, schemas) {}
 
   /// `body` must outlive the values of the result.
   Decoded decode(const PayloadType& type, const PaddedBytes& body, const StreamDefinition& stream,
@@ -38,6 +43,7 @@ class PayloadDecoder {
   JsonDecoder json_;
   CsvDecoder csv_;
   AvroDecoder avro_;
+  ProtobufDecoder protobuf_;
   JsonValueCheck events_;
 };
 

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "format/avro_schema.h"
+#include "format/protobuf_schema.h"
 
 namespace millrace::format {
 
@@ -19,7 +20,8 @@ struct WriterSchema {
   std::uint32_t id = 0;
   SchemaType type = SchemaType::kAvro;
   std::string text;
-  std::shared_ptr<const AvroSchema> avro;  // of kAvro
+  std::shared_ptr<const AvroSchema> avro;          // of kAvro
+  std::shared_ptr<const ProtobufSchema> protobuf;  // of kProtobuf
 };
 
 class SchemaLookup {

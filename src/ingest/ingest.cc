@@ -50,12 +50,17 @@ struct Ingest::Request {
   std::int64_t arrival_us = 0;
   IngestReply reply;
   Done done;
+  /// For a client that does not wait for the views; `done` tells it nothing any more afterwards.
+  Done done_durable;
   /// Of the streams with a dedup column.
   struct Claimed {
     std::shared_ptr<DuplicateFilter> filter;
     std::shared_ptr<DuplicateFilter::Claim> claim;
   };
   std::vector<Claimed> claims;
+  /// With an Idempotency-Key: its record stands right behind the entries with a part.
+  std::optional<RequestKey> key;
+  RequestPrint print;
 
   /// After the log has the request's group: whether all that it repeats is stored.
   [[nodiscard]] bool repeats_are_stored() const {
@@ -107,6 +112,12 @@ format::PayloadDecoder& decoder_of_thread(const IngestOptions& options) {
   return *decoder;
 }
 
+std::unexpected<Error> repeat_was_lost() {
+  return fail(ErrorCode::kUnavailable, error_id::kDiskFailed,
+              "a record of this request repeats one that could not be stored; send the request "
+              "again");
+}
+
 /// The named rows of what was decoded.
 format::Decoded only(const format::Decoded& decoded, std::span<const std::uint32_t> rows) {
   format::Decoded out;
@@ -122,8 +133,8 @@ format::Decoded only(const format::Decoded& decoded, std::span<const std::uint32
 }  // namespace
 
 Ingest::Ingest(log::CommitLog& log, speed::SpeedLayer& speed, DuplicateFilters& filters,
-               IngestOptions options)
-    : log_(log), speed_(speed), filters_(filters), options_(options) {}
+               IngestOptions options, RequestMemory* requests)
+    : log_(log), speed_(speed), filters_(filters), requests_(requests), options_(options) {}
 
 Ingest::~Ingest() { stop(); }
 
@@ -186,12 +197,35 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
   // Whole milliseconds, as the log keeps them: what a reader sees must not depend on whether it
   // comes from memory or from the log.
   const std::int64_t arrival_us = runtime::wall_us() / 1000 * 1000;
+  Done done_durable;
+  if (options.wait == Wait::kDurable) {
+    auto told = std::make_shared<Done>(std::move(done));
+    done_durable = [told](Result<IngestReply> reply) {
+      std::exchange(*told, nullptr)(std::move(reply));
+    };
+    done = [told](Result<IngestReply> reply) {
+      if (*told != nullptr) (*told)(std::move(reply));
+    };
+  }
+  std::optional<RequestKey> key;
+  RequestPrint print;
+  if (requests_ != nullptr && !options.idempotency_key.empty()) {
+    key = RequestKey{id, options.idempotency_key};
+    print = request_print(origin_text(type.text(), type, options.bound), body.view());
+    if (!requests_->begin(*key, print, arrival_us, done)) return;
+    done = [this, key = *key, told = std::move(done)](Result<IngestReply> reply) {
+      requests_->finish(key, reply);
+      told(std::move(reply));
+    };
+  }
   auto decoded = decoder.decode(type, body, definition, options.bound);
 
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   auto request = std::make_shared<Request>();
   request->inside = std::move(inside);
   request->arrival_us = arrival_us;
+  request->key = std::move(key);
+  request->print = print;
   request->attached = std::move(options.attached);
   log::LogGroup group;
   if (!decoded.rejected.empty() && definition.quarantine &&
@@ -206,8 +240,10 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
     record.raw.clear();
     request->reply.rejected.push_back(std::move(record));
   }
+  request->reply.rejected_count = request->reply.rejected.size();
+  if (request->key) RequestMemory::shorten(request->reply);
   if (options.on_error == OnError::kReject && !request->reply.rejected.empty()) {
-    counters_.rejected.fetch_add(request->reply.rejected.size(), std::memory_order_relaxed);
+    counters_.rejected.fetch_add(request->reply.rejected_count, std::memory_order_relaxed);
     done(std::move(request->reply));
     return;
   }
@@ -218,12 +254,13 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
     return derive(definition, records, *request, group);
   };
   request->done = std::move(done);
+  request->done_durable = std::move(done_durable);
   request->stream = stream;
   const auto filter = filters_.of(definition);
   Status appended;
   if (filter == nullptr || decoded.values.empty()) {
     appended = add_records(decoded);
-    if (appended && group.entries.empty() && !request->attached) {
+    if (appended && group.entries.empty() && !request->key && !request->attached) {
       request->done(std::move(request->reply));
       return;
     }
@@ -307,8 +344,17 @@ Status Ingest::append(std::shared_ptr<Request> request, log::LogGroup group) {
   // Counted before the log has it: afterwards the request belongs to other threads.
   const IngestReply& reply = request->reply;
   const std::uint64_t accepted = reply.accepted;
-  const std::uint64_t rejected = reply.rejected.size();
+  const std::uint64_t rejected = reply.rejected_count;
   const std::uint64_t duplicates = reply.duplicates;
+  if (request->key) {
+    std::vector<PartitionId> partitions;
+    for (std::size_t i = 0; i < group.entries.size(); ++i) {
+      if (request->parts[i].stream == request->stream)
+        partitions.push_back(group.entries[i].partition);
+    }
+    group.entries.push_back(
+        requests_->entry(*request->key, request->print, request->arrival_us, reply, partitions));
+  }
   if (request->attached) group.entries.push_back(std::move(request->attached->entry));
   group.context = std::move(request);
   MR_RETURN_IF_ERROR(log_.append(std::move(group)));
@@ -325,9 +371,29 @@ void Ingest::on_commit(std::vector<log::LogGroup> groups, const Status& status) 
     if (!status) {
       request.forget_repeats();
       request.done(std::unexpected(status.error()));
+      continue;
+    }
+    for (std::size_t i = 0; i < request.parts.size(); ++i) {
+      const auto& entry = group.entries[i];
+      if (request.parts[i].stream != request.stream) continue;
+      request.reply.position.emplace_back(entry.partition,
+                                          Offset(entry.base_offset.value + entry.record_count));
+    }
+    // Before the lake can take the events: what it takes, the log may let go of.
+    if (request.key) {
+      const auto& entry = group.entries[request.parts.size()];
+      requests_->know(*request.key, request.print, request.arrival_us, request.reply,
+                      Offset(entry.base_offset.value + entry.record_count));
     }
   }
   if (!status) return;
+  // What a request repeats may be in the same commit.
+  for (auto& group : groups) {
+    auto& request = *static_cast<Request*>(group.context.get());
+    if (request.done_durable == nullptr) continue;
+    request.done_durable(request.repeats_are_stored() ? Result<IngestReply>(request.reply)
+                                                      : Result<IngestReply>(repeat_was_lost()));
+  }
   const std::uint64_t bytes = bytes_of(groups);
   const MutexLock lock(mutex_);
   while (queue_bytes_ > options_.apply_queue_bytes_max) changed_.wait(mutex_);
@@ -360,8 +426,13 @@ void Ingest::apply_loop() {
 }
 
 void Ingest::apply(std::vector<log::LogGroup>& groups) {
-  // One round per stream, so that a view's stage runs once for all requests of a commit.
-  std::map<speed::StreamState*, std::vector<speed::TailEntry>> rounds;
+  // One round per stream, so that a view's stage runs once for all requests of a commit. The
+  // younger streams first: where an event is visible, so is what was derived of it.
+  struct Round {
+    speed::StreamState* stream = nullptr;
+    std::vector<speed::TailEntry> entries;
+  };
+  std::map<StreamId, Round, std::greater<>> rounds;
   const std::int64_t now = runtime::monotonic_us();
   for (auto& group : groups) {
     auto& request = *static_cast<Request*>(group.context.get());
@@ -369,24 +440,24 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
       auto& entry = group.entries[i];
       auto& part = request.parts[i];
       auto* stream = part.stream.get();
-      const Offset end(entry.base_offset.value + entry.record_count);
-      if (stream == request.stream.get()) {
-        request.reply.position.emplace_back(entry.partition, end);
-      } else if (!stream->definition().quarantine) {
+      if (stream != request.stream.get() && !stream->definition().quarantine) {
         constexpr auto kId = static_cast<std::size_t>(QuarantineColumn::kId);
         stream->add_quarantined(quarantined_by(part.columns->column(kId)));
       }
-      rounds[stream].push_back({.batch = {.stream = entry.stream,
-                                          .partition = entry.partition,
-                                          .base_offset = entry.base_offset,
-                                          .arrival_us = request.arrival_us,
-                                          .columns = std::move(part.columns)},
-                                .place = entry.place,
-                                .rows = entry.record_count,
-                                .applied_us = now});
+      auto& round = rounds[entry.stream];
+      round.stream = stream;
+      round.entries.push_back({.batch = {.stream = entry.stream,
+                                         .partition = entry.partition,
+                                         .base_offset = entry.base_offset,
+                                         .arrival_us = request.arrival_us,
+                                         .columns = std::move(part.columns)},
+                               .place = entry.place,
+                               .rows = entry.record_count,
+                               .applied_us = now});
     }
   }
-  for (auto& [stream, entries] : rounds) {
+  for (auto& [id, round] : rounds) {
+    auto& [stream, entries] = round;
     const auto ticket = open_ticket(stream->definition().id);
     auto failures = stream->apply(std::move(entries));
     if (!failures.empty())
@@ -400,9 +471,7 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
     request.forget_repeats();
     if (!stored) {
       // Its own records are stored; sent again they are repeats.
-      request.done(fail(ErrorCode::kUnavailable, error_id::kDiskFailed,
-                        "a record of this request repeats one that could not be stored; send the "
-                        "request again"));
+      request.done(repeat_was_lost());
       continue;
     }
     request.done(std::move(request.reply));

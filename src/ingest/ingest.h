@@ -1,12 +1,12 @@
 // From a request's body to "acknowledged": decode once into columns, encode and checksum the
 // records, append them to the log, and when they are durable put the same columns into every view;
-// only then is the request told. Good records of a request are kept, bad ones go to the stream's
-// quarantine in the same commit. Threads: submit() on the endpoints' threads (that is where
-// decoding happens, in parallel); the log's thread hands commits over; one apply thread, which this
-// owns, is the speed layer's thread. Memory: what waits for the apply thread is bounded; a full
-// queue holds the log's thread, the log's queue fills, and submit() answers kResourceExhausted
-// (kBusy). Invariant: views see the events of a partition in the order of their offsets, each once,
-// after they are durable.
+// only then is the request told, unless it waits for the disk alone. Good records of a request are
+// kept, bad ones go to the stream's quarantine in the same commit. Threads: submit() on the
+// endpoints' threads (that is where decoding happens, in parallel); the log's thread hands commits
+// over; one apply thread, which this owns, is the speed layer's thread. Memory: what waits for the
+// apply thread is bounded; a full queue holds the log's thread, the log's queue fills, and submit()
+// answers kResourceExhausted (kBusy). Invariant: views see the events of a partition in the order
+// of their offsets, each once, after they are durable.
 #pragma once
 
 #include <atomic>
@@ -26,26 +26,25 @@
 #include "format/payload_decoder.h"
 #include "ingest/derivation.h"
 #include "ingest/duplicate_filter.h"
+#include "ingest/ingest_reply.h"
 #include "ingest/record_codec.h"
+#include "ingest/request_memory.h"
 #include "log/commit_log.h"
 #include "speed/speed_layer.h"
 
 namespace millrace::ingest {
-
-struct IngestReply {
-  std::uint64_t accepted = 0;
-  /// Records that the stream has already, by its dedup column.
-  std::uint64_t duplicates = 0;
-  std::vector<format::RejectedRecord> rejected;
-  /// The end offset behind this request's records, for each partition that got some.
-  std::vector<std::pair<PartitionId, Offset>> position;
-};
 
 /// What becomes of a request with bad records.
 enum class OnError : std::uint8_t {
   kQuarantine,  // the good ones are stored, the bad ones go to quarantine
   kPartial,     // the good ones are stored, the bad ones are told of and forgotten
   kReject,      // nothing is stored
+};
+
+/// What a request waits for.
+enum class Wait : std::uint8_t {
+  kVisible,  // its events are durable, and in every view
+  kDurable,  // its events are durable; views have them a moment later
 };
 
 /// Records of another owner (the MQTT broker) that become durable in one commit with a request's,
@@ -59,8 +58,12 @@ struct Attached {
 
 struct SubmitOptions {
   OnError on_error = OnError::kQuarantine;
+  Wait wait = Wait::kVisible;
   /// Values that each record of the body gets from outside of it.
   std::vector<format::BoundText> bound = {};
+  /// A request with the same key, stream and bytes gets the same answer, and stores nothing.
+  /// Errors: kFailedPrecondition (kKeyReused) where the bytes are others.
+  std::string idempotency_key = {};
   /// Goes into the same commit.
   std::optional<Attached> attached = {};
 };
@@ -90,12 +93,13 @@ enum class Replayed {
 
 class Ingest {
  public:
-  /// Called once, on the apply thread (or at once, where nothing was to be appended or the log
-  /// refused).
+  /// Called once, on the apply thread, with Wait::kDurable on the log's (or at once, where nothing
+  /// was to be appended or the log refused).
   using Done = std::function<void(Result<IngestReply>)>;
 
+  /// Without `requests`, idempotency keys mean nothing.
   Ingest(log::CommitLog& log, speed::SpeedLayer& speed, DuplicateFilters& filters,
-         IngestOptions options);
+         IngestOptions options, RequestMemory* requests = nullptr);
   ~Ingest();
 
   /// Starts the log's and the apply thread.
@@ -126,6 +130,15 @@ class Ingest {
   /// returns; open_gate() lets them in. Errors: kCancelled, and the gate is open.
   Status close_gate(StreamId stream, const std::function<bool()>& cancelled);
   void open_gate(StreamId stream);
+  /// Before the lake takes events: what was answered of their requests is durable without the log.
+  Status save_requests() { return requests_ != nullptr ? requests_->save() : Status(); }
+  [[nodiscard]] bool is_save_of_requests_due() const {
+    return requests_ != nullptr && requests_->is_save_due();
+  }
+  /// What the log need not have any more of kRequestsStream.
+  [[nodiscard]] Offset requests_end() const {
+    return requests_ != nullptr ? requests_->saved_end() : Offset();
+  }
   [[nodiscard]] const IngestCounters& counters() const { return counters_; }
   /// How derived streams are made; a stream must live before its derivation is added.
   [[nodiscard]] Derivations& derivations() { return derivations_; }
@@ -161,6 +174,7 @@ class Ingest {
   log::CommitLog& log_;
   speed::SpeedLayer& speed_;
   DuplicateFilters& filters_;
+  RequestMemory* const requests_;
   const IngestOptions options_;
   IngestCounters counters_;
   Derivations derivations_;

@@ -120,6 +120,12 @@ void LakeWriter::loop() {
         committed_.notify_all();
       }
     }
+    if (ingest_.is_save_of_requests_due()) {
+      auto saved = ingest_.save_requests();
+      if (!saved) spdlog::error("requests by Idempotency-Key: {}", saved.error().message);
+      failed = failed || !saved;
+      any = any || saved;
+    }
     if (any) trim_log();
     pause_ms = failed ? std::clamp<std::int64_t>(pause_ms * 2, 100, 10'000) : 0;
   }
@@ -138,6 +144,7 @@ Status LakeWriter::make_commit(speed::StreamState& stream,
     const MutexLock lock(mutex_);
     return stopping_;
   }));
+  MR_RETURN_IF_ERROR(ingest_.save_requests());
   std::vector<StreamBatch> batches;
   batches.reserve(pending.entries.size());
   for (const auto& entry : pending.entries) {
@@ -209,6 +216,7 @@ void LakeWriter::trim_log() {
       covered[{stream->definition().id, PartitionId(p)}] = snapshot->end.end(PartitionId(p));
     }
   }
+  covered[{kRequestsStream, PartitionId(0)}] = ingest_.requests_end();
   if (options_.also_covered) options_.also_covered(covered);
   if (auto trimmed = log_.trim(covered); !trimmed) spdlog::warn("log: {}", trimmed.error().message);
 }

@@ -12,6 +12,8 @@ using StreamId = StrongId<struct StreamIdTag, std::uint32_t>;
 using PartitionId = StrongId<struct PartitionIdTag, std::uint32_t>;
 /// The broker's own records in the log. No stream of the catalog comes so far.
 inline constexpr StreamId kBrokerStream{0xffff'fffe};
+/// What requests with an Idempotency-Key were answered, in the log.
+inline constexpr StreamId kRequestsStream{0xffff'ffff};
 /// Place of a record in one partition, from 0.
 using Offset = StrongId<struct OffsetTag, std::uint64_t>;
 /// Given by the catalog when a view is created; never reused, so a re-created view is another one.

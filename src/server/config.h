@@ -38,6 +38,7 @@ struct Config {
   std::uint64_t http_idle_time_ms = 0;
   std::uint64_t http_write_time_ms = 0;
   std::uint64_t access_anonymous = 0;
+  std::uint64_t server_log_json = 0;
   std::uint64_t mqtt_connections_max = 0;
   std::uint64_t mqtt_threads = 0;
   std::uint64_t mqtt_peer_connections_max = 0;
@@ -57,6 +58,9 @@ struct Config {
   std::uint64_t mqtt_message_bytes_max = 0;
   std::uint64_t ingest_record_bytes_max = 0;
   std::uint64_t ingest_depth_max = 0;
+  std::uint64_t ingest_idempotency_keys_max = 0;
+  std::uint64_t ingest_idempotency_bytes_max = 0;
+  std::uint64_t ingest_idempotency_kept_s = 0;
   std::uint64_t sql_deadline_ms = 0;
   std::uint64_t sql_memory_bytes_max = 0;
   std::uint64_t sql_rows_max = 0;

@@ -16,6 +16,14 @@ namespace {
 /// second.
 constexpr std::uint64_t kRestoreRowsMax = 2'000'000;
 
+ingest::RequestLimits request_limits(const Config& config) {
+  return {
+      .entries_max = config.ingest_idempotency_keys_max,
+      .bytes_max = config.ingest_idempotency_bytes_max,
+      .kept_us = static_cast<std::int64_t>(config.ingest_idempotency_kept_s) * 1'000'000,
+  };
+}
+
 broker::Limits mqtt_limits(const Config& config) {
   return {.sessions_max = config.mqtt_sessions_max,
           .subscriptions_per_client_max = config.mqtt_subscriptions_max,
@@ -45,6 +53,7 @@ endpoint::Services Node::services(runtime::WorkerPool& pool) {
           .batch = *batch_,
           .feed = *feed_,
           .events = *events_,
+          .positions = *positions_,
           .speed = *speed_,
           .catalog = *catalog_,
           .registry = *registry_,
@@ -66,6 +75,7 @@ void Node::stop_queries() {
 }
 
 void Node::stop() {
+  if (positions_ != nullptr) positions_->stop();
   if (feed_ != nullptr) feed_->stop();
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
@@ -140,6 +150,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           if (is_quarantine) state->add_quarantined(ingest::quarantined_by(read.column(0)));
         }));
   }
+  MR_TRY(requests_,
+         ingest::RequestMemory::open(files, folder / "requests", request_limits(config)));
+  first_offsets[{kRequestsStream, PartitionId(0)}] = requests_->saved_end();
   broker_ = std::make_unique<broker::Broker>(files, folder / "mqtt", *speed_, mqtt_limits(config));
   MR_TRY(const Offset broker_covered, broker_->open());
   first_offsets[{kBrokerStream, PartitionId(0)}] = broker_covered;
@@ -150,8 +163,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
        .segment_bytes = config.log_segment_bytes,
        .commit_bytes_max = std::min(config.log_commit_bytes_max, config.log_segment_bytes),
        .queue_bytes_max = config.log_queue_bytes_max},
-      first_offsets, [&](const log::RecoveredBatch& batch) {
-        return batch.stream == kBrokerStream ? broker_->replay(batch) : replay.add(batch);
+      first_offsets, [&](const log::RecoveredBatch& batch) -> Status {
+        if (batch.stream == kBrokerStream) return broker_->replay(batch);
+        MR_RETURN_IF_ERROR(requests_->meet(batch));
+        return batch.stream == kRequestsStream ? Status() : replay.add(batch);
       });
   if (!log)
     return std::unexpected(std::move(log).error().within("log in {}", (folder / "log").string()));
@@ -177,7 +192,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           .limits = {.depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
                      .record_bytes_max =
                          static_cast<std::uint32_t>(config.ingest_record_bytes_max)},
-          .schemas = registry_.get()});
+          .schemas = registry_.get()},
+      requests_.get());
   for (const auto& stream : catalog_->streams()) {
     if (!stream.source) continue;
     MR_RETURN_IF_ERROR(
@@ -201,6 +217,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 
+  positions_ = std::make_unique<serving::PositionWait>(*speed_);
   events_ = std::make_unique<serving::EventReader>(*lake_, *log_, *lake_database_);
   feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {

@@ -26,6 +26,7 @@
 #include "serving/batch_scheduler.h"
 #include "serving/change_feed.h"
 #include "serving/event_reader.h"
+#include "serving/position_wait.h"
 #include "serving/statement_runner.h"
 #include "speed/speed_layer.h"
 #include "sql/database.h"
@@ -84,6 +85,7 @@ class Node {
   std::unique_ptr<batch::StateFiles> state_files_;
   std::unique_ptr<speed::SpeedLayer> speed_;
   std::unique_ptr<ingest::DuplicateFilters> filters_;
+  std::unique_ptr<ingest::RequestMemory> requests_;
   std::unique_ptr<broker::Broker> broker_;
   std::unique_ptr<log::CommitLog> log_;
   std::unique_ptr<sql::QueryWorkers> workers_;
@@ -92,6 +94,7 @@ class Node {
   std::unique_ptr<serving::BatchScheduler> batch_;
   std::unique_ptr<serving::StatementRunner> statements_;
   std::unique_ptr<serving::EventReader> events_;
+  std::unique_ptr<serving::PositionWait> positions_;
   std::unique_ptr<serving::ChangeFeed> feed_;
 };
 

@@ -19,6 +19,7 @@
 #include "runtime/file_system.h"
 #include "runtime/worker_pool.h"
 #include "server/config.h"
+#include "server/log_format.h"
 #include "server/node.h"
 #include "sql/statement.h"
 
@@ -263,6 +264,8 @@ int run_up(const UpOptions& options) {
   sigaddset(&signals, SIGINT);
   const auto config = load_config(options);
   if (!config) return report(config.error());
+  if (config->server_log_json != 0)
+    spdlog::default_logger()->set_formatter(std::make_unique<JsonLogFormatter>());
   auto tls = load_tls(options, *config);
   if (!tls) return report(tls.error());
   // Without a certificate there is nothing to read again, and a closed terminal ends the program.

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "ingest/ingest.h"
 #include "model/value_text.h"
+#include "serving/position_text.h"
 #include "view/evaluator.h"
 
 namespace millrace::serving {
@@ -21,18 +21,8 @@ std::optional<Position> parse_position(std::string_view text) {
     auto position = Position::parse(text);
     return position ? std::optional(std::move(*position)) : std::nullopt;
   }
-  Position position;
-  for (std::uint32_t p = 0; p < kPartitionsMax; ++p) {
-    std::uint64_t end = 0;
-    const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), end);
-    if (code != std::errc()) return std::nullopt;
-    position.set_end(PartitionId(p), Offset(end));
-    text.remove_prefix(static_cast<std::size_t>(stop - text.data()));
-    if (text.empty()) return position;
-    if (text.front() != '-') return std::nullopt;
-    text.remove_prefix(1);
-  }
-  return std::nullopt;
+  auto position = take_position(text);
+  return text.empty() ? position : std::nullopt;
 }
 
 void add(const StreamBatch& batch, EventPage& page) {
@@ -161,13 +151,6 @@ Result<Position> EventReader::place(const speed::StreamState& stream, std::strin
     if (entry.batch.arrival_us > *time_us) first(entry.batch.partition, entry.batch.base_offset);
   }
   return place;
-}
-
-std::string position_text(const Position& position) {
-  std::string out;
-  for (std::uint32_t p = 0; p < std::max(1U, position.partitions()); ++p)
-    out += fmt::format("{}{}", p == 0 ? "" : "-", position.end(PartitionId(p)));
-  return out;
 }
 
 }  // namespace millrace::serving

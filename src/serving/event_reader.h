@@ -49,7 +49,4 @@ class EventReader {
   sql::Database& lake_database_;
 };
 
-/// 17-4: the ends of the partitions, as an event's id says them.
-[[nodiscard]] std::string position_text(const Position& position);
-
 }  // namespace millrace::serving

@@ -2,10 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <limits>
 
-#include "model/stream.h"
+#include "serving/position_text.h"
 
 namespace millrace::serving {
 
@@ -14,30 +13,6 @@ namespace {
 constexpr std::string_view kVersion = "1.";
 /// As many as a view may have, and more than any has.
 constexpr std::size_t kStreamsMax = 1024;
-
-/// Takes a number in its only form, without leading zeros, off the front.
-std::optional<std::uint64_t> take_number(std::string_view& text) {
-  std::uint64_t number = 0;
-  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  const auto digits = static_cast<std::size_t>(stop - text.data());
-  if (code != std::errc() || (digits > 1 && text.front() == '0')) return std::nullopt;
-  text.remove_prefix(digits);
-  return number;
-}
-
-std::optional<Position> take_position(std::string_view& text) {
-  std::vector<std::uint64_t> ends;
-  for (;;) {
-    const auto end = take_number(text);
-    if (!end || ends.size() == kPartitionsMax) return std::nullopt;
-    ends.push_back(*end);
-    if (text.empty() || text.front() != '-') break;
-    text.remove_prefix(1);
-  }
-  Position position(static_cast<std::uint32_t>(ends.size()));
-  for (std::uint32_t p = 0; p < ends.size(); ++p) position.set_end(PartitionId(p), Offset(ends[p]));
-  return position;
-}
 
 }  // namespace
 

@@ -638,6 +638,7 @@ SourceCoverage StatementRunner::source_of(const speed::ViewState& view,
                      .is_stream = false,
                      .coverage = coverage,
                      .streams = {},
+                     .stream_ids = view.record().streams,
                      .quarantined = coverage.skipped_rows};
   for (const auto id : view.record().streams) {
     const auto stream = speed_.stream(id);
@@ -683,7 +684,7 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
   coverage.streams.push_back(
       {.cut_commit = events.lake->last(), .cut = events.lake->end, .delta_end = events.applied});
   assembly.sources.push_back(
-      {stream.name, true, std::move(coverage), {stream.name}, quarantined(stream)});
+      {stream.name, true, std::move(coverage), {stream.name}, {stream.id}, quarantined(stream)});
   assembly.query.relations.push_back(std::move(relation));
   return {};
 }

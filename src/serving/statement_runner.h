@@ -42,6 +42,7 @@ struct SourceCoverage {
   /// Of a stream: generation and cut are those of the lake's last commit.
   speed::Coverage coverage;
   std::vector<std::string> streams;  // the names of those in `coverage`
+  std::vector<StreamId> stream_ids;
   std::uint64_t quarantined = 0;
 };
 

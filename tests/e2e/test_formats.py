@@ -231,3 +231,53 @@ def test_cloud_events_in_their_three_forms(test):
     expect_equal(reply.status, 422, "a bad record")
     expect_equal(server.sql("SELECT count(*) FROM readings__quarantine WHERE endpoint LIKE '%ce_id%'")["rows"], [[1]],
                  "its attributes are kept")
+
+
+def test_an_idempotency_key_stores_a_request_once(test):
+    """The same key and bytes get the same answer and store nothing, across kills and lake commits; others get 422."""
+    server = test.server(config={"lake": {"commit_interval_ms": 50}}).start()
+    server.sql(STREAM)
+    send = lambda key, body: post(server, body, "text/csv", "", {"Idempotency-Key": key})
+    answers = {}
+    for number in range(30):
+        body = f"at,n\n1000,{number}\n1000,x\n"
+        key = f"key {number}" if number % 2 else f'"key {number}"'
+        reply = send(key, body)
+        expect_equal((reply.status, reply.headers.get("idempotent-replayed")), (200, None), f"request {number}")
+        answers[key] = (body, reply.json())
+        if number % 10 == 4:
+            server.kill()
+            server.start()
+        if number % 10 == 8:
+            server.run_batch()
+    for again in range(2):
+        for key, (body, answer) in answers.items():
+            reply = send(key, body)
+            expect_equal((reply.json(), reply.headers.get("idempotent-replayed")), (answer, "true"), f"again {key}")
+        server.kill()
+        server.start()
+    expect_equal(server.sql("SELECT count(*), count(DISTINCT n) FROM readings")["rows"], [[30, 30]], "stored")
+    expect_equal(server.sql("SELECT count(*) FROM readings__quarantine")["rows"], [[30]], "quarantined")
+    reply = send("key 1", "at,n\n1000,77\n")
+    expect_equal((reply.status, reply.problem_code()), (422, "MR3011"), "another body")
+    expect_equal(send("k" * 256, "at,n\n").status, 400, "a key that is too long")
+
+
+def test_protobuf_framed_and_by_content_type(test):
+    """A registered .proto reads framed messages, and bare ones whose Content-Type names it."""
+    server = started(test)
+    proto = ('syntax = "proto3"; import "google/protobuf/timestamp.proto"; '
+             'message R { google.protobuf.Timestamp at = 1; string site = 2; double v = 3; }')
+    reply = registry(server, "POST", "/subjects/readings-value/versions", {"schema": proto, "schemaType": "PROTOBUF"})
+    number = reply.json()["id"]
+    message = b"\x0a\x02\x08\x01" + b"\x12\x01a" + b"\x19" + struct.pack("<d", 1.5)
+    frame = b"\0" + struct.pack(">I", number) + b"\0" + message
+    expect_equal(post(server, frame, "application/x-protobuf").json()["accepted"], 1, "framed")
+    bare = f"application/x-protobuf; schema={number}; message=R"
+    expect_equal(post(server, message, bare).json()["accepted"], 1, "bare")
+    two = (bytes([len(message)]) + message) * 2
+    expect_equal(post(server, two, bare + "; delimited=true").json()["accepted"], 2, "delimited")
+    expect_equal(rows(server, '"at", site, v'), [["1970-01-01 00:00:01", "a", 1.5]] * 4, "rows")
+    server.kill()
+    server.start()
+    expect_equal(post(server, frame, "application/x-protobuf").json()["accepted"], 1, "after a crash")
