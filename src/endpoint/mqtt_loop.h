@@ -21,6 +21,8 @@
 #include "broker/stream_topics.h"
 #include "endpoint/mqtt_metrics.h"
 #include "endpoint/mqtt_options.h"
+#include "endpoint/mqtt_views.h"
+#include "serving/change_feed.h"
 
 namespace millrace::endpoint {
 
@@ -29,12 +31,16 @@ class MqttConnection;
 /// What all loops of one server share. Constant after construction but for the counters.
 struct MqttServerState {
   MqttServerState(MqttServerOptions server_options, access::Access& server_access,
-                  broker::Broker& server_broker)
-      : options(std::move(server_options)), access(server_access), broker(server_broker) {}
+                  broker::Broker& server_broker, serving::ChangeFeed& server_feed)
+      : options(std::move(server_options)),
+        access(server_access),
+        broker(server_broker),
+        feed(server_feed) {}
 
   const MqttServerOptions options;
   access::Access& access;
   broker::Broker& broker;
+  serving::ChangeFeed& feed;
   MqttMetrics metrics;
 
   void connection_closed() EXCLUDES(mutex);
@@ -68,6 +74,7 @@ class MqttLoop : public std::enable_shared_from_this<MqttLoop> {
   /// The connections' side. Thread: the loop's.
   [[nodiscard]] MqttServerState& state() { return state_; }
   [[nodiscard]] broker::StreamTopicCache& topics() { return topics_; }
+  [[nodiscard]] ViewMessageCache& view_messages() { return view_messages_; }
   /// Where every connection receives, one at a time.
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
   void remove(std::uint64_t connection);
@@ -76,6 +83,7 @@ class MqttLoop : public std::enable_shared_from_this<MqttLoop> {
   void deliver() EXCLUDES(mutex_);
   void schedule_tick();
   void tick();
+  void review();
 
   MqttServerState& state_;
   boost::asio::io_context context_{1};
@@ -90,6 +98,11 @@ class MqttLoop : public std::enable_shared_from_this<MqttLoop> {
 
   // Of the loop's thread.
   broker::StreamTopicCache topics_;
+  ViewMessageCache view_messages_;
+  // What was the newest when all connections were looked at last.
+  std::uint64_t reviewed_access_ = 0;
+  std::uint64_t reviewed_names_ = 0;
+  std::chrono::steady_clock::time_point review_due_;
   std::unordered_map<std::uint64_t, std::shared_ptr<MqttConnection>> connections_;
   std::uint64_t next_connection_ = 1;
   bool clock_ = false;

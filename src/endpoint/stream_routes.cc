@@ -64,6 +64,7 @@ HttpResponse streamed(const EventRequest& request, std::shared_ptr<HttpStreamSou
 void add_stream_routes(HttpRouter& router, const Services& services) {
   router.add("GET", "/v1/streams/{stream}/events",
              [&reader = services.events, &speed = services.speed, &pool = services.pool,
+              &access = services.access,
               pages = std::make_shared<EventPages>(services.events, services.speed, services.pool)](
                  const HttpRequest& request, Responder responder) {
                auto parsed = parse_request(request);
@@ -76,6 +77,10 @@ void add_stream_routes(HttpRouter& router, const Services& services) {
                  responder.respond(no_stream(request.param("stream")));
                  return;
                }
+               parsed->events.allowed = [&access, who = request.who,
+                                         stream = std::string(request.param("stream"))] {
+                 return access.require_still(who, Privilege::kSubscribe, stream);
+               };
                // A time is looked up in files.
                auto shared = std::make_shared<Responder>(std::move(responder));
                const bool posted = pool.post([&reader, pages, shared, wanted = std::move(*parsed)] {

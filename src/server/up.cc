@@ -156,7 +156,8 @@ int run_up(const UpOptions& options) {
   mqtt.client_id_bytes_max = config->mqtt_client_id_bytes_max;
   mqtt.topic_levels_max = static_cast<std::uint16_t>(config->mqtt_topic_levels_max);
   mqtt.keep_alive_max_s = static_cast<std::uint16_t>(config->mqtt_keep_alive_max_s);
-  auto mqtt_server = endpoint::MqttServer::start(mqtt, (*node)->access(), (*node)->broker());
+  auto mqtt_server =
+      endpoint::MqttServer::start(mqtt, (*node)->access(), (*node)->broker(), (*node)->feed());
   if (!mqtt_server) return report(mqtt_server.error());
   mqtt_metrics = &(*mqtt_server)->metrics();
   const std::string mqtt_address = fmt::format("mqtt://{}:{}", host, (*mqtt_server)->port());
