@@ -220,6 +220,10 @@ Status StatementRunner::check_topics_are_free(const StreamDefinition& definition
                 "a derived stream takes no mqtt: give it to the stream that its SELECT reads");
   }
   MR_TRY(const auto rule, TopicRule::parse(definition.mqtt));
+  if (!rule.content_type.empty()) {
+    // A word that means nothing yet to this program is told now and not by a quarantine.
+    MR_RETURN_IF_ERROR(format::payload_type_of(rule.content_type));
+  }
   for (const auto& stream : catalog_.streams()) {
     if (stream.mqtt.empty()) continue;
     MR_TRY(const auto other, TopicRule::parse(stream.mqtt));
