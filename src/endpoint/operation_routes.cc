@@ -96,6 +96,36 @@ void add_mqtt(Families& families, const MqttMetrics& mqtt, broker::Broker& broke
                  number(sizes.queued));
 }
 
+void add_connections(Families& families, const bridge::Bridge& bridge) {
+  const auto all = bridge.connections();
+  const auto each = [&](auto&& put) {
+    for (const auto& one : all) put(one, one.record.name);
+  };
+  constexpr const char* kLabel = "connection";
+  each([&](const auto& one, const auto& name) {
+    families.gauge("millrace_connection_up", "1 where the connection to another broker stands.",
+                   one.status.state == bridge::SourceState::kConnected ? 1 : 0, kLabel, name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.counter("millrace_connection_messages_total", "Messages from another broker.",
+                     number(one.messages), kLabel, name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.counter("millrace_connection_redelivered_total",
+                     "Of these, marked as possibly sent before.", number(one.redelivered), kLabel,
+                     name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.gauge("millrace_connection_waiting",
+                   "Messages from another broker that are not durable yet.", number(one.waiting),
+                   kLabel, name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.counter("millrace_connection_connects_total", "Times that the connection was made.",
+                     number(one.connects), kLabel, name);
+  });
+}
+
 std::string metrics_text(const Services& services) {
   Families families;
   const auto& ingest = services.ingest.counters();
@@ -213,6 +243,7 @@ std::string metrics_text(const Services& services) {
   if (const auto* mqtt = services.mqtt_metrics()) {
     add_mqtt(families, *mqtt, services.broker);
   }
+  add_connections(families, services.bridge);
   return families.text();
 }
 
