@@ -90,6 +90,18 @@ std::string Principal::text() const {
   return "user " + name_;
 }
 
+namespace {
+std::uint64_t hash_of(std::string_view proof) {
+  return std::max<std::uint64_t>(1, std::hash<std::string_view>()(proof));
+}
+}  // namespace
+
+Principal Principal::user(std::string name, std::string_view proof) {
+  auto out = user(std::move(name));
+  out.proof_ = hash_of(proof);
+  return out;
+}
+
 Access::Access(catalog::Catalog& catalog, Anonymous anonymous)
     : catalog_(catalog), anonymous_(anonymous), session_key_(random_bytes(kSecretBytes)) {
   const MutexLock lock(mutex_);
@@ -142,7 +154,7 @@ Result<Principal> Access::authenticate(std::string_view user, std::string_view p
     if (record != nullptr) verifier = record->verifier;
     const auto checked = checked_.find(digest);
     if (!verifier.empty() && checked != checked_.end() && checked->second == verifier)
-      return Principal::user(name);
+      return Principal::user(name, verifier);
   }
   // Behind the look-up: somebody else who guesses from the same address holds nobody up who is
   // known.
@@ -157,7 +169,7 @@ Result<Principal> Access::authenticate(std::string_view user, std::string_view p
   if (checked_.size() >= kCheckedMax) checked_.clear();
   checked_.insert_or_assign(digest, verifier);
   attempts_.erase(std::string(from));
-  return Principal::user(name);
+  return Principal::user(name, verifier);
 }
 
 Result<Principal> Access::authenticate_token(std::string_view token, std::string_view from) {
@@ -170,7 +182,7 @@ Result<Principal> Access::authenticate_token(std::string_view token, std::string
       const auto held = std::ranges::find(user->tokens, digest, &catalog::TokenRecord::digest);
       if (held != user->tokens.end() &&
           (!held->expires_us || *held->expires_us > runtime::wall_us())) {
-        return Principal::user(user->name);
+        return Principal::user(user->name, digest);
       }
     }
   }
@@ -233,6 +245,26 @@ Principal Access::certified(std::string_view user, bool from_this_machine) const
 bool Access::is_known(const Principal& who) const {
   const MutexLock lock(mutex_);
   return may_everything(who) || (who.kind_ == Principal::Kind::kUser && find(who.name_) != nullptr);
+}
+
+bool Access::is_current(const Principal& who) const {
+  const MutexLock lock(mutex_);
+  if (who.kind_ != Principal::Kind::kUser) return may_everything(who);
+  const auto* const user = find(who.name_);
+  if (user == nullptr) return false;
+  if (who.proof_ == 0) return true;
+  if (!user->verifier.empty() && hash_of(user->verifier) == who.proof_) return true;
+  return std::ranges::any_of(user->tokens, [&](const catalog::TokenRecord& token) {
+    return hash_of(token.digest) == who.proof_ &&
+           (!token.expires_us || *token.expires_us > runtime::wall_us());
+  });
+}
+
+Status Access::require_still(const Principal& who, Privilege privilege,
+                             std::string_view relation) const {
+  if (is_current(who)) return require(who, privilege, relation);
+  return fail(ErrorCode::kUnauthenticated, error_id::kNotAuthenticated,
+              "what {} logged in with is not valid any more", who.text());
 }
 
 bool Access::allowed(const Principal& who, Privilege privilege, std::string_view relation) const {
@@ -302,6 +334,7 @@ Status Access::store(catalog::UserRecord user) {
   for (const auto& token : user.tokens) user_of_token_.emplace(token.digest, user.name);
   auto name = user.name;
   users_.insert_or_assign(std::move(name), std::move(user));
+  version_.fetch_add(1, std::memory_order_release);
   return {};
 }
 
@@ -356,6 +389,7 @@ Status Access::drop_user(std::string_view name) {
   const MutexLock lock(mutex_);
   std::erase_if(user_of_token_, [&](const auto& entry) { return entry.second == name; });
   users_.erase(std::string(name));
+  version_.fetch_add(1, std::memory_order_release);
   return {};
 }
 

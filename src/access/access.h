@@ -12,6 +12,7 @@
 // ends, but where `anonymous` allows it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -37,6 +38,8 @@ class Principal {
     return Principal(from_this_machine ? Kind::kLocal : Kind::kStranger, {});
   }
   static Principal user(std::string name) { return Principal(Kind::kUser, std::move(name)); }
+  /// The same user, as long as the password or token with this verifier or digest is its own.
+  static Principal user(std::string name, std::string_view proof);
 
   [[nodiscard]] bool is_user(std::string_view name) const {
     return kind_ == Kind::kUser && name_ == name;
@@ -53,6 +56,7 @@ class Principal {
 
   Kind kind_;
   std::string name_;
+  std::uint64_t proof_ = 0;  // a hash of what it showed; 0: nothing that can be taken back
 };
 
 enum class Anonymous : std::uint8_t {
@@ -90,6 +94,18 @@ class Access {
   [[nodiscard]] bool is_admin(const Principal& who) const EXCLUDES(mutex_);
   /// May do anything at all.
   [[nodiscard]] bool is_known(const Principal& who) const EXCLUDES(mutex_);
+  /// Whether somebody who was let in may stay: the user is there, and the password or token that it
+  /// showed is still good.
+  [[nodiscard]] bool is_current(const Principal& who) const EXCLUDES(mutex_);
+  /// The rows of a view as they change: whoever may follow the view, or read it.
+  [[nodiscard]] bool may_follow(const Principal& who, std::string_view view) const {
+    return allowed(who, Privilege::kSubscribe, view) || allowed(who, Privilege::kSelect, view);
+  }
+  /// Another number after each change of users, passwords, tokens and grants: for connections that
+  /// look whether what they were allowed still is.
+  [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+  /// For what has begun and goes on: is_current() and require().
+  Status require_still(const Principal& who, Privilege privilege, std::string_view relation) const;
   Status require(const Principal& who, Privilege privilege, std::string_view relation) const;
   Status require_admin(const Principal& who, std::string_view what) const;
   [[nodiscard]] bool has_users() const EXCLUDES(mutex_);
@@ -129,7 +145,8 @@ class Access {
   catalog::Catalog& catalog_;
   const Anonymous anonymous_;
   const std::string session_key_;  // of the digests below; random, and only in memory
-  Mutex changes_;                  // held by one statement
+  std::atomic<std::uint64_t> version_{1};
+  Mutex changes_;  // held by one statement
   mutable Mutex mutex_;
   std::map<std::string, catalog::UserRecord, std::less<>> users_ GUARDED_BY(mutex_);
   /// Digest under session_key_ of user and password -> the verifier that it fits.

@@ -267,6 +267,12 @@ void Broker::unsubscribe(const std::shared_ptr<Session>& session, std::vector<st
   });
 }
 
+std::vector<std::pair<std::string, SubscriptionOptions>> Broker::subscriptions_of(
+    const Session& session) const {
+  const MutexLock lock(mutex_);
+  return {session.subscriptions.begin(), session.subscriptions.end()};
+}
+
 void Broker::release(const std::shared_ptr<Session>& session,
                      const std::vector<std::uint16_t>& packet_ids, CodesDone done) {
   std::vector<ReasonCode> codes;

@@ -109,6 +109,10 @@ class Broker {
   void unsubscribe(const std::shared_ptr<Session>& session, std::vector<std::string> filters,
                    CodesDone done);
 
+  /// What the session is subscribed to.
+  [[nodiscard]] std::vector<std::pair<std::string, SubscriptionOptions>> subscriptions_of(
+      const Session& session) const;
+
   // Steps of QoS 2 and acknowledgements.
   using StepDone = std::function<void(Status)>;
   /// PUBRELs from the client. A code for each: kPacketIdentifierNotFound where there is nothing to

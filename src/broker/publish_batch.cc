@@ -20,10 +20,28 @@ bool is_logged(const Event& event) {
 }  // namespace
 
 PublishBatch::Part& PublishBatch::part_of(const std::shared_ptr<speed::StreamState>& stream) {
-  const auto found = std::ranges::find(parts_, stream, &Part::stream);
+  const auto found = std::ranges::find_if(
+      parts_, [&](const Part& part) { return part.stream == stream && !part.type; });
   if (found != parts_.end()) return *found;
   Part& part = parts_.emplace_back();
   part.stream = stream;
+  return part;
+}
+
+PublishBatch::Part& PublishBatch::part_for(const StreamTopic* topic,
+                                           std::optional<std::string_view> content_type,
+                                           std::string_view payload) {
+  if (topic == nullptr) return part_of(nullptr);
+  if (auto type = topic->type_of(content_type, payload)) {
+    Part& part = parts_.emplace_back();
+    part.stream = topic->stream;
+    part.lines.append(payload);
+    part.type = std::move(type);
+    part.bound = topic->bound;
+    return part;
+  }
+  Part& part = part_of(topic->stream);
+  topic->append_event(payload, part.lines);
   return part;
 }
 
@@ -62,11 +80,8 @@ PublishBatch::Added PublishBatch::add(const std::shared_ptr<Session>& session,
     return {Outcome::kAnswered,
             route.any ? ReasonCode::kSuccess : ReasonCode::kNoMatchingSubscribers};
   }
-  Part& part = part_of(topic != nullptr ? topic->stream : nullptr);
-  if (topic != nullptr) {
-    counters.stream_messages.fetch_add(1, std::memory_order_relaxed);
-    topic->append_event(publish.payload, part.lines);
-  }
+  Part& part = part_for(topic, publish.content_type, publish.payload);
+  if (topic != nullptr) counters.stream_messages.fetch_add(1, std::memory_order_relaxed);
   bytes_ += publish.payload.size() + publish.topic.size();
   part.slots.push_back(slot);
   if (exactly_once) part.received.emplace_back(session, publish.packet_id);
@@ -78,17 +93,24 @@ PublishBatch::Added PublishBatch::add(const std::shared_ptr<Session>& session,
   return {Outcome::kPending};
 }
 
+void PublishBatch::add_event(const StreamTopic& topic, const Publish& publish, std::uint64_t slot) {
+  auto& counters = broker_.counters();
+  counters.published.fetch_add(1, std::memory_order_relaxed);
+  counters.published_bytes.fetch_add(publish.payload.size(), std::memory_order_relaxed);
+  counters.stream_messages.fetch_add(1, std::memory_order_relaxed);
+  Part& part = part_for(&topic, publish.content_type, publish.payload);
+  bytes_ += publish.payload.size();
+  part.slots.push_back(slot);
+}
+
 void PublishBatch::add_own(const std::shared_ptr<const Message>& message, std::vector<Event> with) {
   const StreamTopic* topic = topics_.find(message->topic());
   auto route = broker_.route(*message);
   // Nobody can be told to wait: what has no room is dropped.
   const bool has_room = route.reason == ReasonCode::kSuccess;
   if (!has_room) broker_.counters().refused.fetch_add(1, std::memory_order_relaxed);
-  Part& part = part_of(topic != nullptr ? topic->stream : nullptr);
-  if (topic != nullptr) {
-    topic->append_event(message->payload(), part.lines);
-    part.slots.push_back(kNoSlot);
-  }
+  Part& part = part_for(topic, message->publish(0).content_type, message->payload());
+  if (topic != nullptr) part.slots.push_back(kNoSlot);
   if (has_room && (route.any || message->retain()))
     part.events.emplace_back(Published{message, std::move(route.chosen), !route.durable});
   for (auto& event : with) part.events.push_back(std::move(event));
@@ -111,7 +133,8 @@ void PublishBatch::send(Part part) {
   }
   auto answered = [broker = &broker_, slots = std::move(part.slots),
                    received = std::move(part.received), passing, done = done_,
-                   stream = part.stream != nullptr](Result<ingest::IngestReply> reply) {
+                   stream = part.stream != nullptr,
+                   alone = part.type.has_value()](Result<ingest::IngestReply> reply) {
     std::vector<Answer> answers;
     answers.reserve(slots.size());
     for (const auto slot : slots) answers.push_back({slot, ReasonCode::kSuccess});
@@ -124,8 +147,10 @@ void PublishBatch::send(Part part) {
     for (const auto& event : *passing) broker->pass(std::get<Published>(event));
     if (stream) {
       for (const auto& record : reply->rejected) {
-        if (record.line >= 1 && record.line <= answers.size())
-          answers[record.line - 1].reason = ReasonCode::kPayloadFormatInvalid;
+        // Of a message on its own every record is that message's.
+        const std::uint64_t line = alone ? 1 : record.line;
+        if (line >= 1 && line <= answers.size())
+          answers[line - 1].reason = ReasonCode::kPayloadFormatInvalid;
       }
     }
     std::erase_if(answers, [](const Answer& answer) { return answer.slot == kNoSlot; });
@@ -133,8 +158,9 @@ void PublishBatch::send(Part part) {
   };
   if (part.stream != nullptr) {
     broker_.ingest().submit(std::move(part.stream), std::move(part.lines),
-                            format::JsonFraming::kLines, "mqtt", std::move(answered),
-                            {.attached = std::move(attached)});
+                            part.type.value_or(format::JsonFraming::kLines), "mqtt",
+                            std::move(answered),
+                            {.bound = std::move(part.bound), .attached = std::move(attached)});
   } else if (attached) {
     broker_.ingest().append(std::move(*attached), std::move(answered));
   } else {

@@ -43,6 +43,8 @@ class PublishBatch {
   /// no room; nothing was taken.
   Added add(const std::shared_ptr<Session>& session, const wire::mqtt::Publish& publish,
             std::uint64_t slot, std::int64_t now_ms);
+  /// A message that is an event of this topic's stream and nothing else, wherever it came from.
+  void add_event(const StreamTopic& topic, const wire::mqtt::Publish& publish, std::uint64_t slot);
   /// A message of the server's own, and events of the same commit.
   void add_own(const std::shared_ptr<const Message>& message, std::vector<Event> with);
   /// Hands over what was taken.
@@ -53,11 +55,17 @@ class PublishBatch {
   struct Part {
     std::shared_ptr<speed::StreamState> stream;  // null: no stream's
     PaddedBytes lines;
+    /// A message on its own, which is not JSON, and what its topic says.
+    std::optional<format::PayloadType> type = {};
+    std::vector<format::BoundText> bound = {};
     std::vector<std::uint64_t> slots;  // of the lines; or of the events' messages
     std::vector<std::pair<std::shared_ptr<Session>, std::uint16_t>> received;
     std::vector<Event> events;
   };
   Part& part_of(const std::shared_ptr<speed::StreamState>& stream);
+  /// Puts an event of the topic's stream where it goes; null: no stream's.
+  Part& part_for(const StreamTopic* topic, std::optional<std::string_view> content_type,
+                 std::string_view payload);
   void send(Part part);
 
   Broker& broker_;

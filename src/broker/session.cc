@@ -10,6 +10,7 @@ std::shared_ptr<ClientLink> Session::attach(std::shared_ptr<ClientLink> link) {
   // the log yet comes again.
   next_ = first_;
   in_flight_ = 0;
+  rows_.clear();
   for (Delivery& delivery : queue_) {
     if (delivery.state == Delivery::State::kPubRec) delivery.state = Delivery::State::kSent;
   }
@@ -68,7 +69,7 @@ void Session::restore(std::uint64_t sequence, Delivery delivery) {
 }
 
 Delivery* Session::find(std::uint16_t packet_id, std::uint64_t& sequence) {
-  if (packet_id == 0) return nullptr;
+  if (packet_id == 0 || packet_id > kPacketIds) return nullptr;
   const std::uint64_t front_id = first_ % kPacketIds;
   const std::uint64_t ahead = (packet_id - 1 + kPacketIds - front_id) % kPacketIds;
   sequence = first_ + ahead;
@@ -95,6 +96,11 @@ void Session::pop_done() {
 
 bool Session::puback(std::uint16_t packet_id) {
   const MutexLock lock(mutex_);
+  if (packet_id > kPacketIds) {
+    if (rows_.erase(packet_id) == 0) return false;
+    --in_flight_;
+    return true;
+  }
   std::uint64_t sequence = 0;
   Delivery* delivery = find(packet_id, sequence);
   if (delivery == nullptr || delivery->qos != QoS::kAtLeastOnce ||
@@ -105,6 +111,17 @@ bool Session::puback(std::uint16_t packet_id) {
   if (durable_) acked_.push_back(sequence);
   pop_done();
   return true;
+}
+
+std::uint16_t Session::begin_row(std::uint16_t receive_maximum) {
+  const MutexLock lock(mutex_);
+  if (in_flight_ >= receive_maximum || rows_.size() >= kRowIds) return 0;
+  std::uint16_t id = 0;
+  do {
+    id = static_cast<std::uint16_t>(kPacketIds + 1 + next_row_++ % kRowIds);
+  } while (!rows_.insert(id).second);
+  ++in_flight_;
+  return id;
 }
 
 Session::PubRec Session::pubrec(std::uint16_t packet_id, bool refused, std::uint64_t& sequence) {

@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -152,6 +153,9 @@ class Session {
   /// kNew: the caller makes it durable where the session is, and calls pubrec_stored().
   PubRec pubrec(std::uint16_t packet_id, bool refused, std::uint64_t& sequence) EXCLUDES(mutex_);
   bool pubcomp(std::uint16_t packet_id) EXCLUDES(mutex_);
+  /// A packet id for a message of QoS 1 that is not of the queue, until its PUBACK or the end of
+  /// the connection: rows of views, which are not sent again but anew. 0: not now.
+  [[nodiscard]] std::uint16_t begin_row(std::uint16_t receive_maximum) EXCLUDES(mutex_);
   /// What was acknowledged since the last call, to be told to the log.
   std::vector<std::uint64_t> take_acked() EXCLUDES(mutex_);
 
@@ -190,7 +194,9 @@ class Session {
   std::size_t match_index = 0;
 
  private:
-  static constexpr std::uint64_t kPacketIds = 65'535;
+  /// Of the queue; the ids above are of rows.
+  static constexpr std::uint64_t kPacketIds = 49'151;
+  static constexpr std::uint16_t kRowIds = 16'384;
   [[nodiscard]] static std::uint16_t packet_id_of(std::uint64_t sequence) {
     return static_cast<std::uint16_t>(sequence % kPacketIds + 1);
   }
@@ -214,6 +220,8 @@ class Session {
   std::uint64_t first_ GUARDED_BY(mutex_) = 0;     // sequence number of the queue's front
   std::uint64_t next_ GUARDED_BY(mutex_) = 0;      // of the first that is not sent
   std::uint32_t in_flight_ GUARDED_BY(mutex_) = 0;
+  std::unordered_set<std::uint16_t> rows_ GUARDED_BY(mutex_);  // packet ids under way
+  std::uint16_t next_row_ GUARDED_BY(mutex_) = 0;
   std::deque<Delivery> passing_ GUARDED_BY(mutex_);  // QoS 0
   std::uint64_t bytes_ GUARDED_BY(mutex_) = 0;       // of both
   std::uint64_t waiting_ GUARDED_BY(mutex_) = 0;     // of the queue, not done

@@ -86,12 +86,29 @@ TEST(Session, GivesPacketIdsThatDifferWhileTheyAreUnderWay) {
   session.attach(std::make_shared<Link>());
   for (int i = 0; i < 70'000; ++i) session.offer(delivery("x", QoS::kAtLeastOnce));
   auto sent = take(session);
-  ASSERT_EQ(sent.size(), 65'535U);
+  ASSERT_EQ(sent.size(), 49'151U);
   // The oldest one holds its id: nothing overtakes it by a whole round.
   EXPECT_TRUE(session.puback(sent[1].packet_id));
   EXPECT_TRUE(take(session).empty());
   EXPECT_TRUE(session.puback(sent[0].packet_id));
   EXPECT_EQ(take(session).size(), 2U);
+}
+
+TEST(Session, GivesRowsIdsThatTheQueueDoesNotUse) {
+  Session session(1, "c", false);
+  session.attach(std::make_shared<Link>());
+  session.offer(delivery("x", QoS::kAtLeastOnce));
+  EXPECT_EQ(take(session).front().packet_id, 1);
+  const auto first = session.begin_row(3);
+  const auto second = session.begin_row(3);
+  EXPECT_GT(first, 49'151);
+  EXPECT_NE(first, second);
+  EXPECT_EQ(session.begin_row(3), 0) << "three are under way, the client's receive maximum";
+  EXPECT_TRUE(session.puback(first));
+  EXPECT_FALSE(session.puback(first));
+  EXPECT_NE(session.begin_row(3), 0);
+  session.attach(std::make_shared<Link>());
+  EXPECT_FALSE(session.puback(second)) << "rows are not sent again on another connection";
 }
 
 TEST(Session, KeepsItsNumbersOverWhatWasDoneWith) {

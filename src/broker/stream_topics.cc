@@ -119,6 +119,22 @@ void StreamTopic::append_event(std::string_view payload, PaddedBytes& lines) con
   lines.append("\n");
 }
 
+std::optional<format::PayloadType> StreamTopic::type_of(
+    std::optional<std::string_view> content_type, std::string_view payload) const {
+  std::optional<format::PayloadType> wanted = type;
+  if (content_type) {
+    if (auto said = format::payload_type_of(*content_type)) {
+      // One message is most often one bare line.
+      if (content_type->find("header") == std::string_view::npos) said->csv.header = false;
+      wanted = std::move(*said);
+    }
+  }
+  if (!wanted) return std::nullopt;
+  const bool one_object =
+      wanted->format == format::Format::kJson && !trimmed(payload).starts_with('[');
+  return one_object ? std::nullopt : wanted;
+}
+
 StreamTopics::StreamTopics(const speed::SpeedLayer& speed) {
   for (auto& stream : speed.streams()) {
     const auto& definition = stream->definition();
@@ -137,6 +153,10 @@ std::optional<StreamTopic> StreamTopics::find(std::string_view topic) const {
   if (rule == nullptr) return std::nullopt;
   const auto& definition = rule->stream->definition();
   StreamTopic out{.stream = rule->stream, .head = "{", .bare_column = {}};
+  if (!rule->topic.content_type.empty()) {
+    // Checked when the stream was created.
+    if (auto type = format::payload_type_of(rule->topic.content_type)) out.type = std::move(*type);
+  }
   std::vector<bool> bound(definition.columns.size());
   for (const auto& level : rule->topic.levels) {
     std::string_view text;
@@ -146,6 +166,7 @@ std::optional<StreamTopic> StreamTopics::find(std::string_view topic) const {
     const auto column = definition.find_column(level.text);
     if (!column) continue;
     bound[*column] = true;
+    out.bound.push_back({level.text, std::string(text)});
     if (out.head.size() > 1) out.head += ',';
     append_json_string(out.head, level.text);
     out.head += ':';

@@ -16,6 +16,7 @@
 
 #include "base/padded_bytes.h"
 #include "broker/topic_tree.h"
+#include "format/payload.h"
 #include "model/topic_rule.h"
 #include "speed/speed_layer.h"
 
@@ -28,6 +29,15 @@ struct StreamTopic {
   std::string head;
   /// The only column that no level gives, if there is just one: a bare number is its value.
   std::string bare_column;
+  /// What payloads are where the message does not say; none: JSON, or a bare value.
+  std::optional<format::PayloadType> type = {};
+  /// The levels again, for payloads that are not JSON.
+  std::vector<format::BoundText> bound = {};
+
+  /// How to decode a message on its own; none where it goes into a line with append_event(). A
+  /// Content-Type that means nothing to a stream leaves it with the stream's.
+  [[nodiscard]] std::optional<format::PayloadType> type_of(
+      std::optional<std::string_view> content_type, std::string_view payload) const;
 
   /// Appends the message as one line of JSON, with its line break.
   void append_event(std::string_view payload, PaddedBytes& lines) const;

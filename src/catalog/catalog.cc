@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "base/ascii_case.h"
 #include "base/mutex.h"
 #include "catalog/record_store.h"
 #include "catalog/record_text.h"
@@ -51,7 +52,8 @@ struct State {
   std::map<ViewId, ViewState> views;
   std::map<std::uint32_t, SchemaRecord> schemas;
   std::map<std::uint32_t, SubjectRecord> subjects;
-  std::map<std::uint64_t, UserRecord> users;  // by number
+  std::map<std::uint64_t, UserRecord> users;              // by number
+  std::map<std::uint64_t, ConnectionRecord> connections;  // by number
 
   [[nodiscard]] const StreamDefinition* find_stream(std::string_view name) const {
     const auto key = folded(name);
@@ -223,6 +225,15 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
       if (record.number != key.owner)
         return inconsistent(fmt::format("user {} has the number {}", record.name, record.number));
       state.users.emplace(key.owner, std::move(record));
+      return {};
+    }
+    case RecordKind::kConnection: {
+      MR_TRY(auto record, read_record<ConnectionRecord>(text));
+      if (record.number != key.owner) {
+        return inconsistent(
+            fmt::format("connection {} has the number {}", record.name, record.number));
+      }
+      state.connections.emplace(key.owner, std::move(record));
       return {};
     }
     case RecordKind::kView: {
@@ -863,6 +874,38 @@ class StoredCatalog final : public Catalog {
     const MutexLock lock(mutex_);
     state_.users.erase(number);
     return {};
+  }
+
+  Status put_connection(ConnectionRecord connection) override {
+    const MutexLock change(change_);
+    {
+      const MutexLock lock(mutex_);
+      const auto& all = state_.connections;
+      connection.number = all.empty() ? 1 : all.rbegin()->first + 1;
+      for (const auto& [number, other] : all) {
+        if (same_name(other.name, connection.name)) connection.number = number;
+      }
+    }
+    MR_RETURN_IF_ERROR(
+        write({put(RecordKind::kConnection, connection.number, 0, record_text(connection))}));
+    const MutexLock lock(mutex_);
+    state_.connections.insert_or_assign(connection.number, std::move(connection));
+    return {};
+  }
+
+  Status drop_connection(std::uint64_t number) override {
+    const MutexLock change(change_);
+    MR_RETURN_IF_ERROR(write({remove(RecordKind::kConnection, number, 0)}));
+    const MutexLock lock(mutex_);
+    state_.connections.erase(number);
+    return {};
+  }
+
+  [[nodiscard]] std::vector<ConnectionRecord> connections() const override {
+    const MutexLock lock(mutex_);
+    std::vector<ConnectionRecord> out;
+    for (const auto& [number, connection] : state_.connections) out.push_back(connection);
+    return out;
   }
 
   [[nodiscard]] std::vector<UserRecord> users() const override {

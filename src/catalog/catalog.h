@@ -185,6 +185,25 @@ struct UserRecord {
   bool operator==(const UserRecord&) const = default;
 };
 
+/// Another broker whose messages come in.
+struct ConnectionRecord {
+  std::uint64_t number = 0;
+  std::string name;
+  std::string url;    // mqtt://host:port
+  std::string topic;  // the filter that is subscribed to there
+  /// Takes every message; empty: the streams whose own topics fit.
+  std::string stream;
+  std::string client_id;
+  std::string user;
+  std::string password;  // as it is: the other broker wants to see it
+  std::string share;     // group of a shared subscription; empty: none
+  std::uint8_t qos = 1;
+  bool clean = false;
+  bool paused = false;
+  std::int64_t created_us = 0;
+  bool operator==(const ConnectionRecord&) const = default;
+};
+
 class Catalog {
  public:
   static Result<std::unique_ptr<Catalog>> open(const std::filesystem::path& path);
@@ -275,6 +294,11 @@ class Catalog {
   /// Errors: kNotFound.
   virtual Status drop_user(std::string_view name) = 0;
   [[nodiscard]] virtual std::vector<UserRecord> users() const = 0;
+
+  /// As put_user(). Names are compared without case.
+  virtual Status put_connection(ConnectionRecord connection) = 0;
+  virtual Status drop_connection(std::uint64_t number) = 0;
+  [[nodiscard]] virtual std::vector<ConnectionRecord> connections() const = 0;
 };
 
 }  // namespace millrace::catalog

@@ -29,7 +29,7 @@ constexpr const char* kCreateSeal =
     "CREATE TABLE seal (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, rows INTEGER NOT NULL, "
     "checksum_sum INTEGER NOT NULL, crc32c INTEGER NOT NULL)";
 
-constexpr std::array<std::pair<RecordKind, std::string_view>, 12> kKindNames = {{
+constexpr std::array<std::pair<RecordKind, std::string_view>, 13> kKindNames = {{
     {RecordKind::kCounter, "counter"},
     {RecordKind::kStream, "stream"},
     {RecordKind::kLakeEnd, "lake_end"},
@@ -42,6 +42,7 @@ constexpr std::array<std::pair<RecordKind, std::string_view>, 12> kKindNames = {
     {RecordKind::kSchema, "schema"},
     {RecordKind::kSubject, "subject"},
     {RecordKind::kUser, "user"},
+    {RecordKind::kConnection, "connection"},
 }};
 
 std::string_view kind_name(RecordKind kind) {
@@ -182,6 +183,10 @@ Result<std::unique_ptr<RecordStore>> RecordStore::open(const std::filesystem::pa
   }
   std::unique_ptr<RecordStore> store(new RecordStore(database, path));
   if (code != SQLITE_OK) return store->database_error(code);
+  // Passwords for other brokers lie in it. The files beside it get its mode.
+  std::error_code ignored;
+  std::filesystem::permissions(
+      path, std::filesystem::perms::owner_read | std::filesystem::perms::owner_write, ignored);
   MR_RETURN_IF_ERROR(store->prepare_file(epoch_beside));
   MR_RETURN_IF_ERROR(store->load(records));
   Seal counted;

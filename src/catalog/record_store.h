@@ -43,6 +43,7 @@ enum class RecordKind : std::uint8_t {
   kSchema,      // owner: its id
   kSubject,     // owner: its id
   kUser,        // owner: its number
+  kConnection,  // owner: its number
 };
 
 struct RecordKey {

@@ -304,6 +304,24 @@ Checkpoint read(Reader& reader, std::type_identity<Checkpoint>) {
   return out;
 }
 
+ConnectionRecord read(Reader& reader, std::type_identity<ConnectionRecord>) {
+  ConnectionRecord out;
+  out.number = reader.number<std::uint64_t>("number");
+  out.name = reader.string("name");
+  out.url = reader.string("url");
+  out.topic = reader.string("topic");
+  out.stream = reader.string("stream");
+  out.client_id = reader.string("client_id");
+  out.user = reader.string("user");
+  out.password = reader.string("password");
+  out.share = reader.string("share");
+  out.qos = reader.number<std::uint8_t>("qos");
+  out.clean = reader.boolean("clean");
+  out.paused = reader.boolean("paused");
+  out.created_us = reader.number<std::int64_t>("created_us");
+  return out;
+}
+
 UserRecord read(Reader& reader, std::type_identity<UserRecord>) {
   UserRecord out;
   out.number = reader.number<std::uint64_t>("number");
@@ -473,6 +491,22 @@ std::string record_text(const SubjectRecord& subject) {
                                       {"mode", subject.mode}});
 }
 
+std::string record_text(const ConnectionRecord& connection) {
+  return json::serialize(json::object{{"number", connection.number},
+                                      {"name", connection.name},
+                                      {"url", connection.url},
+                                      {"topic", connection.topic},
+                                      {"stream", connection.stream},
+                                      {"client_id", connection.client_id},
+                                      {"user", connection.user},
+                                      {"password", connection.password},
+                                      {"share", connection.share},
+                                      {"qos", connection.qos},
+                                      {"clean", connection.clean},
+                                      {"paused", connection.paused},
+                                      {"created_us", connection.created_us}});
+}
+
 std::string record_text(const UserRecord& user) {
   json::array tokens;
   for (const auto& token : user.tokens) {
@@ -530,6 +564,7 @@ template Result<Checkpoint> read_record(std::string_view);
 template Result<SchemaRecord> read_record(std::string_view);
 template Result<SubjectRecord> read_record(std::string_view);
 template Result<UserRecord> read_record(std::string_view);
+template Result<ConnectionRecord> read_record(std::string_view);
 template Result<Counters> read_record(std::string_view);
 template Result<NewestNumber> read_record(std::string_view);
 

@@ -21,6 +21,7 @@ namespace millrace::catalog {
 [[nodiscard]] std::string record_text(const SchemaRecord& schema);
 [[nodiscard]] std::string record_text(const SubjectRecord& subject);
 [[nodiscard]] std::string record_text(const UserRecord& user);
+[[nodiscard]] std::string record_text(const ConnectionRecord& connection);
 
 /// T is a type of which record_text() gives the text.
 template <class T>

@@ -7,6 +7,7 @@
 
 #include "access/access.h"
 #include "batch/state_files.h"
+#include "bridge/bridge.h"
 #include "broker/broker.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
@@ -45,6 +46,7 @@ struct Services {
   log::CommitLog& log;
   runtime::WorkerPool& pool;
   broker::Broker& broker;
+  bridge::Bridge& bridge;
   /// The servers' own counters, once they run; null before.
   std::function<const HttpMetrics*()> http_metrics;
   std::function<const MqttMetrics*()> mqtt_metrics;

@@ -64,7 +64,7 @@ void add_change_routes(HttpRouter& router, const Services& services) {
   router.add(
       "GET", "/v1/views/{view}/changes",
       [&feed = services.feed, &catalog = services.catalog, &speed = services.speed,
-       origins = services.web_origins,
+       &access = services.access, origins = services.web_origins,
        renderer = std::make_shared<BatchRenderer>(services.statements)](HttpRequest request,
                                                                         Responder responder) {
         auto parsed = parse_request(request);
@@ -76,6 +76,9 @@ void add_change_routes(HttpRouter& router, const Services& services) {
           responder.respond(no_such_view(catalog, parsed->feed.view));
           return;
         }
+        parsed->feed.allowed = [&access, who = request.who, view = parsed->feed.view] {
+          return access.require_still(who, Privilege::kSubscribe, view);
+        };
         if (asks_for_web_socket(request)) {
           auto follower = std::make_shared<WebSocketFollower>(renderer, parsed->window);
           follower->on_open(

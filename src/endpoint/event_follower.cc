@@ -16,6 +16,8 @@ namespace {
 constexpr std::uint64_t kPageRows = 2000;
 /// Between two looks whether there is something new.
 constexpr std::chrono::milliseconds kPause{20};
+/// Looks after which those who wait are asked whether they still may.
+constexpr int kLooksPerReview = 50;
 
 std::string time_json(std::int64_t time_us) {
   const Type type{TypeKind::kTimestampTz};
@@ -56,6 +58,12 @@ bool EventFollower::has_news() const {
 
 void EventFollower::step() {
   if (gone_) return;
+  if (request_.allowed) {
+    if (const auto allowed = request_.allowed(); !allowed) {
+      give_error(allowed.error());
+      return;
+    }
+  }
   const auto id = request_.stream->definition().id;
   if (pages_.speed_.stream(id) != request_.stream) {
     give_error({.code = ErrorCode::kNotFound,
@@ -156,10 +164,10 @@ void EventPages::add(const std::shared_ptr<EventFollower>& follower) {
   wake(*follower);
 }
 
-void EventPages::wake(EventFollower& follower) {
+void EventPages::wake(EventFollower& follower, bool look_anyway) {
   using State = EventFollower::State;
   auto state = follower.state_.load();
-  if (state == State::kWaiting && !follower.has_news()) return;
+  if (state == State::kWaiting && !look_anyway && !follower.has_news()) return;
   if (state != State::kReady && state != State::kWaiting) return;
   if (!follower.state_.compare_exchange_strong(state, State::kReading)) return;
   // Where the pool is full it is tried again after a pause.
@@ -168,7 +176,7 @@ void EventPages::wake(EventFollower& follower) {
 }
 
 void EventPages::loop() {
-  for (;;) {
+  for (int look = 0;; look = (look + 1) % kLooksPerReview) {
     std::vector<std::shared_ptr<EventFollower>> followers;
     {
       const MutexLock lock(mutex_);
@@ -182,7 +190,7 @@ void EventPages::loop() {
         return false;
       });
     }
-    for (const auto& follower : followers) wake(*follower);
+    for (const auto& follower : followers) wake(*follower, look == 0);
   }
 }
 

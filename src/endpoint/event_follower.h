@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -25,6 +26,8 @@ struct EventRequest {
   std::uint64_t limit = 0;  // events; 0: all
   bool follow = false;
   bool server_sent = false;  // Server-Sent Events instead of JSON Lines
+  /// Asked for each page and about once a second: an error ends the answer.
+  std::function<Status()> allowed = {};
 };
 
 class EventPages;
@@ -71,8 +74,8 @@ class EventPages {
  private:
   friend class EventFollower;
   void loop();
-  /// Has the next page read if it is time.
-  void wake(EventFollower& follower);
+  /// Has the next page read if it is time; with `look_anyway`, also where nothing is new.
+  void wake(EventFollower& follower, bool look_anyway = false);
 
   serving::EventReader& reader_;
   speed::SpeedLayer& speed_;

@@ -176,15 +176,31 @@ void MqttConnection::flush() {
 
 void MqttConnection::fill() {
   if (state_ != State::kOpen || session_ == nullptr || subscribing_ != 0) return;
-  const std::int64_t now_ms = runtime::wall_us() / 1000;
   more_to_fill_ = false;
+  // In turn, so that neither holds up the other for good.
+  if (rows_first_) fill_from_views();
+  fill_from_session();
+  if (!rows_first_) fill_from_views();
+  rows_first_ = !rows_first_;
+}
+
+bool MqttConnection::is_full() {
+  if (out_.size() < kOutBytes && sending_.size() - sent_ < kOutBytes) return false;
+  more_to_fill_ = true;
+  return true;
+}
+
+void MqttConnection::fill_from_session() {
+  const std::int64_t now_ms = runtime::wall_us() / 1000;
   session_->take(client_receive_maximum_, [&](const broker::Outgoing& outgoing) {
-    if (out_.size() >= kOutBytes || sending_.size() - sent_ >= kOutBytes) {
-      more_to_fill_ = true;
-      return Session::Taken::kFull;
-    }
-    return write_outgoing(outgoing, now_ms);
+    return is_full() ? Session::Taken::kFull : write_outgoing(outgoing, now_ms);
   });
+}
+
+void MqttConnection::fill_from_views() {
+  if (views_ == nullptr) return;
+  views_->take(
+      [&](const mqtt::Publish& row) { return is_full() ? Session::Taken::kFull : write_row(row); });
 }
 
 Session::Taken MqttConnection::write_outgoing(const broker::Outgoing& outgoing,
@@ -199,13 +215,33 @@ Session::Taken MqttConnection::write_outgoing(const broker::Outgoing& outgoing,
     return Session::Taken::kSkipped;
   }
   mqtt::Publish publish = delivery.message->publish(now_ms);
+  if (!may_deliver(publish.topic)) return Session::Taken::kSkipped;
   publish.qos = delivery.qos;
   publish.retain = delivery.retain;
   publish.dup = delivery.dup;
   publish.packet_id = outgoing.packet_id;
   publish.subscription_ids = delivery.ids.all();
-  if (client_packet_max_ != 0 && mqtt::encoded_size(publish, version_) > client_packet_max_)
-    return Session::Taken::kSkipped;  // as if it had been sent [MQTT-3.1.2-25]
+  if (!fits(publish)) return Session::Taken::kSkipped;  // as if it had been sent [MQTT-3.1.2-25]
+  write_publish(publish);
+  return Session::Taken::kWritten;
+}
+
+Session::Taken MqttConnection::write_row(mqtt::Publish publish) {
+  if (!fits(publish)) return Session::Taken::kSkipped;
+  if (publish.qos != mqtt::QoS::kAtMostOnce) {
+    publish.packet_id = session_->begin_row(client_receive_maximum_);
+    if (publish.packet_id == 0) return Session::Taken::kFull;
+  }
+  write_publish(publish);
+  return Session::Taken::kWritten;
+}
+
+bool MqttConnection::fits(const mqtt::Publish& publish) const {
+  const std::size_t max = client_packet_max_ == 0 ? mqtt::kMaxPacketBytes : client_packet_max_;
+  return mqtt::encoded_size(publish, version_) <= max;
+}
+
+void MqttConnection::write_publish(mqtt::Publish& publish) {
   if (client_aliases_max_ != 0) {
     const auto known = sent_aliases_.find(std::string(publish.topic));
     if (known != sent_aliases_.end()) {
@@ -215,7 +251,7 @@ Session::Taken MqttConnection::write_outgoing(const broker::Outgoing& outgoing,
       publish.topic_alias = static_cast<std::uint16_t>(sent_aliases_.size() + 1);
       sent_aliases_.emplace(publish.topic, publish.topic_alias);
       // The alias itself must not make it too large.
-      if (client_packet_max_ != 0 && mqtt::encoded_size(publish, version_) > client_packet_max_) {
+      if (!fits(publish)) {
         sent_aliases_.erase(std::string(publish.topic));
         publish.topic_alias = 0;
       }
@@ -223,7 +259,6 @@ Session::Taken MqttConnection::write_outgoing(const broker::Outgoing& outgoing,
   }
   mqtt::encode(publish, version_, out_);
   loop_.state().metrics.sent_messages.fetch_add(1, std::memory_order_relaxed);
-  return Session::Taken::kWritten;
 }
 
 void MqttConnection::send() {
@@ -335,6 +370,7 @@ void MqttConnection::leave(ReasonCode reason, std::string_view text) {
 void MqttConnection::detach(bool publish_will, std::optional<std::uint32_t> expiry_s) {
   if (session_ == nullptr) return;
   const auto session = std::exchange(session_, nullptr);
+  views_.reset();
   loop_.state().broker.disconnect(session, this, publish_will, expiry_s);
 }
 

@@ -24,6 +24,7 @@
 #include "broker/broker.h"
 #include "broker/publish_batch.h"
 #include "endpoint/mqtt_loop.h"
+#include "endpoint/mqtt_views.h"
 #include "wire/mqtt.h"
 
 namespace millrace::endpoint {
@@ -40,6 +41,8 @@ class MqttConnection : public broker::ClientLink,
 
   /// The session has news.
   void awake();
+  /// Views came or went, or time passed; with `rights`, grants or users have changed.
+  void review(bool rights);
   /// Ends it from the server's side: says why, where the client can hear it, then closes.
   void leave(wire::mqtt::ReasonCode reason, std::string_view text = {});
   void close();
@@ -74,11 +77,24 @@ class MqttConnection : public broker::ClientLink,
   void send();
   void on_sent(const boost::system::error_code& ec, std::size_t bytes);
   void fill();
+  void fill_from_session();
+  void fill_from_views();
+  [[nodiscard]] bool is_full();
   [[nodiscard]] broker::Session::Taken write_outgoing(const broker::Outgoing& outgoing,
                                                       std::int64_t now_ms);
+  [[nodiscard]] broker::Session::Taken write_row(wire::mqtt::Publish publish);
+  void write_publish(wire::mqtt::Publish& publish);
+  [[nodiscard]] bool fits(const wire::mqtt::Publish& publish) const;
   [[nodiscard]] bool may_read() const;
   void set_deadline();
   void detach(bool publish_will, std::optional<std::uint32_t> expiry_s);
+
+  // mqtt_rights.cc: what the client may subscribe to, and may still.
+  /// The filter without "$share/group/".
+  [[nodiscard]] bool may_subscribe(std::string_view filter);
+  [[nodiscard]] bool may_deliver(std::string_view topic);
+  [[nodiscard]] MqttViews& views();
+  void resume_subscriptions();
 
   // mqtt_packets.cc: what each packet means.
   Step take_packet(const wire::mqtt::Frame& frame);
@@ -116,6 +132,10 @@ class MqttConnection : public broker::ClientLink,
   // What CONNECT said.
   access::Principal principal_ = access::Principal::anonymous(/*from_this_machine=*/false);
   std::shared_ptr<broker::Session> session_;
+  // What it may receive, as of this version of the rights.
+  std::uint64_t rights_version_ = 0;
+  bool may_receive_all_ = false;
+  std::unordered_map<std::string, bool> may_receive_;
   std::string assigned_id_;
   std::uint32_t expiry_s_ = 0;
   bool expiry_capped_ = false;
@@ -147,6 +167,8 @@ class MqttConnection : public broker::ClientLink,
   std::size_t sent_ = 0;
   std::unordered_map<std::string, std::uint16_t> sent_aliases_;
   bool more_to_fill_ = false;
+  std::shared_ptr<MqttViews> views_;  // from the first filter on that can match rows of views
+  bool rows_first_ = false;
   /// Subscriptions without their SUBACK: what they bring comes after it.
   std::uint32_t subscribing_ = 0;
 

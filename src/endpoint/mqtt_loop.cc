@@ -15,6 +15,7 @@ namespace asio = boost::asio;
 
 constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds kTick{100};
+constexpr std::chrono::seconds kReview{10};
 
 }  // namespace
 
@@ -124,7 +125,24 @@ void MqttLoop::tick() {
     if (connection->deadline() <= now) late.push_back(connection);
   }
   for (const auto& connection : late) connection->time_is_over(now);
+  review();
   schedule_tick();
+}
+
+void MqttLoop::review() {
+  // Tokens expire without a change.
+  const auto now = std::chrono::steady_clock::now();
+  const std::uint64_t access = state_.access.version();
+  const std::uint64_t names = state_.feed.names_version();
+  const bool rights = access != reviewed_access_;
+  if (!rights && names == reviewed_names_ && now < review_due_) return;
+  reviewed_access_ = access;
+  reviewed_names_ = names;
+  review_due_ = now + kReview;
+  std::vector<std::shared_ptr<MqttConnection>> all;
+  all.reserve(connections_.size());
+  for (const auto& [id, connection] : connections_) all.push_back(connection);
+  for (const auto& connection : all) connection->review(rights);
 }
 
 }  // namespace millrace::endpoint

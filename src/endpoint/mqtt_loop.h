@@ -22,6 +22,8 @@
 #include "endpoint/mqtt_metrics.h"
 #include "endpoint/mqtt_options.h"
 #include "endpoint/mqtt_stream.h"
+#include "endpoint/mqtt_views.h"
+#include "serving/change_feed.h"
 
 namespace millrace::endpoint {
 
@@ -30,12 +32,16 @@ class MqttConnection;
 /// What all loops of one server share. Constant after construction but for the counters.
 struct MqttServerState {
   MqttServerState(MqttServerOptions server_options, access::Access& server_access,
-                  broker::Broker& server_broker)
-      : options(std::move(server_options)), access(server_access), broker(server_broker) {}
+                  broker::Broker& server_broker, serving::ChangeFeed& server_feed)
+      : options(std::move(server_options)),
+        access(server_access),
+        broker(server_broker),
+        feed(server_feed) {}
 
   const MqttServerOptions options;
   access::Access& access;
   broker::Broker& broker;
+  serving::ChangeFeed& feed;
   MqttMetrics metrics;
 
   PeerLimits peers;
@@ -66,6 +72,7 @@ class MqttLoop : public std::enable_shared_from_this<MqttLoop> {
   /// The connections' side. Thread: the loop's.
   [[nodiscard]] MqttServerState& state() { return state_; }
   [[nodiscard]] broker::StreamTopicCache& topics() { return topics_; }
+  [[nodiscard]] ViewMessageCache& view_messages() { return view_messages_; }
   /// Where every connection receives, one at a time.
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
   void remove(std::uint64_t connection);
@@ -74,6 +81,7 @@ class MqttLoop : public std::enable_shared_from_this<MqttLoop> {
   void deliver() EXCLUDES(mutex_);
   void schedule_tick();
   void tick();
+  void review();
 
   MqttServerState& state_;
   boost::asio::io_context context_{1};
@@ -88,6 +96,11 @@ class MqttLoop : public std::enable_shared_from_this<MqttLoop> {
 
   // Of the loop's thread.
   broker::StreamTopicCache topics_;
+  ViewMessageCache view_messages_;
+  // What was the newest when all connections were looked at last.
+  std::uint64_t reviewed_access_ = 0;
+  std::uint64_t reviewed_names_ = 0;
+  std::chrono::steady_clock::time_point review_due_;
   std::unordered_map<std::uint64_t, std::shared_ptr<MqttConnection>> connections_;
   std::uint64_t next_connection_ = 1;
   bool clock_ = false;

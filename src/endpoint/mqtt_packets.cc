@@ -21,9 +21,6 @@ using mqtt::ReasonCode;
 
 std::int64_t now_ms() { return runtime::wall_us() / 1000; }
 
-/// Results come under these topics; nobody else publishes there.
-constexpr std::string_view kViews = "views/";
-
 broker::Will will_of(const mqtt::Will& will) {
   mqtt::Publish publish;
   publish.topic = will.topic;
@@ -161,7 +158,7 @@ MqttConnection::Step MqttConnection::on_connect(const mqtt::Connect& connect) {
   std::optional<broker::Will> will;
   if (connect.will) {
     const std::string_view topic = connect.will->topic;
-    if (topic.starts_with('$') || topic.starts_with(kViews) ||
+    if (topic.starts_with('$') || topic.starts_with(kViewTopics) ||
         broker::count_levels(topic) > options.topic_levels_max)
       return refuse_connect(ReasonCode::kTopicNameInvalid, "the will's topic is not allowed");
     if (!loop_.state().access.topic_allowed(principal_, Privilege::kPublish, topic)) {
@@ -225,6 +222,7 @@ void MqttConnection::on_connected(Result<broker::Connected> connected) {
   if (keep_alive_capped_) answer.server_keep_alive_s = keep_alive_s_;
   mqtt::encode(answer, version_, out_);
   std::string().swap(assigned_id_);
+  if (connected->present) resume_subscriptions();
   last_packet_ = std::chrono::steady_clock::now();
   // Packets that came behind CONNECT.
   std::string bytes = std::exchange(in_, {});
@@ -273,7 +271,9 @@ MqttConnection::Step MqttConnection::on_publish(const mqtt::Frame& frame) {
   if (loop_.state().metrics.bytes_in_flight.load(std::memory_order_relaxed) >
       options.bytes_in_flight_max)
     return Step::kWait;
-  if (publish.topic.starts_with('$') || publish.topic.starts_with(kViews) ||
+  if (publish.topic.starts_with(kViewTopics))
+    return refuse_publish(publish, ReasonCode::kNotAuthorized);
+  if (publish.topic.starts_with('$') ||
       broker::count_levels(publish.topic) > options.topic_levels_max)
     return refuse_publish(publish, ReasonCode::kTopicNameInvalid);
   if (!loop_.state().access.topic_allowed(principal_, Privilege::kPublish, publish.topic)) {
@@ -443,24 +443,47 @@ void MqttConnection::send_steps() {
 
 MqttConnection::Step MqttConnection::on_subscribe(const mqtt::Subscribe& subscribe) {
   broker::SubscribeRequest request;
+  struct OfViews {
+    std::size_t index = 0;
+    std::string filter;
+    ViewFilter parsed;
+    broker::SubscriptionOptions options;
+    mqtt::RetainHandling handling = mqtt::RetainHandling::kSend;
+  };
+  auto of_views = std::make_shared<std::vector<OfViews>>();
   subscribe.subscriptions.for_each([&](const mqtt::Subscription& one) {
     const auto shared = mqtt::shared_filter(one.filter);
-    const bool allowed = loop_.state().access.topic_allowed(principal_, Privilege::kSubscribe,
-                                                            shared ? shared->filter : one.filter);
-    if (!allowed) loop_.state().metrics.not_authorized.fetch_add(1, std::memory_order_relaxed);
+    const std::string_view filter = shared ? shared->filter : one.filter;
+    auto parsed = ViewFilter::parse(filter);
+    ReasonCode refused = ReasonCode::kSuccess;
+    if (!may_subscribe(filter)) {
+      loop_.state().metrics.not_authorized.fetch_add(1, std::memory_order_relaxed);
+      refused = ReasonCode::kNotAuthorized;
+    } else if (shared && parsed && parsed->only_views) {
+      // A row is state: whoever takes a part of the rows has a part of the answer.
+      refused = ReasonCode::kSharedSubscriptionsNotSupported;
+    } else if (!shared && parsed &&
+               !views().has_room(std::string(filter), *parsed, of_views->size())) {
+      refused = ReasonCode::kQuotaExceeded;
+    }
+    const broker::SubscriptionOptions options{.qos = one.maximum_qos,
+                                              .no_local = one.no_local,
+                                              .retain_as_published = one.retain_as_published,
+                                              .id = subscribe.subscription_id};
+    if (refused == ReasonCode::kSuccess && !shared && parsed) {
+      of_views->push_back({request.all.size(), std::string(filter), std::move(*parsed), options,
+                           one.retain_handling});
+    }
     request.all.push_back({.filter = std::string(one.filter),
-                           .options = {.qos = one.maximum_qos,
-                                       .no_local = one.no_local,
-                                       .retain_as_published = one.retain_as_published,
-                                       .id = subscribe.subscription_id},
+                           .options = options,
                            .retain_handling = one.retain_handling,
-                           .refused = allowed ? ReasonCode::kSuccess : ReasonCode::kNotAuthorized});
+                           .refused = refused});
   });
   ++subscribing_;
   loop_.state().broker.subscribe(
       session_, std::move(request),
-      on_loop([packet_id = subscribe.packet_id](MqttConnection& self,
-                                                const Result<std::vector<ReasonCode>>& codes) {
+      on_loop([packet_id = subscribe.packet_id, of_views](
+                  MqttConnection& self, const Result<std::vector<ReasonCode>>& codes) {
         --self.subscribing_;
         if (self.state_ != State::kOpen) return;
         if (!codes) {
@@ -473,6 +496,10 @@ MqttConnection::Step MqttConnection::on_subscribe(const mqtt::Subscribe& subscri
         answer.packet_id = packet_id;
         answer.codes = bytes;
         mqtt::encode(answer, self.version_, self.out_);
+        for (auto& one : *of_views) {
+          if (mqtt::is_error((*codes)[one.index])) continue;
+          self.views().subscribe(one.filter, std::move(one.parsed), one.options, one.handling);
+        }
         self.flush();
       }));
   return Step::kDone;
@@ -480,7 +507,10 @@ MqttConnection::Step MqttConnection::on_subscribe(const mqtt::Subscribe& subscri
 
 MqttConnection::Step MqttConnection::on_unsubscribe(const mqtt::Unsubscribe& unsubscribe) {
   std::vector<std::string> filters;
-  unsubscribe.filters.for_each([&](std::string_view filter) { filters.emplace_back(filter); });
+  unsubscribe.filters.for_each([&](std::string_view filter) {
+    if (views_ != nullptr) views_->unsubscribe(filter);
+    filters.emplace_back(filter);
+  });
   loop_.state().broker.unsubscribe(
       session_, std::move(filters),
       on_loop([packet_id = unsubscribe.packet_id](MqttConnection& self,

@@ -15,8 +15,9 @@ namespace millrace::endpoint {
 // The listening sockets, on the first loop's thread, and the loops.
 class MqttServer::Listener {
  public:
-  Listener(MqttServerOptions options, access::Access& access, broker::Broker& broker)
-      : state_(std::move(options), access, broker) {
+  Listener(MqttServerOptions options, access::Access& access, broker::Broker& broker,
+           serving::ChangeFeed& feed)
+      : state_(std::move(options), access, broker, feed) {
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned threads = state_.options.threads == 0 ? cores : state_.options.threads;
     for (unsigned i = 0; i < threads; ++i) loops_.push_back(std::make_shared<MqttLoop>(state_));
@@ -122,8 +123,9 @@ MqttServer::~MqttServer() { stop(); }
 
 Result<std::unique_ptr<MqttServer>> MqttServer::start(MqttServerOptions options,
                                                       access::Access& access,
-                                                      broker::Broker& broker) {
-  auto listener = std::make_unique<Listener>(std::move(options), access, broker);
+                                                      broker::Broker& broker,
+                                                      serving::ChangeFeed& feed) {
+  auto listener = std::make_unique<Listener>(std::move(options), access, broker, feed);
   MR_RETURN_IF_ERROR(listener->listen());
   listener->run();
   return std::unique_ptr<MqttServer>(new MqttServer(std::move(listener)));

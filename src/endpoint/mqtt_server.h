@@ -13,18 +13,20 @@
 #include "endpoint/http_message.h"
 #include "endpoint/mqtt_metrics.h"
 #include "endpoint/mqtt_options.h"
+#include "serving/change_feed.h"
 
 namespace millrace::endpoint {
 
-/// Owns: the listening sockets, the I/O threads and all connections. Borrows: the broker, which
-/// outlives it and takes nothing more of it after stop().
+/// Owns: the listening sockets, the I/O threads and all connections. Borrows: the broker and the
+/// feed, which outlive it and take nothing more of it after stop().
 /// Thread: start() and stop() on one thread, the rest on any.
 /// Errors: as HttpServer's.
 class MqttServer {
  public:
   [[nodiscard]] static Result<std::unique_ptr<MqttServer>> start(MqttServerOptions options,
                                                                  access::Access& access,
-                                                                 broker::Broker& broker);
+                                                                 broker::Broker& broker,
+                                                                 serving::ChangeFeed& feed);
   ~MqttServer();
   MqttServer(const MqttServer&) = delete;
   MqttServer& operator=(const MqttServer&) = delete;

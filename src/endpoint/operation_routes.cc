@@ -97,6 +97,36 @@ void add_mqtt(Families& families, const MqttMetrics& mqtt, broker::Broker& broke
                  number(sizes.queued));
 }
 
+void add_connections(Families& families, const bridge::Bridge& bridge) {
+  const auto all = bridge.connections();
+  const auto each = [&](auto&& put) {
+    for (const auto& one : all) put(one, one.record.name);
+  };
+  constexpr const char* kLabel = "connection";
+  each([&](const auto& one, const auto& name) {
+    families.gauge("millrace_connection_up", "1 where the connection to another broker stands.",
+                   one.status.state == bridge::SourceState::kConnected ? 1 : 0, kLabel, name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.counter("millrace_connection_messages_total", "Messages from another broker.",
+                     number(one.messages), kLabel, name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.counter("millrace_connection_redelivered_total",
+                     "Of these, marked as possibly sent before.", number(one.redelivered), kLabel,
+                     name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.gauge("millrace_connection_waiting",
+                   "Messages from another broker that are not durable yet.", number(one.waiting),
+                   kLabel, name);
+  });
+  each([&](const auto& one, const auto& name) {
+    families.counter("millrace_connection_connects_total", "Times that the connection was made.",
+                     number(one.connects), kLabel, name);
+  });
+}
+
 std::string metrics_text(const Services& services) {
   Families families;
   const auto& ingest = services.ingest.counters();
@@ -232,6 +262,7 @@ std::string metrics_text(const Services& services) {
                    "When the server's certificate expires, in seconds since 1970.",
                    static_cast<double>(tls->expires_s));
   }
+  add_connections(families, services.bridge);
   return families.text();
 }
 

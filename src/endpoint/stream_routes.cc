@@ -117,6 +117,10 @@ void add_stream_routes(HttpRouter& router, const Services& services) {
                  responder.respond(problem(kept.error()));
                  return;
                }
+               parsed->events.allowed = [&access = services.access, who = request.who,
+                                         stream = std::string(request.param("stream"))] {
+                 return access.require_still(who, Privilege::kSubscribe, stream);
+               };
                auto position = parsed->position;
                read_at(services.positions, std::move(position), std::move(responder),
                        [&reader = services.events, &pool = services.pool, pages,

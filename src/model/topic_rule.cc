@@ -1,5 +1,7 @@
 #include "model/topic_rule.h"
 
+#include <utility>
+
 namespace millrace {
 
 namespace {
@@ -16,6 +18,14 @@ std::unexpected<Error> bad(std::string message) {
                     "rest: 'site/{site}/sensor/{sensor}/reading'",
             .place = {}});
 }
+
+/// Words before the topic, and what they say. Other texts before a colon belong to the topic.
+constexpr std::pair<std::string_view, std::string_view> kFormats[] = {
+    {"json:", ""},
+    {"csv:", "text/csv; header=absent"},
+    {"avro:", "application/avro"},
+    {"protobuf:", "application/x-protobuf"},
+};
 
 Result<TopicRule::Level> parse_level(std::string_view text, bool last) {
   if (text == "+") return TopicRule::Level{TopicRule::Kind::kAny, {}};
@@ -37,10 +47,16 @@ Result<TopicRule::Level> parse_level(std::string_view text, bool last) {
 }  // namespace
 
 Result<TopicRule> TopicRule::parse(std::string_view text) {
+  TopicRule rule;
+  for (const auto& [word, content_type] : kFormats) {
+    if (!text.starts_with(word)) continue;
+    rule.content_type = content_type;
+    text.remove_prefix(word.size());
+    break;
+  }
   if (text.empty()) return bad("the topic is empty");
   if (text.size() > kBytesMax) return bad(fmt::format("more than {} bytes", kBytesMax));
   if (text.starts_with('$')) return bad("topics that begin with '$' are the server's");
-  TopicRule rule;
   for (;;) {
     const auto slash = text.find('/');
     const bool last = slash == std::string_view::npos;

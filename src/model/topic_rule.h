@@ -1,6 +1,7 @@
 // Which MQTT topics a stream takes, and which of their levels are values of columns:
 // 'site/{site}/sensor/{sensor}/reading'. A level is a text, '+' (any one), '#' (all that is left,
-// last) or a column in braces. Pure. Errors: kInvalidArgument (kBadOption).
+// last) or a column in braces. Before the topic may stand how payloads are written:
+// 'csv:site/{site}'. Pure. Errors: kInvalidArgument (kBadOption).
 #pragma once
 
 #include <string>
@@ -18,6 +19,8 @@ struct TopicRule {
     std::string text;  // or the column's name
   };
   std::vector<Level> levels;
+  /// The Content-Type of payloads; empty: JSON.
+  std::string content_type;
 
   static Result<TopicRule> parse(std::string_view text);
   /// As a subscription's filter: columns are '+'.

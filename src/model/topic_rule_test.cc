@@ -39,5 +39,18 @@ TEST(TopicRule, KnowsWhetherATopicIsBoths) {
   EXPECT_FALSE(rule("a/b/#").overlaps(rule("a/c/#")));
 }
 
+TEST(TopicRule, a_word_before_the_topic_says_how_payloads_are_written) {
+  const auto content_type = [](std::string_view text) {
+    const auto rule = TopicRule::parse(text);
+    return rule ? rule->filter() + " " + rule->content_type : rule.error().text();
+  };
+  EXPECT_EQ(content_type("csv:in/{site}"), "in/+ text/csv; header=absent");
+  EXPECT_EQ(content_type("avro:in"), "in application/avro");
+  EXPECT_EQ(content_type("json:in"), "in ");
+  EXPECT_EQ(content_type("urn:in"), "urn:in ") << "a colon may be a part of the topic";
+  EXPECT_FALSE(TopicRule::parse("csv:"));
+  EXPECT_FALSE(TopicRule::parse("csv:$x"));
+}
+
 }  // namespace
 }  // namespace millrace

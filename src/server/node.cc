@@ -62,6 +62,7 @@ endpoint::Services Node::services(runtime::WorkerPool& pool) {
           .log = *log_,
           .pool = pool,
           .broker = *broker_,
+          .bridge = *bridge_,
           .http_metrics = [] { return nullptr; },
           .mqtt_metrics = [] { return nullptr; },
           .tls_metrics = [] { return nullptr; },
@@ -76,6 +77,7 @@ void Node::stop_queries() {
 
 void Node::stop() {
   if (positions_ != nullptr) positions_->stop();
+  if (bridge_ != nullptr) bridge_->stop();
   if (feed_ != nullptr) feed_->stop();
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
@@ -209,9 +211,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       *batch_database_, *lake_, *catalog_, *state_files_, *speed_, *lake_writer_,
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
                             .delta_bytes_max = config.speed_delta_bytes_max});
+  bridge_ = std::make_unique<bridge::Bridge>(*catalog_, *broker_);
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
-      *workers_, *lake_writer_, *batch_, *access_,
+      *workers_, *lake_writer_, *batch_, *access_, *bridge_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max,
                                 .table_bytes_max = config.sql_table_bytes_max,
@@ -236,6 +239,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   lake_writer_->start();
   batch_->start();
   feed_->start();
+  bridge_->start();
   const bool building = std::ranges::any_of(
       views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });
   if (building) batch_->request(false, "build");

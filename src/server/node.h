@@ -11,6 +11,7 @@
 #include "access/access.h"
 #include "base/result.h"
 #include "batch/state_files.h"
+#include "bridge/bridge.h"
 #include "broker/broker.h"
 #include "catalog/catalog.h"
 #include "catalog/schema_registry.h"
@@ -48,6 +49,7 @@ class Node {
   [[nodiscard]] endpoint::Services services(runtime::WorkerPool& pool);
   [[nodiscard]] ingest::Ingest& ingest() { return *ingest_; }
   [[nodiscard]] broker::Broker& broker() { return *broker_; }
+  [[nodiscard]] bridge::Bridge& bridge() { return *bridge_; }
   [[nodiscard]] ingest::LakeWriter& lake_writer() { return *lake_writer_; }
   [[nodiscard]] serving::StatementRunner& statements() { return *statements_; }
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
@@ -92,6 +94,7 @@ class Node {
   std::unique_ptr<ingest::Ingest> ingest_;
   std::unique_ptr<ingest::LakeWriter> lake_writer_;
   std::unique_ptr<serving::BatchScheduler> batch_;
+  std::unique_ptr<bridge::Bridge> bridge_;
   std::unique_ptr<serving::StatementRunner> statements_;
   std::unique_ptr<serving::EventReader> events_;
   std::unique_ptr<serving::PositionWait> positions_;

@@ -296,7 +296,8 @@ int run_up(const UpOptions& options) {
   services.mqtt_metrics = [&mqtt_metrics] { return mqtt_metrics.load(); };
   services.tls_metrics = [&tls] { return *tls == nullptr ? nullptr : &(*tls)->metrics(); };
   auto mqtt_server = endpoint::MqttServer::start(mqtt_options(options, *config, tls->get()),
-                                                 (*node)->access(), (*node)->broker());
+                                                 (*node)->access(), (*node)->broker(),
+                                                 (*node)->feed());
   if (!mqtt_server) return report(mqtt_server.error());
   mqtt_metrics = &(*mqtt_server)->metrics();
   services.web_origins = items_of(config->http_cors_origins);

@@ -45,6 +45,7 @@ struct FeedWake {
   bool names GUARDED_BY(mutex) = false;
   bool stopping GUARDED_BY(mutex) = false;
   std::vector<std::function<void()>> arrivals GUARDED_BY(mutex);
+  std::atomic<std::uint64_t> names_version{1};
 
   void set(bool FeedWake::* flag) EXCLUDES(mutex) {
     const MutexLock lock(mutex);
@@ -98,10 +99,21 @@ void FeedSubscription::stand_at(std::shared_ptr<const TouchedKeys> touched, View
 
 ChangeFeed::ChangeFeed(speed::SpeedLayer& speed, FeedOptions options)
     : speed_(speed), options_(options), wake_(std::make_shared<FeedWake>()) {
-  speed_.on_names_changed([wake = wake_] { wake->set(&FeedWake::names); });
+  speed_.on_names_changed([wake = wake_] {
+    wake->names_version.fetch_add(1, std::memory_order_release);
+    wake->set(&FeedWake::names);
+  });
 }
 
 ChangeFeed::~ChangeFeed() { stop(); }
+
+std::vector<std::shared_ptr<speed::ViewState>> ChangeFeed::views() const {
+  return speed_.named_views();
+}
+
+std::uint64_t ChangeFeed::names_version() const {
+  return wake_->names_version.load(std::memory_order_acquire);
+}
 
 void ChangeFeed::start() {
   thread_ = std::thread([this] { loop(); });
@@ -141,6 +153,7 @@ Result<std::shared_ptr<FeedSubscription>> ChangeFeed::subscribe(FeedRequest requ
 
 void ChangeFeed::loop() {
   std::int64_t not_before_us = 0;
+  std::int64_t review_us = runtime::monotonic_us() + kTickUs;
   FeedView::Left left;
   for (;;) {
     std::vector<std::function<void()>> arrivals;
@@ -170,6 +183,10 @@ void ChangeFeed::loop() {
     for (const auto& arrival : arrivals) arrival();
     const bool later = left.later && !changes_too;
     left = {};
+    if (const std::int64_t now_us = runtime::monotonic_us(); now_us >= review_us) {
+      review_us = now_us + kTickUs;
+      for (const auto& [name, view] : views_) view->review();
+    }
     for (const auto& [name, view] : views_) {
       const auto more = view->serve(changes_too);
       left.at_once = left.at_once || more.at_once;

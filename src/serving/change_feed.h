@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -53,6 +54,8 @@ struct FeedBatch {
   bool snapshot = false;
   /// More follows at once: only with it are the subscriber's rows those of one position.
   bool more = false;
+  /// With `snapshot`: there may be keys that an earlier piece had and that changed since.
+  bool touched_too = false;
   std::shared_ptr<const ColumnBatch> keys;  // no columns where the view has no group key
   std::shared_ptr<const ColumnBatch> rows;
   /// Of key i are the rows [row_ends[i-1], row_ends[i]): none where the key is gone or HAVING drops
@@ -85,6 +88,10 @@ struct FeedRequest {
   /// Without it a subscriber is told only what changes from now on.
   bool snapshot = true;
   std::uint32_t credit = 1;
+  /// Keys of a batch at most; 0: as many as the feed gives.
+  std::size_t keys_max = 0;
+  /// Asked once a second, on the feed's thread: an error ends the subscription.
+  std::function<Status()> allowed = {};
 };
 
 struct FeedOptions {
@@ -148,6 +155,9 @@ class ChangeFeed {
   Result<std::shared_ptr<FeedSubscription>> subscribe(FeedRequest request,
                                                       std::shared_ptr<FeedSink> sink);
   [[nodiscard]] const FeedCounters& counters() const { return counters_; }
+  /// The views that can be followed, and a number that grows when one comes, goes or is replaced.
+  [[nodiscard]] std::vector<std::shared_ptr<speed::ViewState>> views() const;
+  [[nodiscard]] std::uint64_t names_version() const;
 
  private:
   struct Arrival;

@@ -43,7 +43,10 @@ void FeedView::add(std::shared_ptr<FeedSubscription> handle, std::shared_ptr<Fee
   follower.handle = std::move(handle);
   follower.sink = std::move(sink);
   follower.request = std::move(request);
-  follower.keys_per_batch = std::min(follower.keys_per_batch, options_.keys_per_batch_max);
+  follower.keys_max = follower.request.keys_max == 0
+                          ? options_.keys_per_batch_max
+                          : std::min(follower.request.keys_max, options_.keys_per_batch_max);
+  follower.keys_per_batch = std::min(follower.keys_per_batch, follower.keys_max);
   auto filter = FeedFilter::bind(*view_, follower.request.where);
   if (!filter) {
     end_one(follower, filter.error());
@@ -70,6 +73,15 @@ void FeedView::replace(std::shared_ptr<speed::ViewState> view) {
 
 void FeedView::end(const Error& error) {
   for (auto& follower : followers_) end_one(follower, error);
+  remove_ended();
+}
+
+void FeedView::review() {
+  for (auto& follower : followers_) {
+    if (!follower.request.allowed) continue;
+    if (const auto allowed = follower.request.allowed(); !allowed)
+      end_one(follower, allowed.error());
+  }
   remove_ended();
 }
 
@@ -205,7 +217,7 @@ void FeedView::walk_on(Follower& follower) {
           [&](std::string_view unit) {
             return follower.filter.matches(unit) && !planned.contains(std::string(unit));
           },
-          std::max(units.size(), options_.keys_per_batch_max), units);
+          std::max(units.size(), follower.keys_max), units);
     }
     chosen = units;
   });
@@ -221,6 +233,7 @@ void FeedView::walk_on(Follower& follower) {
   const bool more = taken != TouchedKeys::Taken::kAll;
   auto batch = std::make_shared<FeedBatch>(make_batch(units, std::move(*read), more));
   batch->snapshot = true;
+  batch->touched_too = is_last;
   if (is_last) {
     end_walk(follower);
     follower.state = State::kLive;
@@ -267,7 +280,7 @@ void FeedView::give(Follower& follower, const std::shared_ptr<const FeedBatch>& 
   if (bytes > kBatchBytesMax) {
     keys = std::max<std::size_t>(1, keys / 2);
   } else if (bytes < kBatchBytesMin && batch->row_ends.size() >= keys) {
-    keys = std::min(options_.keys_per_batch_max, keys * 2);
+    keys = std::min(follower.keys_max, keys * 2);
   }
   follower.handle->credit_.fetch_sub(1, std::memory_order_acq_rel);
   ++counters_.batches;

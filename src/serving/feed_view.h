@@ -31,6 +31,8 @@ class FeedView {
   /// From here on its name means another view.
   void replace(std::shared_ptr<speed::ViewState> view);
   void end(const Error& error);
+  /// Ends the subscriptions of those who may not follow any more.
+  void review();
 
   struct Left {
     bool at_once = false;  // a snapshot goes on
@@ -55,6 +57,7 @@ class FeedView {
     std::uint64_t cursor = 0;
     std::optional<KeyWalk> walk;
     std::size_t keys_per_batch = 256;
+    std::size_t keys_max = 0;
   };
   using Group = std::vector<Follower*>;
 

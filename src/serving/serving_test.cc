@@ -140,9 +140,11 @@ class ServingTest : public testing::Test {
         ingest::LakeWriterOptions{.commit_interval_ms = 3'600'000});
     batch_ = std::make_unique<BatchScheduler>(*database_, *lake_, *catalog_, *states_, *speed_,
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
-    runner_ = std::make_unique<StatementRunner>(*catalog_, *log_, *lake_, *tables_, *states_,
-                                                *speed_, *database_, *database_, *workers_,
-                                                *writer_, *batch_, *access_, StatementOptions{});
+    broker_ = std::make_unique<broker::Broker>(files, folder_ / "mqtt", *speed_, broker::Limits{});
+    bridge_ = std::make_unique<bridge::Bridge>(*catalog_, *broker_);
+    runner_ = std::make_unique<StatementRunner>(
+        *catalog_, *log_, *lake_, *tables_, *states_, *speed_, *database_, *database_, *workers_,
+        *writer_, *batch_, *access_, *bridge_, StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();
@@ -237,6 +239,8 @@ class ServingTest : public testing::Test {
   std::unique_ptr<ingest::Ingest> ingest_;
   std::unique_ptr<ingest::LakeWriter> writer_;
   std::unique_ptr<BatchScheduler> batch_;
+  std::unique_ptr<broker::Broker> broker_;
+  std::unique_ptr<bridge::Bridge> bridge_;
   std::unique_ptr<StatementRunner> runner_;
 };
 

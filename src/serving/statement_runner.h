@@ -20,6 +20,7 @@
 #include "base/mutex.h"
 #include "base/result.h"
 #include "batch/state_files.h"
+#include "bridge/bridge.h"
 #include "catalog/catalog.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
@@ -79,7 +80,8 @@ class StatementRunner {
                   lake::Tables& tables, batch::StateFiles& state_files, speed::SpeedLayer& speed,
                   sql::Database& speed_database, sql::Database& lake_database,
                   sql::QueryWorkers& workers, ingest::LakeWriter& lake_writer,
-                  BatchScheduler& batch, access::Access& access, StatementOptions options);
+                  BatchScheduler& batch, access::Access& access, bridge::Bridge& bridge,
+                  StatementOptions options);
 
   /// A statement of a client, which must be allowed to; what it may not read is not there for it.
   Result<StatementResult> run_as(const access::Principal& who, std::string_view sql);
@@ -156,6 +158,10 @@ class StatementRunner {
   Status check_allowed(const access::Principal& who, const sql::Statement& statement) const;
   Result<StatementResult> create_user(const sql::CreateUser& statement);
   Result<StatementResult> drop_user(const sql::DropUser& statement);
+  Result<StatementResult> create_connection(const sql::CreateConnection& statement);
+  Result<StatementResult> alter_connection(const sql::AlterConnection& statement);
+  Result<StatementResult> drop_connection(const sql::Drop& statement);
+  Result<StatementResult> show_connections(const access::Principal& who);
   Result<StatementResult> create_token(const sql::CreateToken& statement);
   Result<StatementResult> drop_token(const sql::DropToken& statement);
   Result<StatementResult> change_grants(const sql::GrantStatement& statement);
@@ -268,6 +274,7 @@ class StatementRunner {
   ingest::LakeWriter& lake_writer_;
   BatchScheduler& batch_;
   access::Access& access_;
+  bridge::Bridge& bridge_;
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists

@@ -26,9 +26,12 @@ void SpeedLayer::remove_stream(StreamId stream) {
 }
 
 void SpeedLayer::add_view(std::shared_ptr<ViewState> view) {
-  const MutexLock lock(mutex_);
-  view_names_[lower_name(view->record().name)] = view->record().id;
-  views_[view->record().id] = std::move(view);
+  {
+    const MutexLock lock(mutex_);
+    view_names_[lower_name(view->record().name)] = view->record().id;
+    views_[view->record().id] = std::move(view);
+  }
+  if (on_names_changed_) on_names_changed_();
 }
 
 void SpeedLayer::add_replacement(std::shared_ptr<ViewState> view, ViewId replaced) {

@@ -20,7 +20,7 @@ namespace millrace::speed {
 class SpeedLayer {
  public:
   explicit SpeedLayer(TailOptions options) : options_(options) {}
-  /// Called after a name means another view or none. Before anything uses this object.
+  /// Called after a name means a view, another view or none. Before anything uses this object.
   void on_names_changed(std::function<void()> call) { on_names_changed_ = std::move(call); }
 
   std::shared_ptr<StreamState> add_stream(const StreamDefinition& definition,

@@ -12,6 +12,7 @@
 #include "model/column_batch.h"
 #include "model/topic_rule.h"
 #include "sql/access_statement.h"
+#include "sql/connection_statement.h"
 #include "sql/duration.h"
 #include "sql/statement_cursor.h"
 #include "sql/stream_alteration.h"
@@ -26,11 +27,12 @@ constexpr std::string_view kStatements =
     "DROP MATERIALIZED VIEW, ALTER STREAM, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, "
     "SELECT, "
     "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES, CREATE USER, ALTER USER, "
-    "DROP USER, CREATE TOKEN, DROP TOKEN, GRANT, REVOKE, SHOW USERS, SHOW GRANTS";
+    "DROP USER, CREATE TOKEN, DROP TOKEN, GRANT, REVOKE, SHOW USERS, SHOW GRANTS, "
+    "CREATE CONNECTION, DROP CONNECTION, PAUSE CONNECTION, RESUME CONNECTION, SHOW CONNECTIONS";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
     {"CREATE", "ALTER", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES",
-     "TABLE", "INSERT", "UPDATE", "DELETE", "GRANT", "REVOKE"});
+     "TABLE", "INSERT", "UPDATE", "DELETE", "GRANT", "REVOKE", "PAUSE", "RESUME"});
 
 constexpr auto kStreamOptions = std::to_array<std::string_view>(
     {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields", "mqtt"});
@@ -59,6 +61,10 @@ class Parser : private StatementCursor {
     if (word == "GRANT" || word == "REVOKE") {
       ++at_;
       return AccessParser(*this).grant(/*revoke=*/word == "REVOKE");
+    }
+    if (word == "PAUSE" || word == "RESUME") {
+      ++at_;
+      return ConnectionParser(*this).pause(/*paused=*/word == "PAUSE");
     }
     if (word == "SHOW") return show();
     if (word == "DESCRIBE" || word == "DESC") return describe();
@@ -106,9 +112,11 @@ class Parser : private StatementCursor {
     if (take_word("TABLE")) return TableParser(*this).create(or_replace);
     if (!or_replace && take_word("USER")) return AccessParser(*this).user(/*alter=*/false);
     if (!or_replace && take_word("TOKEN")) return AccessParser(*this).create_token();
-    if (at_end()) return expected("STREAM, TABLE, MATERIALIZED VIEW, VIEW, USER or TOKEN");
+    if (!or_replace && take_word("CONNECTION")) return ConnectionParser(*this).create();
+    if (at_end())
+      return expected("STREAM, TABLE, MATERIALIZED VIEW, VIEW, USER, TOKEN or CONNECTION");
     static constexpr auto kKinds = std::to_array<std::string_view>(
-        {"STREAM", "MATERIALIZED", "VIEW", "TABLE", "USER", "TOKEN"});
+        {"STREAM", "MATERIALIZED", "VIEW", "TABLE", "USER", "TOKEN", "CONNECTION"});
     const std::string word = shortened(upper(here()));
     std::string meant(closest(word, kKinds));
     if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -574,13 +582,16 @@ class Parser : private StatementCursor {
       statement.kind = ObjectKind::kView;
     } else if (take_word("TABLE")) {
       statement.kind = ObjectKind::kTable;
+    } else if (take_word("CONNECTION")) {
+      statement.kind = ObjectKind::kConnection;
     } else if (take_word("MATERIALIZED")) {
       if (!take_word("VIEW")) return expected("VIEW");
       statement.kind = ObjectKind::kMaterializedView;
     } else {
-      if (at_end()) return expected("STREAM, TABLE, VIEW, MATERIALIZED VIEW, USER or TOKEN");
+      if (at_end())
+        return expected("STREAM, TABLE, VIEW, MATERIALIZED VIEW, USER, TOKEN or CONNECTION");
       static constexpr auto kKinds = std::to_array<std::string_view>(
-          {"STREAM", "VIEW", "MATERIALIZED", "TABLE", "USER", "TOKEN"});
+          {"STREAM", "VIEW", "MATERIALIZED", "TABLE", "USER", "TOKEN", "CONNECTION"});
       const std::string word = shortened(upper(here()));
       std::string meant(closest(word, kKinds));
       if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -633,10 +644,12 @@ class Parser : private StatementCursor {
       statement.kind = ObjectKind::kUser;
     } else if (take_word("GRANTS")) {
       statement.kind = ObjectKind::kGrant;
+    } else if (take_word("CONNECTIONS")) {
+      statement.kind = ObjectKind::kConnection;
     } else {
-      if (at_end()) return expected("STREAMS, TABLES, VIEWS, USERS or GRANTS");
-      static constexpr auto kKinds =
-          std::to_array<std::string_view>({"STREAMS", "TABLES", "VIEWS", "USERS", "GRANTS"});
+      if (at_end()) return expected("STREAMS, TABLES, VIEWS, USERS, GRANTS or CONNECTIONS");
+      static constexpr auto kKinds = std::to_array<std::string_view>(
+          {"STREAMS", "TABLES", "VIEWS", "USERS", "GRANTS", "CONNECTIONS"});
       const std::string word = shortened(upper(here()));
       const std::string_view meant = closest(word, kKinds);
       return unsupported(fmt::format("SHOW {}", word),

@@ -33,7 +33,15 @@ struct CreateView {
   bool or_replace = false;
   std::string sql;  // the statement's text
 };
-enum class ObjectKind { kStream, kMaterializedView, kView, kTable, kUser, kGrant };
+enum class ObjectKind {
+  kStream,
+  kMaterializedView,
+  kView,
+  kTable,
+  kUser,
+  kGrant,
+  kConnection,
+};
 /// Columns, or a file, or a SELECT, or columns and a file.
 struct CreateTable {
   std::string name;
@@ -73,7 +81,7 @@ struct Drop {
   bool if_exists = false;
 };
 struct Show {
-  // SHOW STREAMS, SHOW TABLES, SHOW USERS, SHOW GRANTS; SHOW VIEWS shows both kinds of views
+  // SHOW STREAMS, TABLES, USERS, GRANTS, CONNECTIONS; SHOW VIEWS shows both kinds of views
   ObjectKind kind = ObjectKind::kStream;
 };
 struct AlterStream {
@@ -118,15 +126,34 @@ struct GrantStatement {
   std::string user;
   bool revoke = false;
 };
+/// Another MQTT broker whose messages come in.
+struct CreateConnection {
+  std::string name;
+  bool if_not_exists = false;
+  std::string url;
+  std::string topic;
+  std::string stream;
+  std::string client_id;
+  std::string user;
+  std::string password;
+  std::string share;
+  std::uint8_t qos = 1;
+  bool clean = false;
+};
+struct AlterConnection {
+  std::string name;
+  bool paused = false;
+};
 struct Describe {
   std::string name;
 };
 struct Select {
   std::string text;
 };
-using Statement = std::variant<AlterStream, ReplayQuarantine, CreateStream, CreateView, Drop, Show,
-                               Describe, Select, CreateTable, Insert, Update, Delete, CreateUser,
-                               DropUser, CreateToken, DropToken, GrantStatement>;
+using Statement =
+    std::variant<AlterStream, ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe,
+                 Select, CreateTable, Insert, Update, Delete, CreateUser, DropUser, CreateToken,
+                 DropToken, GrantStatement, CreateConnection, AlterConnection>;
 
 /// Reads "(time = …, key = …)" into a definition that has its columns.
 Status apply_stream_options(std::string_view options, StreamDefinition& stream);

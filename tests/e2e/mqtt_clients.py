@@ -49,6 +49,8 @@ class Options:
     will: Message | None = None
     transport: str = "tcp"  # or tls, ws, wss
     ca: str = ""  # the authority of the server's certificate, a file
+    user: str | None = None
+    password: str | None = None
 
 
 class Client:
@@ -98,6 +100,10 @@ class PahoClient(Client):
         self.client.on_connect = lambda client, data, flags, reason, properties: self.connected.put((flags, reason))
         self.client.on_subscribe = lambda client, data, mid, reasons, properties: self.subscribed.put(reasons)
         self.client.on_message = self.on_message
+        self.disconnected = queue.Queue()
+        self.client.on_disconnect = lambda client, data, flags, reason, properties: self.disconnected.put(reason)
+        if options.user is not None:
+            self.client.username_pw_set(options.user, options.password)
         if options.will:
             self.client.will_set(options.will.topic, options.will.payload, options.will.qos, options.will.retain)
 
