@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "endpoint/http_origin.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {
@@ -31,19 +32,39 @@ Status check_route(const access::Access& access, const HttpRequest& request,
              : access.require_admin(request.who, fmt::format("use {}", match.route->pattern));
 }
 
+/// A page may send some requests to any server without asking it first (what a form can send), and
+/// the browser adds what it knows of the user. Those that change something are refused here;
+/// answers to the others are kept from the page by the browser itself.
+Status check_origin(const HttpRequest& request) {
+  if (request.method == "GET" || request.method == "HEAD" || is_origin_allowed(request, {}))
+    return {};
+  return std::unexpected(Error{
+      .code = ErrorCode::kPermissionDenied,
+      .id = std::string(error_id::kNotAllowed),
+      .message = fmt::format("pages of {} may not change anything here", request.header("origin")),
+      .hint = "send it from a page of the server's own address",
+      .place = {}});
+}
+
 /// Who asks, and whether that client may.
 HttpRouter::Gate gate(access::Access& access) {
   return [&access](HttpRequest& request, const HttpRouter::Match& match, std::string_view from,
                    bool from_this_machine) -> Status {
+    if (auto ours = check_origin(request); !ours) return ours;
     const std::string_view header = request.header("authorization");
+    const bool named_by_address = is_named_by_address(request.header("host"));
     if (header.empty()) {
-      request.who = access::Principal::anonymous(from_this_machine);
+      request.who = access::Principal::anonymous(from_this_machine && named_by_address);
     } else if (match.route->options.access.kind != RouteAccess::Kind::kOpen) {
       MR_TRY(request.who, access.authenticate_header(header, from));
     }
     auto allowed = check_route(access, request, match);
     // Who has not said who it is may still do so.
-    if (!allowed && header.empty()) allowed.error().code = ErrorCode::kUnauthenticated;
+    if (!allowed && header.empty()) {
+      allowed.error().code = ErrorCode::kUnauthenticated;
+      if (from_this_machine && !named_by_address && !access.has_users())
+        allowed.error().hint = "ask for 127.0.0.1 or localhost, or make a user and log in";
+    }
     return allowed;
   };
 }

@@ -47,6 +47,8 @@ class Options:
     client_id: str = ""
     clean: bool = True
     will: Message | None = None
+    user: str = ""
+    password: str = ""
 
 
 class Client:
@@ -90,6 +92,8 @@ class PahoClient(Client):
         self.client.on_connect = lambda client, data, flags, reason, properties: self.connected.put((flags, reason))
         self.client.on_subscribe = lambda client, data, mid, reasons, properties: self.subscribed.put(reasons)
         self.client.on_message = self.on_message
+        if options.user:
+            self.client.username_pw_set(options.user, options.password)
         if options.will:
             self.client.will_set(options.will.topic, options.will.payload, options.will.qos, options.will.retain)
 
