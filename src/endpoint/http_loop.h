@@ -36,6 +36,8 @@ struct HttpServerState {
   const HttpServerOptions options;
   const HttpRouter router;
   HttpMetrics metrics;
+  /// Of answers, but for small ones, that are not sent yet.
+  std::atomic<std::uint64_t> answer_bytes_in_flight{0};
 
   /// A connection has ended; stop() waits for the last one.
   void connection_closed() EXCLUDES(mutex);

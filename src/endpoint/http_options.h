@@ -22,6 +22,8 @@ struct HttpServerOptions {
   std::uint64_t body_bytes_max = std::uint64_t{64} * 1024 * 1024;
   /// Of all bodies that are received or wait for their answer.
   std::uint64_t body_bytes_in_flight_max = std::uint64_t{256} * 1024 * 1024;
+  /// Of all answers that clients have not taken yet, but for small ones. One alone may have more.
+  std::uint64_t answer_bytes_in_flight_max = std::uint64_t{256} * 1024 * 1024;
   std::size_t connections_max = 4096;
   /// Requests of one connection that wait for their answer; then it is not read further.
   std::size_t requests_in_flight_max = 64;

@@ -36,6 +36,8 @@ struct MqttServerState {
   access::Access& access;
   broker::Broker& broker;
   MqttMetrics metrics;
+  /// Of packets that are not whole yet, but for small ones.
+  std::atomic<std::uint64_t> unfinished_bytes{0};
 
   void connection_closed() EXCLUDES(mutex);
   void wait_until_no_connections(std::chrono::milliseconds timeout) EXCLUDES(mutex);
