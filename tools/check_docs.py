@@ -3,7 +3,8 @@
 
 Every relative link in a *.md of the repository leads to a file (and, with #, to a heading of it), every
 `./dev x` is a command of ./dev, every `millrace x` is one that docs/reference/cli.md describes, the tables of
-config.md and metrics.md in docs/reference/ have what the sources have, and a decision record has at most 40 lines.
+config.md and metrics.md in docs/reference/ have what the sources have, a decision record has at most 40 lines, and
+its number is its own.
 """
 import pathlib
 import re
@@ -40,6 +41,7 @@ def anchors(path):
 
 def main():
     problems = []
+    decisions = {}
     dev = (ROOT / "dev").read_text()
     dev_commands = set(re.findall(r"^cmd_(\w+)\(\)", dev, re.MULTILINE))
     cli = ROOT / "docs/reference/cli.md"
@@ -64,6 +66,11 @@ def main():
                 problems.append(f"{where}: millrace {command} is not described in docs/reference/cli.md")
         if page.parent.name == "decisions" and text.count("\n") > 40:
             problems.append(f"{where}: a decision record has at most 40 lines")
+        if page.parent.name == "decisions":
+            number = page.name[:4]
+            if number in decisions:
+                problems.append(f"{where}: {decisions[number]} has the number {number}, too")
+            decisions[number] = page.name
     source, table = ROOT / "src/server/config.cc", ROOT / "docs/reference/config.md"
     if source.exists():
         keys = set(re.findall(r'\{"([a-z]+\.[a-z_]+)",\s+&Config::', source.read_text()))

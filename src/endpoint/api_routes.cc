@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "endpoint/http_origin.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {
@@ -31,20 +32,40 @@ Status check_route(const access::Access& access, const HttpRequest& request,
              : access.require_admin(request.who, fmt::format("use {}", match.route->pattern));
 }
 
+/// A page may send some requests to any server without asking it first (what a form can send), and
+/// the browser adds what it knows of the user. Those that change something are refused here;
+/// answers to the others are kept from the page by the browser itself.
+Status check_origin(const HttpRequest& request, std::span<const std::string> origins) {
+  if (request.method == "GET" || request.method == "HEAD" || is_origin_allowed(request, origins))
+    return {};
+  return std::unexpected(Error{
+      .code = ErrorCode::kPermissionDenied,
+      .id = std::string(error_id::kNotAllowed),
+      .message = fmt::format("pages of {} may not change anything here", request.header("origin")),
+      .hint = "send it from a page of the server's own address, or list the page's in "
+              "http.cors_origins",
+      .place = {}});
+}
+
 /// Who asks, and whether that client may.
-HttpRouter::Gate gate(access::Access& access) {
-  return [&access](HttpRequest& request, const HttpRouter::Match& match, const Peer& peer,
-                   std::string_view certified) -> Status {
+HttpRouter::Gate gate(access::Access& access, const std::vector<std::string>& origins) {
+  return [&access, origins](HttpRequest& request, const HttpRouter::Match& match, const Peer& peer,
+                            std::string_view certified) -> Status {
+    if (auto ours = check_origin(request, origins); !ours) return ours;
     const std::string_view header = request.header("authorization");
+    const bool named_by_address = is_named_by_address(request.header("host"));
     if (header.empty()) {
-      request.who = access.certified(certified, peer.local);
+      request.who = access.certified(certified, peer.local && named_by_address);
     } else if (match.route->options.access.kind != RouteAccess::Kind::kOpen) {
       MR_TRY(request.who, access.authenticate_header(header, peer.address));
     }
     auto allowed = check_route(access, request, match);
     // Who has not said who it is may still do so.
-    if (!allowed && header.empty() && request.who.name().empty())
+    if (!allowed && header.empty() && request.who.name().empty()) {
       allowed.error().code = ErrorCode::kUnauthenticated;
+      if (peer.local && !named_by_address && !access.has_users())
+        allowed.error().hint = "ask for 127.0.0.1 or localhost, or make a user and log in";
+    }
     return allowed;
   };
 }
@@ -53,7 +74,7 @@ HttpRouter::Gate gate(access::Access& access) {
 
 HttpRouter api_routes(const Services& services) {
   HttpRouter router;
-  router.set_gate(gate(services.access));
+  router.set_gate(gate(services.access, services.web_origins));
   add_event_routes(router, services);
   add_stream_routes(router, services);
   add_view_routes(router, services);

@@ -13,7 +13,10 @@ namespace millrace::endpoint {
 
 namespace {
 
-constexpr std::uint64_t kPageRows = 2000;
+/// A page has about so many bytes: it grows while the events are small, and shrinks where they are
+/// large.
+constexpr std::size_t kPageBytes = std::size_t{1} << 20;
+constexpr std::uint64_t kPageRowsMax = 2000;
 /// Between two looks whether there is something new.
 constexpr std::chrono::milliseconds kPause{20};
 /// Looks after which those who wait are asked whether they still may.
@@ -77,7 +80,7 @@ void EventFollower::step() {
     writer_.finish();
     return;
   }
-  std::uint64_t rows = kPageRows;
+  std::uint64_t rows = page_rows_;
   if (request_.limit != 0) rows = std::min(rows, request_.limit - given_);
   auto page = pages_.reader_.read(*request_.stream, position_, rows);
   if (!page) {
@@ -123,6 +126,11 @@ void EventFollower::give(const serving::EventPage& page, bool last) {
         out += '\n';
       }
     }
+  }
+  if (out.size() > kPageBytes) {
+    page_rows_ = std::max<std::uint64_t>(1, page_rows_ * kPageBytes / out.size());
+  } else if (out.size() < kPageBytes / 2) {
+    page_rows_ = std::min(kPageRowsMax, page_rows_ * 2);
   }
   position_ = page.end;
   // Together, so that drained() of an earlier sign of life does not count for this page before it

@@ -59,6 +59,7 @@ class EventFollower : public HttpStreamSource, public std::enable_shared_from_th
   Position position_;
   Position stop_;
   std::uint64_t given_ = 0;
+  std::uint64_t page_rows_ = 64;
 };
 
 class EventPages {

@@ -11,8 +11,8 @@
 #include <utility>
 
 #include "endpoint/content_encoding.h"
-#include "endpoint/cors.h"
 #include "endpoint/http_loop.h"
+#include "endpoint/http_origin.h"
 #include "endpoint/http_stream.h"
 #include "endpoint/problem.h"
 #include "endpoint/request_log.h"
@@ -106,8 +106,10 @@ void HttpConnection::close() {
   for (; front_ != back_; ++front_) {
     InFlight& entry = in_flight(front_);
     release_body(entry.body_bytes);
+    release_answer(entry.answer_bytes);
     if (entry.response.stream != nullptr) drop_stream(entry);
   }
+  release_answer(sending_charged_);
   if (upgrade_ != nullptr) std::exchange(upgrade_, nullptr)->dropped();
   transport_.close();
   loop_.remove(id_);
@@ -274,6 +276,7 @@ HttpConnection::InFlight& HttpConnection::begin_answer(const HttpHead& head, boo
   const auto& origins = loop_.state().options.cors_origins;
   if (!origins.empty()) entry.cors_origin = allowed_origin(head.request, origins);
   entry.body_bytes = 0;
+  entry.answer_bytes = 0;
   entry.begun = false;
   entry.streamed = false;
   entry.stream_ended = false;
@@ -376,6 +379,7 @@ void HttpConnection::send_answers() {
       return;
     }
     out_.clear();
+    release_answer(sending_charged_);
     if (out_.capacity() > kOutBytesMax) out_.shrink_to_fit();
   }
   if (closed_ || !sending_.empty()) return;
@@ -413,6 +417,7 @@ void HttpConnection::append_answers() {
           static_cast<std::size_t>(std::clamp(entry.response.status / 100, 0, 5));
       state.metrics.answers_by_class[status_class].fetch_add(1, std::memory_order_relaxed);
       release_body(entry.body_bytes);
+      sending_charged_ += std::exchange(entry.answer_bytes, 0);
     }
     if (entry.streamed) {
       append_stream(entry);
@@ -446,6 +451,7 @@ void HttpConnection::send_rest() {
           return;
         }
         self->sending_ = std::string();
+        self->release_answer(self->sending_charged_);
         self->advance();
       });
 }

@@ -64,6 +64,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     /// Its part of body_bytes_in_flight.
     std::uint64_t body_bytes = 0;
     HttpResponse response;
+    /// Its part of answer_bytes_in_flight.
+    std::uint64_t answer_bytes = 0;
     /// Of an answer whose body comes in pieces: those that wait, and whether the last is there.
     bool begun = false;  // its head is sent
     bool streamed = false;
@@ -95,6 +97,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   [[nodiscard]] bool charge_body(std::uint64_t bytes, std::uint64_t& charged);
   void release_body(std::uint64_t& charged);
   [[nodiscard]] HttpResponse over_budget();
+  void charge_answer(InFlight& entry);
+  void release_answer(std::uint64_t& charged);
 
   void receive();
   void on_received(const boost::system::error_code& ec, std::size_t bytes);
@@ -126,6 +130,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::string out_;
   std::string sending_;
   std::size_t sent_bytes_ = 0;
+  std::uint64_t sending_charged_ = 0;
 
   std::shared_ptr<HttpUpgrade> upgrade_;
   bool receiving_ = false;

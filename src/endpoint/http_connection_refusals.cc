@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "endpoint/content_encoding.h"
-#include "endpoint/cors.h"
 #include "endpoint/http_connection.h"
 #include "endpoint/http_loop.h"
+#include "endpoint/http_origin.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {

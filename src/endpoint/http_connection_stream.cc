@@ -14,6 +14,9 @@ namespace millrace::endpoint {
 
 namespace {
 
+// Answers up to this size are sent at once most often, and are not counted.
+constexpr std::size_t kSmallAnswerBytes = std::size_t{16} * 1024;
+
 HttpResponse too_many_streams(const HttpServerOptions& options) {
   return problem(
       Error{.code = ErrorCode::kResourceExhausted,
@@ -51,7 +54,10 @@ void HttpConnection::take_answer(InFlight& entry, HttpResponse response) {
                                    .hint = {},
                                    .place = {}});
   }
-  if (entry.response.stream == nullptr) return;
+  if (entry.response.stream == nullptr) {
+    charge_answer(entry);
+    return;
+  }
   HttpServerState& state = loop_.state();
   if (state.metrics.streams_open.fetch_add(1) >= state.options.streams_max) {
     --state.metrics.streams_open;
@@ -62,6 +68,35 @@ void HttpConnection::take_answer(InFlight& entry, HttpResponse response) {
   }
   entry.streamed = true;
   if (entry.head_only || loop_.draining()) drop_stream(entry);
+}
+
+// Raises the bytes of answers in flight by this one, or puts another answer into its place where
+// that is too much for all: clients that ask for much and do not read must not fill the memory.
+void HttpConnection::charge_answer(InFlight& entry) {
+  const std::uint64_t bytes = entry.response.body.size();
+  if (bytes <= kSmallAnswerBytes) return;
+  HttpServerState& state = loop_.state();
+  const std::uint64_t before =
+      state.answer_bytes_in_flight.fetch_add(bytes, std::memory_order_relaxed);
+  entry.answer_bytes = bytes;
+  if (before == 0 || before + bytes <= state.options.answer_bytes_in_flight_max) return;
+  release_answer(entry.answer_bytes);
+  ++state.metrics.requests_over_budget;
+  entry.response = problem(
+      Error{.code = ErrorCode::kResourceExhausted,
+            .id = std::string(error_id::kBusy),
+            .message = fmt::format("the answers that clients have not taken yet would have more "
+                                   "than {} bytes",
+                                   state.options.answer_bytes_in_flight_max),
+            .hint = "read the answers that are on their way, and ask for fewer rows at once",
+            .place = {}},
+      entry.request_id);
+}
+
+void HttpConnection::release_answer(std::uint64_t& charged) {
+  if (charged == 0) return;
+  loop_.state().answer_bytes_in_flight.fetch_sub(charged, std::memory_order_relaxed);
+  charged = 0;
 }
 
 /// No piece comes any more. What has come is still sent.

@@ -38,6 +38,8 @@ struct HttpServerState {
   const HttpServerOptions options;
   const HttpRouter router;
   HttpMetrics metrics;
+  /// Of answers, but for small ones, that are not sent yet.
+  std::atomic<std::uint64_t> answer_bytes_in_flight{0};
 
   PeerLimits peers;
   ConnectionCount connections{metrics.connections_open};

@@ -95,7 +95,7 @@ struct AnswerShape {
   /// The answer to a HEAD request: all of the head, nothing of the body.
   bool head_only = false;
   std::string_view request_id;
-  /// Access-Control-Allow-Origin (cors.h).
+  /// Access-Control-Allow-Origin (http_origin.h).
   std::string_view cors_origin = {};
   bool varies_by_origin = false;
   /// "Sun, 06 Nov 1994 08:49:37 GMT"

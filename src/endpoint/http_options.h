@@ -32,6 +32,8 @@ struct HttpServerOptions {
   std::uint64_t body_bytes_max = std::uint64_t{64} * 1024 * 1024;
   /// Of all bodies that are received or wait for their answer.
   std::uint64_t body_bytes_in_flight_max = std::uint64_t{256} * 1024 * 1024;
+  /// Of all answers that clients have not taken yet, but for small ones. One alone may have more.
+  std::uint64_t answer_bytes_in_flight_max = std::uint64_t{256} * 1024 * 1024;
   std::size_t connections_max = 4096;
   /// Of one address, and its requests a second; 0: any number.
   std::size_t peer_connections_max = 0;

@@ -623,6 +623,41 @@ TEST_F(HttpServerTest, RefusesBodiesBeyondTheBudgetOfAllTogether) {
   EXPECT_EQ(server_->metrics().body_bytes_in_flight.load(), 0U);
 }
 
+TEST_F(HttpServerTest, HoldsNoMoreAnswersThanTheBudgetForClientsThatDoNotRead) {
+  HttpServerOptions options;
+  options.answer_bytes_in_flight_max = 20'000'000;
+  start(options);
+  RawClient greedy(port());
+  std::string requests;
+  for (int i = 0; i < 40; ++i) requests += get("/large?bytes=4000000");
+  greedy.send(requests);
+  const auto patience = std::chrono::steady_clock::now() + kPatience;
+  while (server_->metrics().requests_over_budget.load() == 0 &&
+         std::chrono::steady_clock::now() < patience) {
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(exchange(port(), get("/hello")).status, 200) << "small answers are not refused";
+
+  int taken = 0;
+  for (int i = 0; i < 40; ++i) {
+    const Reply reply = read_reply(greedy);
+    if (reply.status == 200) {
+      EXPECT_EQ(reply.body.size(), 4'000'000U);
+      ++taken;
+    } else {
+      EXPECT_EQ(reply.status, 429);
+      EXPECT_EQ(reply.code(), "MR3004");
+    }
+  }
+  EXPECT_GE(taken, 5) << "of 4 MB each, within 20 MB";
+  EXPECT_LT(taken, 40);
+  // What has been read makes room, also for one that alone is larger.
+  int status = 0;
+  while (status != 200 && std::chrono::steady_clock::now() < patience)
+    status = exchange(port(), get("/large?bytes=30000000")).status;
+  EXPECT_EQ(status, 200);
+}
+
 TEST_F(HttpServerTest, ServesManyConnectionsFromManyThreads) {
   start();
   std::vector<std::unique_ptr<RawClient>> clients;

@@ -109,6 +109,26 @@ void MqttConnection::on_readable(const error_code& ec) {
   after_packets();
 }
 
+// What has come of packets that are not whole is bounded for all clients together: whoever begins
+// packets and does not end them must not fill the memory.
+void MqttConnection::charge_unfinished() {
+  if (in_.empty()) release_if_large(in_);
+  auto& all = loop_.state().unfinished_bytes;
+  const std::uint64_t bytes = in_.capacity() > kKeptBytes ? in_.capacity() : 0;
+  const std::uint64_t before = std::exchange(unfinished_bytes_, bytes);
+  if (bytes == before) return;
+  const auto total = all.fetch_add(bytes - before, std::memory_order_relaxed) + bytes - before;
+  // What waits_ is whole: not the client makes it wait.
+  if (bytes < before || waits_ || total <= loop_.state().options.unfinished_bytes_max) return;
+  if (state_ == State::kOpen) {
+    leave(ReasonCode::kQuotaExceeded, "too many packets of all clients are not whole");
+  } else {
+    close();
+  }
+  std::string().swap(in_);
+  all.fetch_sub(std::exchange(unfinished_bytes_, 0), std::memory_order_relaxed);
+}
+
 std::size_t MqttConnection::take_packets(std::string_view bytes) {
   std::size_t taken = 0;
   waits_ = false;
@@ -143,6 +163,8 @@ std::size_t MqttConnection::take_packets(std::string_view bytes) {
 }
 
 void MqttConnection::after_packets() {
+  if (state_ == State::kClosed) return;
+  charge_unfinished();
   if (state_ == State::kClosed) return;
   if (batch_ != nullptr) batch_->flush();
   if (state_ == State::kOpen) {
@@ -383,6 +405,8 @@ void MqttConnection::close() {
   if (again_ != nullptr) again_->cancel();
   loop_.state().metrics.bytes_in_flight.fetch_sub(bytes_in_flight_, std::memory_order_relaxed);
   bytes_in_flight_ = 0;
+  loop_.state().unfinished_bytes.fetch_sub(std::exchange(unfinished_bytes_, 0),
+                                           std::memory_order_relaxed);
   stream_.close();
   loop_.remove(id_);
 }

@@ -71,6 +71,7 @@ class MqttConnection : public broker::ClientLink,
   void receive();
   void on_readable(const boost::system::error_code& ec);
   std::size_t take_packets(std::string_view bytes);
+  void charge_unfinished();
   void after_packets();
   void try_again_soon();
   void flush();
@@ -147,7 +148,8 @@ class MqttConnection : public broker::ClientLink,
   std::uint16_t client_aliases_max_ = 0;
 
   // In.
-  std::string in_;  // the beginning of a packet
+  std::string in_;                      // the beginning of a packet
+  std::uint64_t unfinished_bytes_ = 0;  // its part of that of all
   bool receiving_ = false;
   bool waits_ = false;  // a packet in in_ is to be looked at again
   std::optional<std::chrono::steady_clock::time_point> full_since_;

@@ -43,6 +43,8 @@ struct MqttServerState {
   broker::Broker& broker;
   serving::ChangeFeed& feed;
   MqttMetrics metrics;
+  /// Of packets that are not whole yet, but for small ones.
+  std::atomic<std::uint64_t> unfinished_bytes{0};
 
   PeerLimits peers;
   ConnectionCount connections{metrics.connections_open};

@@ -44,6 +44,9 @@ struct MqttServerOptions {
   std::uint64_t client_bytes_in_flight_max = std::uint64_t{4} * 1024 * 1024;
   std::uint64_t bytes_in_flight_max = std::uint64_t{32} * 1024 * 1024;
 
+  /// Of packets that have begun to come and are not whole, of all clients, but for small ones.
+  std::uint64_t unfinished_bytes_max = std::uint64_t{64} * 1024 * 1024;
+
   /// From the connection to its CONNECT.
   std::chrono::milliseconds connect_time{10'000};
   /// Without any progress of a client that should read.

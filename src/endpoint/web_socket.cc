@@ -1,6 +1,5 @@
 #include "endpoint/web_socket.h"
 
-#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -10,7 +9,7 @@
 #include <optional>
 #include <utility>
 
-#include "endpoint/cors.h"
+#include "endpoint/http_origin.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {
@@ -33,20 +32,6 @@ HttpResponse refusal(int status, ErrorCode code, std::string_view id, std::strin
                                            .message = std::move(message),
                                            .hint = std::move(hint),
                                            .place = {}});
-}
-
-/// Browsers let any page open a WebSocket to any server and only say whose page it is.
-bool is_origin_allowed(const HttpRequest& request, const std::vector<std::string>& allowed) {
-  if (!request.fields.contains("origin")) return true;
-  const std::string_view origin = request.header("origin");
-  if (is_listed_origin(origin, allowed)) return true;
-  for (const std::string_view scheme : {"http://", "https://"}) {
-    if (origin.starts_with(scheme) &&
-        equal_ignoring_case(origin.substr(scheme.size()), request.header("host"))) {
-      return true;
-    }
-  }
-  return false;
 }
 
 class Connection : public HttpUpgrade,
@@ -241,6 +226,7 @@ HttpResponse web_socket_answer(const HttpRequest& request, WebSocketOptions opti
     response.headers.emplace_back("Sec-WebSocket-Version", "13");
     return response;
   }
+  // Browsers let any page open a WebSocket to any server and only say whose page it is.
   if (!is_origin_allowed(request, options.allowed_origins)) {
     return refusal(403, ErrorCode::kPermissionDenied, error_id::kBadRequest,
                    fmt::format("pages of {} may not connect", request.header("origin")),

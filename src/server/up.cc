@@ -295,9 +295,9 @@ int run_up(const UpOptions& options) {
   services.http_metrics = [&http_metrics] { return http_metrics.load(); };
   services.mqtt_metrics = [&mqtt_metrics] { return mqtt_metrics.load(); };
   services.tls_metrics = [&tls] { return *tls == nullptr ? nullptr : &(*tls)->metrics(); };
-  auto mqtt_server = endpoint::MqttServer::start(mqtt_options(options, *config, tls->get()),
-                                                 (*node)->access(), (*node)->broker(),
-                                                 (*node)->feed());
+  auto mqtt_server =
+      endpoint::MqttServer::start(mqtt_options(options, *config, tls->get()), (*node)->access(),
+                                  (*node)->broker(), (*node)->feed());
   if (!mqtt_server) return report(mqtt_server.error());
   mqtt_metrics = &(*mqtt_server)->metrics();
   services.web_origins = items_of(config->http_cors_origins);

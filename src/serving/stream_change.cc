@@ -1,5 +1,5 @@
 // ALTER STREAM: checked against the views, then made at a moment at which the lake has every event
-// of the stream (docs/decisions/0013). So the log never holds events of two definitions, files say
+// of the stream (docs/decisions/0028). So the log never holds events of two definitions, files say
 // by their commit which columns they have, and the views go on with the states that they have.
 #include <algorithm>
 

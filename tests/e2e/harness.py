@@ -152,6 +152,7 @@ class Server:
         self.process = None
         self.port = 0
         self.mqtt_port = 0
+        self.restart_on_the_same_port = False
         self._connections = threading.local()
         self._starts = 0
 
@@ -161,7 +162,8 @@ class Server:
         self.ready_file = self.files / f"{name}.ready"
         self.stderr_file = self.files / f"{name}.stderr"
         self.stdout_file = self.files / f"{name}.stdout"
-        command = [binary(), "up", "--data", str(self.data), "--http-port", "0", "--mqtt-port", "0",
+        http, mqtt = (self.port, self.mqtt_port) if self.restart_on_the_same_port else (0, 0)
+        command = [binary(), "up", "--data", str(self.data), "--http-port", str(http), "--mqtt-port", str(mqtt),
                    "--ready-file", str(self.ready_file)]
         if self.config is not None:
             path = self.files / f"{name}.yaml"
