@@ -50,7 +50,8 @@ class AccessDoors : public NodeTest {
     auto http =
         client::HttpClient::connect(fmt::format("http://127.0.0.1:{}", server_->port()), options);
     EXPECT_TRUE(http) << http.error().text();
-    client::HttpHeaders headers;
+    // Problems name it; those of two requests are compared.
+    client::HttpHeaders headers{{"X-Request-Id", "the same"}};
     if (!body.empty()) headers.emplace_back("Content-Type", type);
     auto reply = http->request(method, target, body, headers);
     EXPECT_TRUE(reply) << reply.error().text();
