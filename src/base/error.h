@@ -91,6 +91,7 @@ inline constexpr std::string_view kBadSchema = "MR1213";
 inline constexpr std::string_view kIncompatible = "MR1214";
 inline constexpr std::string_view kReadOnly = "MR1215";
 inline constexpr std::string_view kUserNotFound = "MR1220";
+inline constexpr std::string_view kConnectionNotFound = "MR1221";
 inline constexpr std::string_view kFunctionNotAllowed = "MR1301";
 inline constexpr std::string_view kNotMergeable = "MR1302";
 inline constexpr std::string_view kViewBuilding = "MR1303";

@@ -11,12 +11,12 @@ namespace millrace::bridge {
 
 namespace {
 
-constexpr std::string_view kConnectionNotFound = "MR1221";
 /// A thread each.
 constexpr std::size_t kConnectionsMax = 64;
 
 std::unexpected<Error> not_there(std::string_view name) {
-  return fail(ErrorCode::kNotFound, kConnectionNotFound, "there is no connection {}", name);
+  return fail(ErrorCode::kNotFound, error_id::kConnectionNotFound, "there is no connection {}",
+              name);
 }
 
 Status check(const catalog::ConnectionRecord& record, const broker::Broker& broker) {

@@ -164,8 +164,8 @@ class MqttTest : public NodeTest {
   void start() {
     server_.reset();
     open();
-    auto server = endpoint::MqttServer::start(options_, node_->access(), node_->broker(),
-                                              node_->feed());
+    auto server =
+        endpoint::MqttServer::start(options_, node_->access(), node_->broker(), node_->feed());
     ASSERT_TRUE(server) << server.error().text();
     server_ = std::move(*server);
   }
