@@ -66,7 +66,7 @@ def main():
             problems.append(f"{where}: a decision record has at most 40 lines")
     source, table = ROOT / "src/server/config.cc", ROOT / "docs/reference/config.md"
     if source.exists():
-        keys = set(re.findall(r'\{"([a-z]+\.[a-z_]+)", &Config::', source.read_text()))
+        keys = set(re.findall(r'\{"([a-z]+\.[a-z_]+)",\s+&Config::', source.read_text()))
         described = set(re.findall(r"^\| `([a-z]+\.[a-z_]+)` \|", table.read_text(), re.MULTILINE))
         for key in sorted(keys ^ described):
             where = "docs/reference/config.md lacks" if key in keys else "src/server/config.cc lacks"

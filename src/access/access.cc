@@ -222,6 +222,14 @@ bool Access::is_admin(const Principal& who) const {
   return may_everything(who);
 }
 
+Principal Access::certified(std::string_view user, bool from_this_machine) const {
+  if (!user.empty()) {
+    const MutexLock lock(mutex_);
+    if (find(user) != nullptr) return Principal::user(std::string(user));
+  }
+  return Principal::anonymous(from_this_machine);
+}
+
 bool Access::is_known(const Principal& who) const {
   const MutexLock lock(mutex_);
   return may_everything(who) || (who.kind_ == Principal::Kind::kUser && find(who.name_) != nullptr);

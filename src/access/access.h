@@ -75,6 +75,11 @@ class Access {
   /// The value of an HTTP Authorization header: Basic or Bearer.
   Result<Principal> authenticate_header(std::string_view header, std::string_view from);
 
+  /// Who shows a certificate of `user`, by which an authority that the server trusts vouches for
+  /// the name: that user, where there is one, or nobody that is known.
+  [[nodiscard]] Principal certified(std::string_view user, bool from_this_machine) const
+      EXCLUDES(mutex_);
+
   // --- what ---
 
   [[nodiscard]] bool allowed(const Principal& who, Privilege privilege,

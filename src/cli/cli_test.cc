@@ -46,7 +46,7 @@ TEST(CommandLine, ReadsEveryOptionOfEveryCommand) {
                            "::1", "--ready-file", "r", "--config", "c.yaml"});
   EXPECT_THAT(up.pipelines, ElementsAre("a.sql", "b.sql"));
   EXPECT_EQ(up.data, "d");
-  EXPECT_EQ(up.http_port, 0);
+  EXPECT_EQ(up.http_port, "0");
   EXPECT_EQ(up.listen, "::1");
   EXPECT_EQ(up.ready_file, "r");
   EXPECT_EQ(up.config, "c.yaml");

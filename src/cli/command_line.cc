@@ -110,14 +110,25 @@ struct Parser {
     up_app->add_option("--config", up.config, "configuration file")->type_name("FILE");
     up_app->add_option("--listen", up.listen, "address to listen on (127.0.0.1)")
         ->type_name("ADDR");
-    up_app->add_option("--mqtt-port", up.mqtt_port, "port of MQTT (1883); 0 picks a free one")
-        ->type_name("N");
-    up_app
-        ->add_option("--http-port", up.http_port, "port of the HTTP API (8080); 0 picks a free one")
-        ->type_name("N");
+    add_port("--http-port", up.http_port, "port of the HTTP API (8080); 0 picks a free one");
+    add_port("--mqtt-port", up.mqtt_port, "port of MQTT (1883); 0 picks a free one");
+    add_port("--https-port", up.https_port, "the same over TLS (8443), with a certificate");
+    add_port("--mqtts-port", up.mqtts_port, "the same over TLS (8883), with a certificate");
     up_app
         ->add_option("--ready-file", up.ready_file, "written with pid and addresses once it serves")
         ->type_name("FILE");
+  }
+
+  void add_port(const char* name, std::optional<std::string>& port, const char* what) {
+    const CLI::Validator number_or_off(
+        [](const std::string& text) {
+          std::uint16_t number = 0;
+          const bool good = text == "off" || CLI::detail::lexical_cast(text, number);
+          return good ? std::string() : "is neither a port nor 'off': " + text;
+        },
+        "");
+    // The last one counts, so that a script can add its own.
+    up_app->add_option(name, port, what)->take_last()->check(number_or_off)->type_name("N|off");
   }
 
   void add_sql() {

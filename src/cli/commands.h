@@ -71,8 +71,11 @@ struct UpCommand {
   std::string config;
   std::optional<std::string> data;
   std::optional<std::string> listen;
-  std::optional<std::uint16_t> http_port;
-  std::optional<std::uint16_t> mqtt_port;
+  /// A number, or "off".
+  std::optional<std::string> http_port;
+  std::optional<std::string> mqtt_port;
+  std::optional<std::string> https_port;
+  std::optional<std::string> mqtts_port;
   std::string ready_file;
 };
 

@@ -33,17 +33,18 @@ Status check_route(const access::Access& access, const HttpRequest& request,
 
 /// Who asks, and whether that client may.
 HttpRouter::Gate gate(access::Access& access) {
-  return [&access](HttpRequest& request, const HttpRouter::Match& match, std::string_view from,
-                   bool from_this_machine) -> Status {
+  return [&access](HttpRequest& request, const HttpRouter::Match& match, const Peer& peer,
+                   std::string_view certified) -> Status {
     const std::string_view header = request.header("authorization");
     if (header.empty()) {
-      request.who = access::Principal::anonymous(from_this_machine);
+      request.who = access.certified(certified, peer.local);
     } else if (match.route->options.access.kind != RouteAccess::Kind::kOpen) {
-      MR_TRY(request.who, access.authenticate_header(header, from));
+      MR_TRY(request.who, access.authenticate_header(header, peer.address));
     }
     auto allowed = check_route(access, request, match);
     // Who has not said who it is may still do so.
-    if (!allowed && header.empty()) allowed.error().code = ErrorCode::kUnauthenticated;
+    if (!allowed && header.empty() && request.who.name().empty())
+      allowed.error().code = ErrorCode::kUnauthenticated;
     return allowed;
   };
 }
@@ -61,6 +62,7 @@ HttpRouter api_routes(const Services& services) {
   add_registry_routes(router, services);
   add_batch_routes(router, services);
   add_operation_routes(router, services);
+  add_mqtt_route(router, services);
   return router;
 }
 

@@ -13,6 +13,7 @@
 #include "endpoint/http_metrics.h"
 #include "endpoint/http_router.h"
 #include "endpoint/mqtt_metrics.h"
+#include "endpoint/tls.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
 #include "lake/lake.h"
@@ -45,6 +46,11 @@ struct Services {
   /// The servers' own counters, once they run; null before.
   std::function<const HttpMetrics*()> http_metrics;
   std::function<const MqttMetrics*()> mqtt_metrics;
+  std::function<const TlsMetrics*()> tls_metrics;
+  /// Makes a connection one of MQTT; empty where there is no such listener.
+  std::function<HttpResponse(const HttpRequest&)> mqtt_web_socket;
+  /// Web pages of these origins may open WebSockets, beside those of this server itself.
+  std::vector<std::string> web_origins;
 };
 
 [[nodiscard]] HttpRouter api_routes(const Services& services);
@@ -57,6 +63,7 @@ void add_statement_routes(HttpRouter& router, const Services& services);  // sta
 void add_registry_routes(HttpRouter& router, const Services& services);   // registry_routes.cc
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc
+void add_mqtt_route(HttpRouter& router, const Services& services);        // mqtt_route.cc
 
 /// The answer where no materialized view has this name.
 [[nodiscard]] HttpResponse no_such_view(const catalog::Catalog& catalog, std::string_view name);

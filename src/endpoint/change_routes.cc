@@ -61,39 +61,43 @@ HttpResponse event_stream(std::shared_ptr<HttpStreamSource> source) {
 }  // namespace
 
 void add_change_routes(HttpRouter& router, const Services& services) {
-  router.add("GET", "/v1/views/{view}/changes",
-             [&feed = services.feed, &catalog = services.catalog, &speed = services.speed,
-              renderer = std::make_shared<BatchRenderer>(services.statements)](
-                 HttpRequest request, Responder responder) {
-               auto parsed = parse_request(request);
-               if (!parsed) {
-                 responder.respond(problem(parsed.error()));
-                 return;
-               }
-               if (speed.find_view(parsed->feed.view) == nullptr) {
-                 responder.respond(no_such_view(catalog, parsed->feed.view));
-                 return;
-               }
-               if (asks_for_web_socket(request)) {
-                 auto follower = std::make_shared<WebSocketFollower>(renderer, parsed->window);
-                 follower->on_open(
-                     [&feed, wanted = std::move(parsed->feed), weak = std::weak_ptr(follower)] {
-                       return feed.subscribe(wanted, weak.lock());
-                     });
-                 responder.respond(web_socket_answer(request, {}, std::move(follower)));
-                 return;
-               }
-               auto follower =
-                   std::make_shared<EventStreamFollower>(HttpStreamWriter(responder), renderer);
-               auto handle = feed.subscribe(std::move(parsed->feed), follower);
-               if (!handle) {
-                 responder.respond(problem(handle.error()));
-                 return;
-               }
-               follower->follow(std::move(*handle));
-               responder.respond(event_stream(std::move(follower)));
-             },
-             {.access = RouteAccess::needs(Privilege::kSubscribe, "view")});
+  router.add(
+      "GET", "/v1/views/{view}/changes",
+      [&feed = services.feed, &catalog = services.catalog, &speed = services.speed,
+       origins = services.web_origins,
+       renderer = std::make_shared<BatchRenderer>(services.statements)](HttpRequest request,
+                                                                        Responder responder) {
+        auto parsed = parse_request(request);
+        if (!parsed) {
+          responder.respond(problem(parsed.error()));
+          return;
+        }
+        if (speed.find_view(parsed->feed.view) == nullptr) {
+          responder.respond(no_such_view(catalog, parsed->feed.view));
+          return;
+        }
+        if (asks_for_web_socket(request)) {
+          auto follower = std::make_shared<WebSocketFollower>(renderer, parsed->window);
+          follower->on_open(
+              [&feed, wanted = std::move(parsed->feed), weak = std::weak_ptr(follower)] {
+                return feed.subscribe(wanted, weak.lock());
+              });
+          WebSocketOptions options;
+          options.allowed_origins = origins;
+          responder.respond(web_socket_answer(request, std::move(options), std::move(follower)));
+          return;
+        }
+        auto follower =
+            std::make_shared<EventStreamFollower>(HttpStreamWriter(responder), renderer);
+        auto handle = feed.subscribe(std::move(parsed->feed), follower);
+        if (!handle) {
+          responder.respond(problem(handle.error()));
+          return;
+        }
+        follower->follow(std::move(*handle));
+        responder.respond(event_stream(std::move(follower)));
+      },
+      {.access = RouteAccess::needs(Privilege::kSubscribe, "view")});
 }
 
 }  // namespace millrace::endpoint

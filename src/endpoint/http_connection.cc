@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "endpoint/content_encoding.h"
+#include "endpoint/cors.h"
 #include "endpoint/http_loop.h"
 #include "endpoint/http_stream.h"
 #include "endpoint/problem.h"
@@ -19,7 +20,6 @@ namespace millrace::endpoint {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 using boost::system::error_code;
 using std::chrono::steady_clock;
 
@@ -28,25 +28,8 @@ using std::chrono::steady_clock;
 constexpr std::size_t kOutBytesMax = 256 * 1024;
 // The body of a refused request is read past, to keep the connection, up to this size.
 constexpr std::uint64_t kDiscardBytesMax = 1024 * 1024;
-constexpr std::size_t kRequestIdBytesMax = 128;
 // When the server stops, a client gets this long to close after its last answer.
 constexpr std::chrono::milliseconds kDrainLingerTime{100};
-
-Error request_error(ErrorCode code, std::string_view id, std::string message,
-                    std::string hint = {}) {
-  return Error{.code = code,
-               .id = std::string(id),
-               .message = std::move(message),
-               .hint = std::move(hint),
-               .place = {}};
-}
-
-std::string_view printable_request_id(const HttpRequest& request) {
-  const std::string_view id = request.header("x-request-id");
-  const bool printable =
-      std::all_of(id.begin(), id.end(), [](char letter) { return letter >= ' ' && letter <= '~'; });
-  return printable && id.size() <= kRequestIdBytesMax ? id : std::string_view();
-}
 
 std::uint64_t body_bytes_max(const HttpRouter::Route& route, const HttpServerOptions& options) {
   return route.options.body_bytes_max.value_or(options.body_bytes_max);
@@ -54,22 +37,26 @@ std::uint64_t body_bytes_max(const HttpRouter::Route& route, const HttpServerOpt
 
 }  // namespace
 
-HttpConnection::HttpConnection(HttpLoop& loop, std::uint64_t id, tcp::socket socket)
+HttpConnection::HttpConnection(HttpLoop& loop, std::uint64_t id, Transport transport)
     : loop_(loop),
       id_(id),
-      socket_(std::move(socket)),
+      transport_(std::move(transport)),
       reader_(loop.state().options.head_bytes_max) {}
 
-void HttpConnection::start(bool refused) {
-  error_code ignored;
-  socket_.set_option(tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
-  if (refused) {
+void HttpConnection::start(Admission admission) {
+  const HttpServerOptions& options = loop_.state().options;
+  if (admission == Admission::kServerIsFull) {
+    refuse_and_close(problem(request_error(
+        ErrorCode::kUnavailable, error_id::kBusy,
+        fmt::format("{} connections are open, which is the limit", options.connections_max),
+        "keep connections open and use them again, or raise the limit")));
+  } else if (admission == Admission::kPeerHasEnough) {
     refuse_and_close(
-        problem(request_error(ErrorCode::kUnavailable, error_id::kBusy,
-                              fmt::format("{} connections are open, which is the limit",
-                                          loop_.state().options.connections_max),
-                              "keep connections open and use them again, or raise the limit")));
+        problem(request_error(ErrorCode::kResourceExhausted, error_id::kBusy,
+                              fmt::format("{} connections of your address are open, which is the "
+                                          "limit",
+                                          options.peer_connections_max),
+                              "keep connections open and use them again")));
   }
   advance();
 }
@@ -121,8 +108,7 @@ void HttpConnection::close() {
     if (entry.response.stream != nullptr) drop_stream(entry);
   }
   if (upgrade_ != nullptr) std::exchange(upgrade_, nullptr)->dropped();
-  error_code ignored;
-  socket_.close(ignored);
+  transport_.close();
   loop_.remove(id_);
 }
 
@@ -135,8 +121,12 @@ void HttpConnection::time_is_over() {
       in_flight(front_).response.stream->heartbeat();
     return;
   }
+  if (phase_ == Phase::kHandshake && !transport_.shaking_hands()) {
+    set_deadline();  // since when it has been idle is not known
+    return;
+  }
   if (phase_ != Phase::kHead && phase_ != Phase::kBody) {
-    if (phase_ == Phase::kSending) ++loop_.state().metrics.timeouts;
+    if (phase_ == Phase::kSending || phase_ == Phase::kHandshake) ++loop_.state().metrics.timeouts;
     close();
     return;
   }
@@ -204,69 +194,6 @@ void HttpConnection::accept_head() {
   }
   owes_continue_ = head.expects_continue && head.has_body();
   reader_.take_body(body_bytes_max(*route_.route, loop_.state().options));
-}
-
-std::optional<HttpResponse> HttpConnection::refusal_of_head(HttpHead& head) {
-  const HttpServerState& state = loop_.state();
-  const std::string_view request_id = printable_request_id(head.request);
-  if (route_.route == nullptr && !route_.allowed.empty()) {
-    HttpResponse response = problem_with_status(
-        405,
-        request_error(ErrorCode::kInvalidArgument, error_id::kMethod,
-                      fmt::format("{} does not take {}", head.request.path, head.request.method),
-                      "allowed: " + route_.allowed),
-        request_id);
-    response.headers.emplace_back("Allow", route_.allowed);
-    return response;
-  }
-  if (route_.route == nullptr) {
-    return problem(request_error(ErrorCode::kNotFound, error_id::kNoSuchRoute,
-                                 fmt::format("nothing is served at {}", head.request.path),
-                                 "known: " + state.router.known_routes()),
-                   request_id);
-  }
-  if (const auto& gate = state.router.gate()) {
-    error_code unknown;
-    const auto peer = socket_.remote_endpoint(unknown).address();
-    const bool local = !unknown && peer.is_loopback();
-    if (const auto allowed = gate(head.request, route_, unknown ? "" : peer.to_string(), local);
-        !allowed) {
-      HttpResponse response = problem(allowed.error(), request_id);
-      if (allowed.error().code == ErrorCode::kUnauthenticated)
-        response.headers.emplace_back("WWW-Authenticate",
-                                      "Basic realm=\"millrace\", Bearer realm=\"millrace\"");
-      return response;
-    }
-  }
-  if (!head.has_body()) return std::nullopt;
-
-  const RouteOptions& options = route_.route->options;
-  const std::uint64_t bytes_max = body_bytes_max(*route_.route, state.options);
-  if (head.content_bytes > bytes_max) {
-    return problem(request_error(ErrorCode::kPayloadTooLarge, error_id::kBodyTooLarge,
-                                 fmt::format("the body has {} bytes, at most {} are taken here",
-                                             head.content_bytes, bytes_max),
-                                 "send it in several requests"),
-                   request_id);
-  }
-  const std::string media_type = head.request.media_type();
-  if (!media_type.empty() && !options.media_types.empty() &&
-      std::find(options.media_types.begin(), options.media_types.end(), media_type) ==
-          options.media_types.end()) {
-    return problem(request_error(ErrorCode::kUnsupportedMediaType, error_id::kMediaType,
-                                 fmt::format("a body of type {} is not taken here", media_type),
-                                 fmt::format("send {}", fmt::join(options.media_types, " or "))),
-                   request_id);
-  }
-  if (options.decode_body) {
-    const auto encoding = parse_content_encoding(head.request.header("content-encoding"));
-    if (!encoding) return problem(encoding.error(), request_id);
-  }
-  if (state.metrics.body_bytes_in_flight.load(std::memory_order_relaxed) + head.content_bytes >
-      state.options.body_bytes_in_flight_max) {
-    return over_budget();
-  }
-  return std::nullopt;
 }
 
 void HttpConnection::run_request() {
@@ -343,6 +270,8 @@ HttpConnection::InFlight& HttpConnection::begin_answer(const HttpHead& head, boo
   entry.http10 = head.http10;
   entry.head_only = head.request.method == "HEAD";
   entry.request_id = printable_request_id(head.request);
+  const auto& origins = loop_.state().options.cors_origins;
+  if (!origins.empty()) entry.cors_origin = allowed_origin(head.request, origins);
   entry.body_bytes = 0;
   entry.begun = false;
   entry.streamed = false;
@@ -380,16 +309,6 @@ void HttpConnection::release_body(std::uint64_t& charged) {
   charged = 0;
 }
 
-HttpResponse HttpConnection::over_budget() {
-  HttpServerState& state = loop_.state();
-  ++state.metrics.requests_over_budget;
-  return problem(request_error(ErrorCode::kResourceExhausted, error_id::kBusy,
-                               fmt::format("the bodies of all requests in flight would have more "
-                                           "than {} bytes",
-                                           state.options.body_bytes_in_flight_max),
-                               "send the same request again after the time in Retry-After"));
-}
-
 // ---- bytes ----
 
 void HttpConnection::receive() {
@@ -404,10 +323,10 @@ void HttpConnection::receive() {
     return;
   }
   receiving_ = true;
-  socket_.async_read_some(room,
-                          [self = shared_from_this()](const error_code& ec, std::size_t bytes) {
-                            self->on_received(ec, bytes);
-                          });
+  transport_.async_read_some(room,
+                             [self = shared_from_this()](const error_code& ec, std::size_t bytes) {
+                               self->on_received(ec, bytes);
+                             });
 }
 
 void HttpConnection::on_received(const error_code& ec, std::size_t bytes) {
@@ -442,7 +361,7 @@ void HttpConnection::send_answers() {
     append_answers();
     if (out_.empty()) break;
     error_code ec;
-    const std::size_t bytes = socket_.write_some(asio::buffer(out_), ec);
+    const std::size_t bytes = transport_.write_some(asio::buffer(out_), ec);
     if (ec && ec != asio::error::would_block && ec != asio::error::try_again) {
       close();
       return;
@@ -484,6 +403,8 @@ void HttpConnection::append_answers() {
                        .http10 = entry.http10,
                        .head_only = entry.head_only,
                        .request_id = entry.request_id,
+                       .cors_origin = entry.cors_origin,
+                       .varies_by_origin = !state.options.cors_origins.empty(),
                        .date = loop_.date(),
                        .streamed = entry.streamed});
       const auto status_class =
@@ -506,7 +427,7 @@ void HttpConnection::append_answers() {
 }
 
 void HttpConnection::send_rest() {
-  socket_.async_write_some(
+  transport_.async_write_some(
       asio::buffer(sending_.data() + sent_bytes_, sending_.size() - sent_bytes_),
       [self = shared_from_this()](const error_code& ec, std::size_t bytes) {
         if (self->closed_) return;
@@ -531,8 +452,7 @@ void HttpConnection::send_rest() {
 // close.
 void HttpConnection::linger() {
   lingering_ = true;
-  error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  transport_.shutdown_send();
 }
 
 HttpConnection::Phase HttpConnection::phase() const {
@@ -541,6 +461,7 @@ HttpConnection::Phase HttpConnection::phase() const {
   if (!may_take_request()) return is_streaming() ? Phase::kStreaming : Phase::kWaiting;
   if (reader_.in_body()) return Phase::kBody;
   if (!reader_.between_requests()) return Phase::kHead;
+  if (transport_.shaking_hands()) return Phase::kHandshake;
   if (front_ == back_) return Phase::kIdle;
   return is_streaming() ? Phase::kStreaming : Phase::kWaiting;
 }
@@ -559,6 +480,7 @@ void HttpConnection::set_deadline() {
     case Phase::kIdle:
       deadline_ = from_now(options.idle_time);
       break;
+    case Phase::kHandshake:
     case Phase::kHead:
       deadline_ = from_now(options.head_time);
       break;

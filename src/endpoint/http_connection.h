@@ -6,7 +6,6 @@
 // nothing is read as a request any more (it may have been smuggled).
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
 #include <chrono>
 #include <cstdint>
 #include <memory>
@@ -16,16 +15,18 @@
 
 #include "endpoint/http_request_reader.h"
 #include "endpoint/http_router.h"
+#include "endpoint/transport.h"
 
 namespace millrace::endpoint {
 
 class HttpLoop;
+enum class Admission : std::uint8_t;
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  HttpConnection(HttpLoop& loop, std::uint64_t id, boost::asio::ip::tcp::socket socket);
+  HttpConnection(HttpLoop& loop, std::uint64_t id, Transport transport);
 
-  void start(bool refused);
+  void start(Admission admission);
   /// Keeps an answer until advance(). True for the first one since then.
   bool store(std::uint64_t sequence, HttpResponse response);
   /// The same for a piece of an answer's body.
@@ -42,6 +43,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  private:
   enum class Phase : std::uint8_t {
     kWaiting,
+    kHandshake,
     kIdle,
     kHead,
     kBody,
@@ -57,6 +59,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     bool http10 = false;
     bool head_only = false;
     std::string request_id;
+    /// For a web page of another origin: Access-Control-Allow-Origin.
+    std::string cors_origin;
     /// Its part of body_bytes_in_flight.
     std::uint64_t body_bytes = 0;
     HttpResponse response;
@@ -75,6 +79,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   [[nodiscard]] bool take_requests();
   void accept_head();
   [[nodiscard]] std::optional<HttpResponse> refusal_of_head(HttpHead& head);
+  [[nodiscard]] std::optional<HttpResponse> refusal_of_rate(std::string_view request_id);
   void run_request();
   [[nodiscard]] std::optional<HttpResponse> decode_body(HttpRequest& request, InFlight& entry);
   InFlight& begin_answer(const HttpHead& head, bool keep_alive);
@@ -102,7 +107,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   HttpLoop& loop_;
   const std::uint64_t id_;
-  boost::asio::ip::tcp::socket socket_;
+  Transport transport_;
   HttpRequestReader reader_;
 
   // The request whose head is known and whose body is being received.

@@ -134,7 +134,7 @@ bool HttpConnection::hand_over() {
   release_body(entry.body_bytes);
   closed_ = true;
   ++front_;
-  loop_.hand_over(id_, upgrade, std::move(socket_));
+  loop_.hand_over(id_, upgrade, std::move(transport_));
   return true;
 }
 

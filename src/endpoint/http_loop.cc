@@ -13,7 +13,6 @@ namespace millrace::endpoint {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 
 constexpr std::size_t kScratchBytes = 16 * 1024;
 
@@ -26,23 +25,6 @@ std::chrono::milliseconds tick_time(const HttpServerOptions& options) {
 }
 
 }  // namespace
-
-void HttpServerState::connection_closed() {
-  const MutexLock lock(mutex);
-  if (metrics.connections_open.fetch_sub(1) == 1) all_closed.notify_all();
-}
-
-bool HttpServerState::wait_until_no_connections(std::chrono::milliseconds timeout) {
-  const auto end = std::chrono::steady_clock::now() + timeout;
-  const MutexLock lock(mutex);
-  while (metrics.connections_open.load() != 0) {
-    const auto left = end - std::chrono::steady_clock::now();
-    if (left <= left.zero() || !all_closed.wait_for(mutex, left)) {
-      return metrics.connections_open.load() == 0;
-    }
-  }
-  return true;
-}
 
 HttpLoop::HttpLoop(HttpServerState& state)
     : state_(state),
@@ -59,12 +41,12 @@ void HttpLoop::start(unsigned index) {
   pthread_setname_np(thread_.native_handle(), fmt::format("http-{}", index).c_str());
 }
 
-void HttpLoop::adopt(tcp::socket socket, bool refused) {
-  asio::post(context_, [this, refused, socket = std::move(socket)]() mutable {
+void HttpLoop::adopt(Transport transport, Admission admission) {
+  asio::post(context_, [this, admission, transport = std::move(transport)]() mutable {
     const std::uint64_t id = next_connection_++;
-    const auto connection = std::make_shared<HttpConnection>(*this, id, std::move(socket));
+    const auto connection = std::make_shared<HttpConnection>(*this, id, std::move(transport));
     connections_.emplace(id, connection);
-    connection->start(refused);
+    connection->start(admission);
     if (draining_) connection->drain();
     if (!ticking_) schedule_tick();
   });
@@ -107,17 +89,17 @@ std::string_view HttpLoop::date() {
 }
 
 void HttpLoop::remove(std::uint64_t connection) {
-  if (connections_.erase(connection) > 0) state_.connection_closed();
+  if (connections_.erase(connection) > 0) state_.connections.closed();
 }
 
 void HttpLoop::hand_over(std::uint64_t connection, std::shared_ptr<HttpUpgrade> upgrade,
-                         tcp::socket socket) {
+                         Transport transport) {
   connections_.erase(connection);
   upgraded_.emplace(connection, upgrade);
-  upgrade->take(std::move(socket), [this, connection] {
+  upgrade->take(std::move(transport), [this, connection] {
     if (upgraded_.erase(connection) == 0) return;
     --state_.metrics.streams_open;
-    state_.connection_closed();
+    state_.connections.closed();
   });
   if (draining_) upgrade->stop();
 }

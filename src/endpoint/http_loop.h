@@ -6,7 +6,6 @@
 #include <atomic>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -17,7 +16,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "base/mutex.h"
+#include "endpoint/acceptor.h"
 #include "endpoint/http_metrics.h"
 #include "endpoint/http_options.h"
 #include "endpoint/http_responder.h"
@@ -28,6 +27,9 @@ namespace millrace::endpoint {
 
 class HttpConnection;
 
+/// What becomes of a connection: the two latter are told so, and closed.
+enum class Admission : std::uint8_t { kGranted, kServerIsFull, kPeerHasEnough };
+
 /// What all loops of one server share. Constant after construction but for the counters.
 struct HttpServerState {
   HttpServerState(HttpServerOptions server_options, HttpRouter server_router)
@@ -37,13 +39,8 @@ struct HttpServerState {
   const HttpRouter router;
   HttpMetrics metrics;
 
-  /// A connection has ended; stop() waits for the last one.
-  void connection_closed() EXCLUDES(mutex);
-  /// False when the time is over first.
-  bool wait_until_no_connections(std::chrono::milliseconds timeout) EXCLUDES(mutex);
-
-  Mutex mutex;
-  CondVar all_closed;
+  PeerLimits peers;
+  ConnectionCount connections{metrics.connections_open};
 };
 
 class HttpLoop {
@@ -56,9 +53,8 @@ class HttpLoop {
   /// The server's side. Thread: any.
   void start(unsigned index);
   [[nodiscard]] boost::asio::io_context& context() { return context_; }
-  /// Takes over an accepted socket of this loop's context(). With `refused`, it is told 503 and
-  /// closed.
-  void adopt(boost::asio::ip::tcp::socket socket, bool refused);
+  /// Takes over an accepted connection of this loop's context().
+  void adopt(Transport transport, Admission admission);
   /// Idle connections close; the others after the answers to what they have already begun.
   void drain();
   /// Closes what is left, ends the thread and waits for it. Once.
@@ -73,9 +69,9 @@ class HttpLoop {
   /// Room for bytes that nobody wants.
   [[nodiscard]] std::vector<char>& scratch() { return scratch_; }
   void remove(std::uint64_t connection);
-  /// The connection's socket belongs to another protocol from here on.
+  /// The connection's stream belongs to another protocol from here on.
   void hand_over(std::uint64_t connection, std::shared_ptr<HttpUpgrade> upgrade,
-                 boost::asio::ip::tcp::socket socket);
+                 Transport transport);
 
  private:
   void deliver();

@@ -97,6 +97,14 @@ std::string HttpRequest::media_type() const {
   return type;
 }
 
+std::string_view printable_request_id(const HttpRequest& request) {
+  constexpr std::size_t kBytesMax = 128;
+  const std::string_view id = request.header("x-request-id");
+  const bool printable =
+      std::all_of(id.begin(), id.end(), [](char letter) { return letter >= ' ' && letter <= '~'; });
+  return printable && id.size() <= kBytesMax ? id : std::string_view();
+}
+
 std::string_view reason_phrase(int status) {
   switch (status) {
     case 200:
@@ -191,6 +199,11 @@ void append_response(std::string& out, const HttpResponse& response, const Answe
   }
   for (const auto& [name, value] : response.headers) append_field(out, name, value);
   if (!shape.request_id.empty()) append_field(out, "X-Request-Id", shape.request_id);
+  if (shape.varies_by_origin) append_field(out, "Vary", "Origin");
+  if (!shape.cors_origin.empty()) {
+    append_field(out, "Access-Control-Allow-Origin", shape.cors_origin);
+    append_field(out, "Access-Control-Expose-Headers", "*, WWW-Authenticate");
+  }
   if (!shape.keep_alive) {
     out += "Connection: close\r\n";
   } else if (shape.http10) {

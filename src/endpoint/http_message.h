@@ -79,6 +79,9 @@ struct HttpResponse {
   std::shared_ptr<HttpUpgrade> upgrade = {};
 };
 
+/// X-Request-Id, where it can be repeated in an answer; empty otherwise.
+[[nodiscard]] std::string_view printable_request_id(const HttpRequest& request);
+
 /// "Not Found"
 [[nodiscard]] std::string_view reason_phrase(int status);
 [[nodiscard]] bool equal_ignoring_case(std::string_view left, std::string_view right);
@@ -92,6 +95,9 @@ struct AnswerShape {
   /// The answer to a HEAD request: all of the head, nothing of the body.
   bool head_only = false;
   std::string_view request_id;
+  /// Access-Control-Allow-Origin (cors.h).
+  std::string_view cors_origin = {};
+  bool varies_by_origin = false;
   /// "Sun, 06 Nov 1994 08:49:37 GMT"
   std::string_view date;
   /// The body follows: in chunks, or up to the end of the connection in HTTP/1.0.

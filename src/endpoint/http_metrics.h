@@ -19,6 +19,8 @@ struct HttpMetrics {
   std::atomic<std::uint64_t> connections_refused{0};
   /// Requests refused because all bodies together were too large (429).
   std::atomic<std::uint64_t> requests_over_budget{0};
+  /// Requests refused because their address had sent too many (429).
+  std::atomic<std::uint64_t> requests_limited{0};
   /// Answers without an end, and upgraded connections.
   std::atomic<std::uint64_t> streams_open{0};
   /// Connections closed because a phase took too long.

@@ -6,14 +6,24 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace millrace::endpoint {
+
+class Tls;
 
 struct HttpServerOptions {
   /// An IP address, not a name.
   std::string address = "127.0.0.1";
   /// 0 picks a free port; HttpServer::port() tells which.
   std::uint16_t port = 0;
+  /// Without TLS there is no other port than that.
+  bool plain = true;
+  /// With a certificate there is a port with TLS, too; it outlives the server.
+  Tls* tls = nullptr;
+  std::uint16_t tls_port = 0;
+  /// Web pages of these origins may ask, beside those of this server itself; "*": of all.
+  std::vector<std::string> cors_origins;
   /// I/O threads; 0 means one for each core.
   unsigned threads = 0;
 
@@ -23,6 +33,9 @@ struct HttpServerOptions {
   /// Of all bodies that are received or wait for their answer.
   std::uint64_t body_bytes_in_flight_max = std::uint64_t{256} * 1024 * 1024;
   std::size_t connections_max = 4096;
+  /// Of one address, and its requests a second; 0: any number.
+  std::size_t peer_connections_max = 0;
+  std::uint32_t peer_requests_per_second_max = 0;
   /// Requests of one connection that wait for their answer; then it is not read further.
   std::size_t requests_in_flight_max = 64;
 

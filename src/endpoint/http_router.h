@@ -13,6 +13,7 @@
 
 #include "endpoint/http_message.h"
 #include "endpoint/http_responder.h"
+#include "endpoint/peer.h"
 
 namespace millrace::endpoint {
 
@@ -73,9 +74,10 @@ class HttpRouter {
   };
 
   /// Looked through before a route's handler, and before the body is read: it finds out who asks,
-  /// and refuses what that client may not do. `from` is the client's address.
-  using Gate = std::function<Status(HttpRequest& request, const Match& match, std::string_view from,
-                                    bool from_this_machine)>;
+  /// and refuses what that client may not do. `certified`: the user whom the client's certificate
+  /// stands for, or nobody.
+  using Gate = std::function<Status(HttpRequest& request, const Match& match, const Peer& peer,
+                                    std::string_view certified)>;
   void set_gate(Gate gate) { gate_ = std::move(gate); }
   [[nodiscard]] const Gate& gate() const { return gate_; }
 

@@ -1,10 +1,6 @@
 #include "endpoint/http_server.h"
 
 #include <algorithm>
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -13,32 +9,8 @@
 #include "endpoint/http_loop.h"
 
 namespace millrace::endpoint {
-namespace {
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
-
-// After a failed accept, most often for want of file descriptors, the next one waits for some to be
-// closed.
-constexpr std::chrono::milliseconds kAcceptPause{50};
-
-std::unexpected<Error> cannot_listen(const HttpServerOptions& options, const error_code& ec) {
-  auto failed = fail(ErrorCode::kUnavailable, error_id::kBadConfig, "cannot listen on {}:{}: {}",
-                     options.address, options.port, ec.message());
-  return std::unexpected(
-      std::move(failed.error()).with_hint("port 0 picks a free one; does another program listen?"));
-}
-
-}  // namespace
-
-bool is_loopback(const std::string& address) {
-  boost::system::error_code error;
-  const auto parsed = boost::asio::ip::make_address(address, error);
-  return !error && parsed.is_loopback();
-}
-
-// The listening socket, on the first loop's thread, and the loops.
+// The listening sockets, on the first loop's thread, and the loops.
 class HttpServer::Listener {
  public:
   Listener(HttpServerOptions options, HttpRouter router)
@@ -46,87 +18,83 @@ class HttpServer::Listener {
     const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
     const unsigned threads = state_.options.threads == 0 ? cores : state_.options.threads;
     for (unsigned i = 0; i < threads; ++i) loops_.push_back(std::make_unique<HttpLoop>(state_));
-    acceptor_.emplace(loops_.front()->context());
-    pause_.emplace(loops_.front()->context());
   }
 
   Status listen() {
-    error_code ec;
-    const auto address = asio::ip::make_address(state_.options.address, ec);
-    if (ec) {
-      return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
-                  "\"{}\" is not an IP address to listen on", state_.options.address);
-    }
-    const tcp::endpoint endpoint(address, state_.options.port);
-    acceptor_->open(endpoint.protocol(), ec);
-    if (!ec) acceptor_->set_option(tcp::acceptor::reuse_address(true), ec);
-    if (!ec) acceptor_->bind(endpoint, ec);
-    if (!ec) acceptor_->listen(asio::socket_base::max_listen_connections, ec);
-    if (ec) return cannot_listen(state_.options, ec);
-    port_ = acceptor_->local_endpoint(ec).port();
-    if (ec) return cannot_listen(state_.options, ec);
+    const HttpServerOptions& options = state_.options;
+    if (options.plain) MR_RETURN_IF_ERROR(listen(plain_, options.port, "HTTP", nullptr));
+    if (options.tls != nullptr)
+      MR_RETURN_IF_ERROR(listen(over_tls_, options.tls_port, "HTTP over TLS", options.tls));
     return {};
   }
 
   void run() {
-    accept();
+    if (plain_) plain_->run();
+    if (over_tls_) over_tls_->run();
     for (unsigned i = 0; i < loops_.size(); ++i) loops_[i]->start(i);
   }
 
   void stop() {
     if (std::exchange(stopped_, true)) return;
-    asio::post(loops_.front()->context(), [this] {
-      error_code ignored;
-      acceptor_->close(ignored);
-      pause_->cancel();
-    });
+    if (plain_) plain_->stop();
+    if (over_tls_) over_tls_->stop();
     for (const auto& loop : loops_) loop->drain();
-    state_.wait_until_no_connections(state_.options.stop_grace_time);
+    static_cast<void>(state_.connections.wait_until_none(state_.options.stop_grace_time));
     for (const auto& loop : loops_) loop->stop();
   }
 
-  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::uint16_t port() const { return plain_ ? plain_->port() : 0; }
+  [[nodiscard]] std::uint16_t tls_port() const { return over_tls_ ? over_tls_->port() : 0; }
   [[nodiscard]] const HttpMetrics& metrics() const { return state_.metrics; }
 
  private:
-  void accept() {
-    HttpLoop& loop = *loops_[next_loop_++ % loops_.size()];
-    acceptor_->async_accept(loop.context(),
-                            [this, &loop](const error_code& ec, tcp::socket socket) {
-                              if (!acceptor_->is_open()) return;
-                              if (!ec) {
-                                deal(loop, std::move(socket));
-                                accept();
-                                return;
-                              }
-                              pause_->expires_after(kAcceptPause);
-                              pause_->async_wait([this](const error_code&) {
-                                if (acceptor_->is_open()) accept();
-                              });
-                            });
+  Status listen(std::unique_ptr<Acceptor>& acceptor, std::uint16_t port, std::string_view what,
+                Tls* tls) {
+    std::vector<boost::asio::io_context*> contexts;
+    for (const auto& loop : loops_) contexts.push_back(&loop->context());
+    acceptor = std::make_unique<Acceptor>(
+        std::move(contexts), [this, tls](std::size_t context, Transport::Socket socket, Peer peer) {
+          deal(*loops_[context], std::move(socket), std::move(peer), tls);
+        });
+    return acceptor->listen(state_.options.address, port, what);
   }
 
-  void deal(HttpLoop& loop, tcp::socket socket) {
-    HttpMetrics& metrics = state_.metrics;
-    const std::size_t most = state_.options.connections_max;
-    const std::uint64_t open = metrics.connections_open.load();
-    const bool refused = open >= most;
-    if (refused) ++metrics.connections_refused;
+  void deal(HttpLoop& loop, Transport::Socket socket, Peer peer, Tls* tls) {
     // Those that are told 503 live on for a moment; when they too become many, the rest just
     // closes.
-    if (open >= most + most / 8 + 1) return;
-    ++metrics.connections_accepted;
-    ++metrics.connections_open;
-    loop.adopt(std::move(socket), refused);
+    const std::size_t most = state_.options.connections_max;
+    const std::size_t open = state_.connections.open();
+    if (open >= most) ++state_.metrics.connections_refused;
+    if (open > most + most / 8) return;
+    auto transport = tls == nullptr
+                         ? Transport(std::move(socket), std::move(peer))
+                         : Transport(std::move(socket), std::move(peer), *tls, TlsProtocol::kHttp);
+    const std::optional<Admission> admission =
+        open >= most ? Admission::kServerIsFull : admit(transport);
+    if (!admission) return;
+    ++state_.metrics.connections_accepted;
+    state_.connections.opened();
+    loop.adopt(std::move(transport), *admission);
+  }
+
+  /// Whether its address has enough; nothing where it has so many that it is not even told.
+  std::optional<Admission> admit(Transport& transport) {
+    const auto& options = state_.options;
+    const std::size_t most = options.peer_connections_max;
+    if (most == 0 && options.peer_requests_per_second_max == 0) return Admission::kGranted;
+    auto [share, connections] = state_.peers.enter(transport.peer());
+    transport.count_in(std::move(share));
+    if (most == 0 || connections <= most) return Admission::kGranted;
+    ++state_.metrics.connections_refused;
+    if (connections > most + most / 8 + 1) return std::nullopt;
+    return Admission::kPeerHasEnough;
   }
 
   HttpServerState state_;
   std::vector<std::unique_ptr<HttpLoop>> loops_;
   // On the first loop's context, so they are destroyed before it.
-  std::optional<tcp::acceptor> acceptor_;
-  std::optional<asio::steady_timer> pause_;
-  std::size_t next_loop_ = 0;
-  std::uint16_t port_ = 0;
+  std::unique_ptr<Acceptor> plain_;
+  std::unique_ptr<Acceptor> over_tls_;
   bool stopped_ = false;
 };
 
@@ -143,6 +111,8 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options,
 }
 
 std::uint16_t HttpServer::port() const { return listener_->port(); }
+
+std::uint16_t HttpServer::tls_port() const { return listener_->tls_port(); }
 
 const HttpMetrics& HttpServer::metrics() const { return listener_->metrics(); }
 

@@ -12,10 +12,7 @@
 
 namespace millrace::endpoint {
 
-/// Whether an IP address is one that only this machine reaches.
-[[nodiscard]] bool is_loopback(const std::string& address);
-
-/// Owns: the listening socket, the I/O threads and all connections.
+/// Owns: the listening sockets, the I/O threads and all connections.
 /// Thread: start() and stop() on one thread, the rest on any.
 /// Errors: start() gives kUnavailable where the address cannot be listened on, kInvalidArgument
 /// where it is
@@ -28,7 +25,9 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
+  /// 0 where that port is off.
   [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] std::uint16_t tls_port() const;
   [[nodiscard]] const HttpMetrics& metrics() const;
 
   /// Accepts nothing more, closes idle connections, lets requests in flight finish within the grace

@@ -1,16 +1,16 @@
 // Answers that have no end yet, and connections that go over to another protocol. A handler answers
 // with a head that has a `stream`: what its HttpStreamWriter is given afterwards is the body, in
-// chunks. Or with an `upgrade`: that takes the socket over. Memory: a producer writes once when it
+// chunks. Or with an `upgrade`: that takes the stream over. Memory: a producer writes once when it
 // begins and then after drained(), so that no more than a piece waits in the server. Thread: as
 // each function says. Errors: what is written for a client that is gone is dropped.
 #pragma once
 
-#include <boost/asio/ip/tcp.hpp>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "endpoint/http_responder.h"
+#include "endpoint/transport.h"
 
 namespace millrace::endpoint {
 
@@ -47,8 +47,8 @@ class HttpUpgrade {
  public:
   virtual ~HttpUpgrade() = default;
   /// The head of the request is read, nothing is answered. `gone` is to be called once, when the
-  /// socket is closed.
-  virtual void take(boost::asio::ip::tcp::socket socket, std::function<void()> gone) = 0;
+  /// stream is closed.
+  virtual void take(Transport transport, std::function<void()> gone) = 0;
   /// The server stops: say so, and close soon.
   virtual void stop() = 0;
   virtual void close() = 0;

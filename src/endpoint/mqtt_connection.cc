@@ -12,7 +12,6 @@ namespace {
 
 namespace asio = boost::asio;
 namespace mqtt = wire::mqtt;
-using asio::ip::tcp;
 using boost::system::error_code;
 using broker::Delivery;
 using broker::Session;
@@ -22,6 +21,8 @@ using mqtt::ReasonCode;
 constexpr std::size_t kOutBytes = std::size_t{64} * 1024;
 constexpr std::size_t kKeptBytes = std::size_t{4} * 1024;
 constexpr std::chrono::milliseconds kAgain{10};
+/// With this every connection begins (3.1.1).
+constexpr char kConnectByte = 0x10;
 /// Of a CONNECT: from clients of whom nothing is known.
 constexpr std::uint32_t kConnectBytes = 256 * 1024;
 
@@ -33,13 +34,10 @@ void release_if_large(std::string& buffer) {
 
 }  // namespace
 
-MqttConnection::MqttConnection(MqttLoop& loop, std::uint64_t id, tcp::socket socket)
-    : keeps_loop_(loop.shared_from_this()), loop_(loop), id_(id), socket_(std::move(socket)) {}
+MqttConnection::MqttConnection(MqttLoop& loop, std::uint64_t id, MqttStream stream)
+    : keeps_loop_(loop.shared_from_this()), loop_(loop), id_(id), stream_(std::move(stream)) {}
 
 void MqttConnection::start() {
-  error_code ignored;
-  socket_.set_option(tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
   last_packet_ = std::chrono::steady_clock::now();
   set_deadline();
   receive();
@@ -71,8 +69,8 @@ void MqttConnection::receive() {
   if (receiving_ || !may_read()) return;
   receiving_ = true;
   // Idle connections wait without a buffer.
-  socket_.async_wait(tcp::socket::wait_read,
-                     [self = shared_from_this()](const error_code& ec) { self->on_readable(ec); });
+  stream_.async_wait_read(
+      [self = shared_from_this()](const error_code& ec) { self->on_readable(ec); });
 }
 
 void MqttConnection::on_readable(const error_code& ec) {
@@ -84,7 +82,7 @@ void MqttConnection::on_readable(const error_code& ec) {
   }
   auto& scratch = loop_.scratch();
   error_code failure;
-  const std::size_t got = socket_.read_some(asio::buffer(scratch), failure);
+  const std::size_t got = stream_.read_some(asio::buffer(scratch), failure);
   if (failure == asio::error::would_block || failure == asio::error::try_again) {
     receive();
     return;
@@ -115,6 +113,12 @@ std::size_t MqttConnection::take_packets(std::string_view bytes) {
   std::size_t taken = 0;
   waits_ = false;
   const auto& options = loop_.state().options;
+  if (state_ == State::kNew && !bytes.empty() && bytes.front() != kConnectByte) {
+    // Not MQTT at all, and not to be held until the time for a CONNECT is over [MQTT-3.1.0-1].
+    loop_.state().metrics.violations.fetch_add(1, std::memory_order_relaxed);
+    close();
+    return 0;
+  }
   while (state_ == State::kNew || state_ == State::kOpen) {
     const auto frame =
         mqtt::try_frame(bytes.substr(taken), state_ == State::kNew
@@ -153,7 +157,7 @@ void MqttConnection::after_packets() {
 }
 
 void MqttConnection::try_again_soon() {
-  if (again_ == nullptr) again_ = std::make_unique<asio::steady_timer>(socket_.get_executor());
+  if (again_ == nullptr) again_ = std::make_unique<asio::steady_timer>(loop_.context());
   again_->expires_after(kAgain);
   again_->async_wait([self = shared_from_this()](const error_code& ec) {
     if (ec || self->state_ != State::kOpen) return;
@@ -230,7 +234,7 @@ void MqttConnection::send() {
   write_began_ = std::chrono::steady_clock::now();
   // Most often the socket takes it at once.
   error_code ec;
-  const std::size_t bytes = socket_.write_some(asio::buffer(sending_), ec);
+  const std::size_t bytes = stream_.write_some(asio::buffer(sending_), ec);
   if (ec && ec != asio::error::would_block && ec != asio::error::try_again) {
     close();
     return;
@@ -248,7 +252,7 @@ void MqttConnection::on_sent(const error_code& ec, std::size_t bytes) {
   sent_ += bytes;
   if (bytes != 0) write_began_ = std::chrono::steady_clock::now();
   if (sent_ < sending_.size()) {
-    socket_.async_write_some(
+    stream_.async_write_some(
         asio::buffer(sending_.data() + sent_, sending_.size() - sent_),
         [self = shared_from_this()](const error_code& failure, std::size_t written) {
           self->on_sent(failure, written);
@@ -259,8 +263,7 @@ void MqttConnection::on_sent(const error_code& ec, std::size_t bytes) {
   release_if_large(sending_);
   sent_ = 0;
   if (state_ == State::kLeaving && out_.empty()) {
-    error_code ignored;
-    socket_.shutdown(tcp::socket::shutdown_send, ignored);
+    stream_.shutdown_send();
     receive();
     return;
   }
@@ -344,9 +347,7 @@ void MqttConnection::close() {
   if (again_ != nullptr) again_->cancel();
   loop_.state().metrics.bytes_in_flight.fetch_sub(bytes_in_flight_, std::memory_order_relaxed);
   bytes_in_flight_ = 0;
-  error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_both, ignored);
-  socket_.close(ignored);
+  stream_.close();
   loop_.remove(id_);
 }
 

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -32,7 +31,7 @@ namespace millrace::endpoint {
 class MqttConnection : public broker::ClientLink,
                        public std::enable_shared_from_this<MqttConnection> {
  public:
-  MqttConnection(MqttLoop& loop, std::uint64_t id, boost::asio::ip::tcp::socket socket);
+  MqttConnection(MqttLoop& loop, std::uint64_t id, MqttStream stream);
 
   void start();
   // Of the broker, any thread.
@@ -109,7 +108,7 @@ class MqttConnection : public broker::ClientLink,
   const std::shared_ptr<MqttLoop> keeps_loop_;
   MqttLoop& loop_;
   const std::uint64_t id_;
-  boost::asio::ip::tcp::socket socket_;
+  MqttStream stream_;
   State state_ = State::kNew;
   wire::mqtt::Version version_ = wire::mqtt::Version::k311;
   std::atomic<bool> woken_{false};

@@ -12,26 +12,11 @@ namespace millrace::endpoint {
 namespace {
 
 namespace asio = boost::asio;
-using asio::ip::tcp;
 
 constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds kTick{100};
 
 }  // namespace
-
-void MqttServerState::connection_closed() {
-  const MutexLock lock(mutex);
-  if (metrics.connections_open.fetch_sub(1) == 1) all_closed.notify_all();
-}
-
-void MqttServerState::wait_until_no_connections(std::chrono::milliseconds timeout) {
-  const auto end = std::chrono::steady_clock::now() + timeout;
-  const MutexLock lock(mutex);
-  while (metrics.connections_open.load() != 0) {
-    const auto left = end - std::chrono::steady_clock::now();
-    if (left <= left.zero() || !all_closed.wait_for(mutex, left)) return;
-  }
-}
 
 MqttLoop::MqttLoop(MqttServerState& state)
     : state_(state),
@@ -49,14 +34,17 @@ void MqttLoop::start(unsigned index, bool clock) {
   pthread_setname_np(thread_.native_handle(), fmt::format("mqtt-{}", index).c_str());
 }
 
-void MqttLoop::adopt(tcp::socket socket) {
-  asio::post(context_, [this, socket = std::move(socket)]() mutable {
+void MqttLoop::adopt(MqttStream stream) {
+  stream.attach(
+      [loop = shared_from_this()](std::function<void()> task) { loop->post(std::move(task)); });
+  asio::post(context_, [this, stream = std::move(stream)]() mutable {
     if (draining_) {
-      state_.connection_closed();
+      stream.close();
+      state_.connections.closed();
       return;
     }
     const std::uint64_t id = next_connection_++;
-    const auto connection = std::make_shared<MqttConnection>(*this, id, std::move(socket));
+    const auto connection = std::make_shared<MqttConnection>(*this, id, std::move(stream));
     connections_.emplace(id, connection);
     connection->start();
   });
@@ -117,7 +105,7 @@ void MqttLoop::post(std::function<void()> task) {
 }
 
 void MqttLoop::remove(std::uint64_t connection) {
-  if (connections_.erase(connection) > 0) state_.connection_closed();
+  if (connections_.erase(connection) > 0) state_.connections.closed();
 }
 
 void MqttLoop::schedule_tick() {

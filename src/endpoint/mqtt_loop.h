@@ -5,7 +5,6 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
@@ -19,8 +18,10 @@
 #include "base/mutex.h"
 #include "broker/broker.h"
 #include "broker/stream_topics.h"
+#include "endpoint/acceptor.h"
 #include "endpoint/mqtt_metrics.h"
 #include "endpoint/mqtt_options.h"
+#include "endpoint/mqtt_stream.h"
 
 namespace millrace::endpoint {
 
@@ -37,11 +38,8 @@ struct MqttServerState {
   broker::Broker& broker;
   MqttMetrics metrics;
 
-  void connection_closed() EXCLUDES(mutex);
-  void wait_until_no_connections(std::chrono::milliseconds timeout) EXCLUDES(mutex);
-
-  Mutex mutex;
-  CondVar all_closed;
+  PeerLimits peers;
+  ConnectionCount connections{metrics.connections_open};
 };
 
 /// Connections and callbacks keep it: news may come after the server is gone.
@@ -55,7 +53,7 @@ class MqttLoop : public std::enable_shared_from_this<MqttLoop> {
   /// The server's side. Thread: any. One of the loops is the broker's clock.
   void start(unsigned index, bool clock);
   [[nodiscard]] boost::asio::io_context& context() { return context_; }
-  void adopt(boost::asio::ip::tcp::socket socket);
+  void adopt(MqttStream stream);
   void drain();
   /// Closes what is left, ends the thread and waits for it. Once.
   void stop();

@@ -14,15 +14,24 @@
 
 namespace millrace::endpoint {
 
+class Tls;
+
 struct MqttServerOptions {
   /// An IP address, not a name.
   std::string address = "127.0.0.1";
   /// 0 picks a free port; MqttServer::port() tells which.
   std::uint16_t port = 0;
+  /// Without TLS there is no other port than that.
+  bool plain = true;
+  /// With a certificate there is a port with TLS, too; it outlives the server.
+  Tls* tls = nullptr;
+  std::uint16_t tls_port = 0;
   /// I/O threads; 0 means one for each core.
   unsigned threads = 0;
 
   std::size_t connections_max = 100'000;
+  /// Of one address; 0: any number.
+  std::size_t peer_connections_max = 0;
   std::uint32_t packet_bytes_max = 2 * 1024 * 1024;
   std::size_t client_id_bytes_max = 256;
   std::uint16_t topic_levels_max = 32;

@@ -132,16 +132,12 @@ MqttConnection::Step MqttConnection::on_connect(const mqtt::Connect& connect) {
   if (connect.authentication_method)
     return refuse_connect(ReasonCode::kBadAuthenticationMethod,
                           "extended authentication is not supported");
-  boost::system::error_code ec;
-  const auto peer = socket_.remote_endpoint(ec);
-  const bool local = !ec && (peer.address().is_loopback() ||
-                             (peer.address().is_v6() && peer.address().to_v6().is_v4_mapped() &&
-                              peer.address().to_v6().to_bytes()[12] == 127));
+  const Peer& peer = stream_.peer();
   auto& access = loop_.state().access;
-  auto principal = connect.user_name
-                       ? access.authenticate(*connect.user_name, connect.password.value_or(""),
-                                             ec ? "" : peer.address().to_string())
-                       : Result<access::Principal>(access::Principal::anonymous(local));
+  auto principal =
+      connect.user_name
+          ? access.authenticate(*connect.user_name, connect.password.value_or(""), peer.address)
+          : Result<access::Principal>(access.certified(stream_.certified_user(), peer.local));
   if (principal && !access.is_known(*principal))
     principal = fail(ErrorCode::kPermissionDenied, error_id::kNotAuthenticated,
                      "say who you are: a user name and a password, or a token as the password");

@@ -207,11 +207,29 @@ std::string metrics_text(const Services& services) {
     families.counter("millrace_http_connections_refused_total",
                      "Connections refused because there were too many.",
                      number(http->connections_refused));
+    families.counter("millrace_http_requests_limited_total",
+                     "Requests refused because their address had sent too many.",
+                     number(http->requests_limited));
     families.counter("millrace_http_timeouts_total",
                      "Connections closed because a phase took too long.", number(http->timeouts));
   }
   if (const auto* mqtt = services.mqtt_metrics()) {
     add_mqtt(families, *mqtt, services.broker);
+  }
+  if (const auto* tls = services.tls_metrics()) {
+    families.counter("millrace_tls_handshakes_total", "TLS handshakes that succeeded.",
+                     number(tls->handshakes));
+    families.counter("millrace_tls_handshakes_failed_total",
+                     "TLS handshakes that failed or were given up.",
+                     number(tls->handshakes_failed));
+    families.counter("millrace_tls_reloads_total", "Times that the certificate was read again.",
+                     number(tls->reloads));
+    families.counter("millrace_tls_reloads_failed_total",
+                     "Times that a new certificate could not be used, and the old one stayed.",
+                     number(tls->reloads_failed));
+    families.gauge("millrace_tls_certificate_expiry_seconds",
+                   "When the server's certificate expires, in seconds since 1970.",
+                   static_cast<double>(tls->expires_s));
   }
   return families.text();
 }

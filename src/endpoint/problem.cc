@@ -93,4 +93,12 @@ HttpResponse problem(const Error& error, std::string_view request_id) {
   return problem_with_status(disk ? 503 : http_status(error.code), error, request_id);
 }
 
+Error request_error(ErrorCode code, std::string_view id, std::string message, std::string hint) {
+  return Error{.code = code,
+               .id = std::string(id),
+               .message = std::move(message),
+               .hint = std::move(hint),
+               .place = {}};
+}
+
 }  // namespace millrace::endpoint

@@ -27,4 +27,8 @@ namespace millrace::endpoint {
 /// JSON whatever a client sent.
 void append_json_text(std::string& out, std::string_view text);
 
+/// The error of a request that is refused.
+[[nodiscard]] Error request_error(ErrorCode code, std::string_view id, std::string message,
+                                  std::string hint = {});
+
 }  // namespace millrace::endpoint

@@ -39,6 +39,7 @@ class RawClient {
       bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
   }
+  [[nodiscard]] int descriptor() const { return socket_; }
   void finish_sending() { ::shutdown(socket_, SHUT_WR); }
 
   // Appends what comes next to received(). False at the end of the stream.

@@ -10,6 +10,7 @@
 #include <optional>
 #include <utility>
 
+#include "endpoint/cors.h"
 #include "endpoint/problem.h"
 
 namespace millrace::endpoint {
@@ -19,7 +20,6 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace websocket = boost::beast::websocket;
-using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr std::chrono::seconds kHandshakeTime{10};
@@ -39,7 +39,7 @@ HttpResponse refusal(int status, ErrorCode code, std::string_view id, std::strin
 bool is_origin_allowed(const HttpRequest& request, const std::vector<std::string>& allowed) {
   if (!request.fields.contains("origin")) return true;
   const std::string_view origin = request.header("origin");
-  if (std::ranges::find(allowed, origin) != allowed.end()) return true;
+  if (is_listed_origin(origin, allowed)) return true;
   for (const std::string_view scheme : {"http://", "https://"}) {
     if (origin.starts_with(scheme) &&
         equal_ignoring_case(origin.substr(scheme.size()), request.header("host"))) {
@@ -69,9 +69,9 @@ class Connection : public HttpUpgrade,
 
   // ---- the server's side, on the loop's thread ----
 
-  void take(tcp::socket socket, std::function<void()> gone) override {
+  void take(Transport transport, std::function<void()> gone) override {
     gone_ = std::move(gone);
-    stream_.emplace(std::move(socket));
+    stream_.emplace(std::move(transport));
     set_handshake_time(kHandshakeTime);
     stream_->read_message_max(options_.message_bytes_max);
     if (!subprotocol_.empty()) {
@@ -96,10 +96,7 @@ class Connection : public HttpUpgrade,
     }
   }
   void close() override {
-    if (stream_) {
-      error_code ignored;
-      beast::get_lowest_layer(*stream_).close(ignored);
-    }
+    if (stream_) stream_->next_layer().close();
     finish();
   }
   void dropped() override { finish(); }
@@ -134,6 +131,10 @@ class Connection : public HttpUpgrade,
       self.paused_ = false;
       self.receive();
     });
+  }
+  const Peer& peer() const override { return stream_->next_layer().peer(); }
+  std::string_view certified_user() const override {
+    return stream_->next_layer().certified_user();
   }
 
  private:
@@ -200,10 +201,7 @@ class Connection : public HttpUpgrade,
   void finish() {
     if (std::exchange(finished_, true)) return;
     handler_->closed();
-    if (stream_) {
-      error_code ignored;
-      beast::get_lowest_layer(*stream_).close(ignored);
-    }
+    if (stream_) stream_->next_layer().close();
     if (gone_) std::exchange(gone_, nullptr)();
   }
 
@@ -211,7 +209,7 @@ class Connection : public HttpUpgrade,
   const std::string subprotocol_;
   const std::shared_ptr<WebSocketHandler> handler_;
   beast::http::request<beast::http::empty_body> request_;
-  std::optional<websocket::stream<tcp::socket>> stream_;
+  std::optional<websocket::stream<Transport>> stream_;
   beast::flat_buffer buffer_;
   std::deque<Message> queue_;
   std::size_t queue_bytes_ = 0;

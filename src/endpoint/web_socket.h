@@ -26,7 +26,7 @@ struct WebSocketOptions {
   std::size_t queue_bytes_max = std::size_t{16} << 20;
   /// Without anything from the client; a ping is sent after half of it.
   std::chrono::seconds idle_time{60};
-  /// Pages of these origins may connect, beside those of this server itself.
+  /// Pages of these origins may connect, beside those of this server itself; "*": of all.
   std::vector<std::string> allowed_origins;
 };
 
@@ -51,6 +51,9 @@ class WebSocket {
   /// No message is received until resume(); at most one more comes.
   virtual void pause() = 0;
   virtual void resume() = 0;
+  /// Who is at the other end. Thread: the connection's; from opened() to closed().
+  [[nodiscard]] virtual const Peer& peer() const = 0;
+  [[nodiscard]] virtual std::string_view certified_user() const = 0;
 };
 
 /// Thread: the connection's, one call at a time.

@@ -45,12 +45,36 @@ const std::vector<ConfigKey>& config_keys() {
       {"http.connections_max", &Config::http_connections_max, 4096, 1, 1'000'000,
        "most open connections"},
       {"http.threads", &Config::http_threads, 0, 0, 256, "I/O threads; 0 is one per core"},
+      {"http.streams_max", &Config::http_streams_max, 2048, 1, 1'000'000,
+       "most open event streams and WebSockets"},
+      {"http.peer_connections_max", &Config::http_peer_connections_max, 0, 0, 1'000'000,
+       "most open connections of one address; 0 is any number"},
+      {"http.peer_requests_per_second_max", &Config::http_peer_requests_per_second_max, 0, 0,
+       1'000'000, "most requests a second of one address; beyond it they get 429; 0 is any number"},
+      {"http.head_bytes_max", &Config::http_head_bytes_max, 16 * kKiB, 1 * kKiB, 1 * kMiB,
+       "largest head of a request"},
+      {"http.bodies_bytes_max", &Config::http_bodies_bytes_max, 256 * kMiB, kMiB, 1024 * kGiB,
+       "most bytes of all request bodies under way; beyond it requests get 429"},
+      {"http.head_time_ms", &Config::http_head_time_ms, 10'000, 100, 3'600'000,
+       "longest time for the head of a request, and for the handshake of TLS"},
+      {"http.body_time_ms", &Config::http_body_time_ms, 60'000, 100, 3'600'000,
+       "longest time for the body of a request"},
+      {"http.idle_time_ms", &Config::http_idle_time_ms, 75'000, 100, 86'400'000,
+       "time after which a connection without a request is closed"},
+      {"http.write_time_ms", &Config::http_write_time_ms, 60'000, 100, 3'600'000,
+       "time after which a client is dropped that reads nothing of its answer"},
       {"access.anonymous", &Config::access_anonymous, 0, 0, 1,
        "1: whoever reaches the server may do everything; 0: only from this machine, while there is "
        "no user"},
       {"mqtt.connections_max", &Config::mqtt_connections_max, 100'000, 1, 1'000'000,
        "most open connections"},
       {"mqtt.threads", &Config::mqtt_threads, 0, 0, 256, "I/O threads; 0 is one per core"},
+      {"mqtt.peer_connections_max", &Config::mqtt_peer_connections_max, 0, 0, 1'000'000,
+       "most open connections of one address; 0 is any number"},
+      {"mqtt.connect_time_ms", &Config::mqtt_connect_time_ms, 10'000, 100, 3'600'000,
+       "longest time from a connection to its CONNECT, with the handshake of TLS"},
+      {"mqtt.write_time_ms", &Config::mqtt_write_time_ms, 30'000, 100, 3'600'000,
+       "time after which a client is dropped that reads nothing"},
       {"mqtt.packet_bytes_max", &Config::mqtt_packet_bytes_max, 2 * kMiB, kKiB, 256 * kMiB,
        "largest packet of a client"},
       {"mqtt.client_id_bytes_max", &Config::mqtt_client_id_bytes_max, 256, 23, 65'535,
@@ -91,8 +115,38 @@ const std::vector<ConfigKey>& config_keys() {
   return keys;
 }
 
+const std::vector<ConfigTextKey>& config_text_keys() {
+  static const std::vector<ConfigTextKey> keys = {
+      {"http.cors_origins",
+       &Config::http_cors_origins,
+       "",
+       "web pages of these origins may talk to the server, a list; \"*\": all pages",
+       {},
+       true},
+      {"tls.certificate", &Config::tls_certificate, "",
+       "file (PEM) with the server's certificate and those up to its authority; with it there are "
+       "ports with TLS"},
+      {"tls.key", &Config::tls_key, "",
+       "file (PEM) with the certificate's key, without a password"},
+      {"tls.client_ca", &Config::tls_client_ca, "",
+       "file (PEM) with the authorities that sign certificates of clients"},
+      {"tls.client_certificates",
+       &Config::tls_client_certificates,
+       "none",
+       "whether clients show certificates",
+       {"none", "optional", "required"}},
+      {"tls.client_user",
+       &Config::tls_client_user,
+       "none",
+       "cn: the common name of a client's certificate is its user",
+       {"none", "cn"}},
+  };
+  return keys;
+}
+
 Config::Config() {
   for (const auto& key : config_keys()) this->*key.value = key.default_value;
+  for (const auto& key : config_text_keys()) this->*key.value = key.default_value;
 }
 
 namespace {
@@ -105,14 +159,18 @@ std::unexpected<Error> bad(std::string where, std::string what, std::string hint
                                .place = {}});
 }
 
-const ConfigKey* find_key(std::string_view name) {
-  const auto found = std::ranges::find(config_keys(), name, &ConfigKey::name);
-  return found == config_keys().end() ? nullptr : &*found;
+template <class Key>
+const Key* find_key(const std::vector<Key>& keys, std::string_view name) {
+  const auto found = std::ranges::find(keys, name, &Key::name);
+  return found == keys.end() ? nullptr : &*found;
 }
 
 std::string known_keys(std::string_view section) {
   std::vector<std::string_view> names;
   for (const auto& key : config_keys()) {
+    if (section.empty() || key.name.starts_with(section)) names.push_back(key.name);
+  }
+  for (const auto& key : config_text_keys()) {
     if (section.empty() || key.name.starts_with(section)) names.push_back(key.name);
   }
   return fmt::format("the keys are {}", fmt::join(names, ", "));
@@ -129,6 +187,38 @@ Status set_key(const std::string& where, const ConfigKey& key, std::string_view 
   }
   config.*key.value = value;
   return {};
+}
+
+Status set_key(const std::string& where, const ConfigTextKey& key, std::string_view text,
+               Config& config) {
+  if (!key.allowed.empty() && std::ranges::find(key.allowed, text) == key.allowed.end()) {
+    return bad(where, fmt::format("{} is {}, and takes {} ({})", key.name, text,
+                                  fmt::join(key.allowed, " or "), key.what));
+  }
+  config.*key.value = text;
+  return {};
+}
+
+/// The text of a value; a list is its values with commas between them, as in the environment.
+Result<std::string> text_of(const std::string& where, std::string_view name,
+                            const YAML::Node& value) {
+  if (value.IsScalar() || value.IsNull()) return value.as<std::string>("");
+  const auto* const key = find_key(config_text_keys(), name);
+  if (!value.IsSequence() || key == nullptr || !key->is_list)
+    return bad(where, fmt::format("{} takes one value", name));
+  std::vector<std::string> all;
+  for (const auto& one : value) all.push_back(one.as<std::string>(""));
+  return fmt::format("{}", fmt::join(all, ","));
+}
+
+/// Finds the key in either table.
+Status set_key_of_name(const std::string& where, const std::string& place_of_name,
+                       std::string_view name, std::string_view text, Config& config) {
+  if (const auto* key = find_key(config_keys(), name); key != nullptr)
+    return set_key(where, *key, text, config);
+  if (const auto* key = find_key(config_text_keys(), name); key != nullptr)
+    return set_key(where, *key, text, config);
+  return bad(place_of_name, fmt::format("there is no key '{}'", name), known_keys({}));
 }
 
 }  // namespace
@@ -158,13 +248,11 @@ Status read_config_file(const std::filesystem::path& path, Config& config) {
     }
     for (const auto& entry : section.second) {
       const std::string full = name + "." + entry.first.as<std::string>("");
-      const auto* key = find_key(full);
-      if (key == nullptr)
-        return bad(at(entry.first), fmt::format("there is no key '{}'", full), known_keys({}));
       // The library takes a doubled key without a word.
       if (!seen.insert(full).second)
         return bad(at(entry.first), fmt::format("'{}' stands here twice", full));
-      MR_RETURN_IF_ERROR(set_key(at(entry.second), *key, entry.second.as<std::string>(""), config));
+      MR_TRY(const std::string text, text_of(at(entry.second), full, entry.second));
+      MR_RETURN_IF_ERROR(set_key_of_name(at(entry.second), at(entry.first), full, text, config));
     }
   }
   return {};
@@ -184,10 +272,8 @@ Status read_config_environment(const char* const* environment, Config& config) {
     key_name += "." + std::string(name.substr(section_end + 2));
     std::ranges::transform(key_name, key_name.begin(),
                            [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    const auto* key = find_key(key_name);
-    if (key == nullptr)
-      return bad(std::string(name), fmt::format("there is no key '{}'", key_name), known_keys({}));
-    MR_RETURN_IF_ERROR(set_key(std::string(name), *key, variable.substr(equals + 1), config));
+    MR_RETURN_IF_ERROR(set_key_of_name(std::string(name), std::string(name), key_name,
+                                       variable.substr(equals + 1), config));
   }
   return {};
 }

@@ -28,9 +28,21 @@ struct Config {
   std::uint64_t http_body_bytes_max = 0;
   std::uint64_t http_connections_max = 0;
   std::uint64_t http_threads = 0;
+  std::uint64_t http_streams_max = 0;
+  std::uint64_t http_peer_connections_max = 0;
+  std::uint64_t http_peer_requests_per_second_max = 0;
+  std::uint64_t http_head_bytes_max = 0;
+  std::uint64_t http_bodies_bytes_max = 0;
+  std::uint64_t http_head_time_ms = 0;
+  std::uint64_t http_body_time_ms = 0;
+  std::uint64_t http_idle_time_ms = 0;
+  std::uint64_t http_write_time_ms = 0;
   std::uint64_t access_anonymous = 0;
   std::uint64_t mqtt_connections_max = 0;
   std::uint64_t mqtt_threads = 0;
+  std::uint64_t mqtt_peer_connections_max = 0;
+  std::uint64_t mqtt_connect_time_ms = 0;
+  std::uint64_t mqtt_write_time_ms = 0;
   std::uint64_t mqtt_packet_bytes_max = 0;
   std::uint64_t mqtt_client_id_bytes_max = 0;
   std::uint64_t mqtt_topic_levels_max = 0;
@@ -50,6 +62,12 @@ struct Config {
   std::uint64_t sql_rows_max = 0;
   std::uint64_t sql_table_bytes_max = 0;
   std::uint64_t sql_workers = 0;
+  std::string http_cors_origins;
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string tls_client_ca;
+  std::string tls_client_certificates;
+  std::string tls_client_user;
 
   /// Every key at its default.
   Config();
@@ -64,6 +82,19 @@ struct ConfigKey {
   std::string_view what;
 };
 [[nodiscard]] const std::vector<ConfigKey>& config_keys();
+
+/// A key whose value is text, such as the path of a file.
+struct ConfigTextKey {
+  std::string_view name;
+  std::string Config::* value;
+  std::string_view default_value;
+  std::string_view what;
+  /// Those that it takes; empty: any.
+  std::vector<std::string_view> allowed = {};
+  /// Takes several values: a list in YAML, with commas between them in the environment.
+  bool is_list = false;
+};
+[[nodiscard]] const std::vector<ConfigTextKey>& config_text_keys();
 
 /// Reads a YAML file over what `config` has.
 Status read_config_file(const std::filesystem::path& path, Config& config);

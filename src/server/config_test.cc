@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace millrace::server {
@@ -132,22 +133,45 @@ TEST_F(ConfigTest, TheDefaultFileHasEveryKeyWithItsDefaultAndWhatItIs) {
   std::ifstream file(path);
   ASSERT_TRUE(file) << path;
   const std::string shown((std::istreambuf_iterator<char>(file)), {});
-  std::string expected;
-  std::string_view section;
-  for (const auto& key : config_keys()) {
-    const auto dot = key.name.find('.');
-    if (key.name.substr(0, dot) != section) {
-      section = key.name.substr(0, dot);
-      expected += fmt::format("\n{}:\n", section);
-    }
-    expected += fmt::format("  # {} ({} to {})\n  {}: {}\n", key.what, key.min, key.max,
-                            key.name.substr(dot + 1), key.default_value);
+  // By sections, in the order of their first keys.
+  std::vector<std::pair<std::string_view, std::string>> sections;
+  const auto show = [&](std::string_view name, std::string_view what, const std::string& bounds,
+                        std::string_view value) {
+    const auto dot = name.find('.');
+    auto section = std::ranges::find(sections, name.substr(0, dot),
+                                     &std::pair<std::string_view, std::string>::first);
+    if (section == sections.end()) section = sections.insert(section, {name.substr(0, dot), ""});
+    section->second +=
+        fmt::format("  # {}{}\n  {}: {}\n", what, bounds, name.substr(dot + 1), value);
+  };
+  for (const auto& key : config_keys())
+    show(key.name, key.what, fmt::format(" ({} to {})", key.min, key.max),
+         std::to_string(key.default_value));
+  for (const auto& key : config_text_keys()) {
+    show(key.name, key.what,
+         key.allowed.empty() ? std::string() : fmt::format(" ({})", fmt::join(key.allowed, ", ")),
+         key.default_value.empty() ? "\"\"" : key.default_value);
   }
+  std::string expected;
+  for (const auto& [section, keys] : sections) expected += fmt::format("\n{}:\n{}", section, keys);
   EXPECT_TRUE(shown.ends_with(expected)) << "config/default.yaml should end with" << expected;
   Config config;
   for (const auto& key : config_keys()) config.*key.value = 0;
   ASSERT_TRUE(read_config_file(path, config));
   for (const auto& key : config_keys()) EXPECT_EQ(config.*key.value, key.default_value) << key.name;
+}
+
+TEST_F(ConfigTest, TakesTextWhereAKeyIsText) {
+  ASSERT_TRUE(read("tls:\n  certificate: /etc/a b.pem\n  client_certificates: required\n"));
+  EXPECT_EQ(config_.tls_certificate, "/etc/a b.pem");
+  EXPECT_EQ(config_.tls_client_certificates, "required");
+  expect_refused("tls:\n  key: [a]\n", "2:8", "tls.key takes one value");
+  ASSERT_TRUE(read("http:\n  cors_origins: [https://a.example, 'https://b.example:8443']\n"));
+  EXPECT_EQ(config_.http_cors_origins, "https://a.example,https://b.example:8443");
+  expect_refused("tls:\n  client_certificates: perhaps\n", "2:24", "none or optional or required");
+  const char* environment[] = {"MILLRACE_TLS__KEY=/etc/key.pem", nullptr};
+  ASSERT_TRUE(read_config_environment(environment, config_));
+  EXPECT_EQ(config_.tls_key, "/etc/key.pem");
 }
 
 }  // namespace

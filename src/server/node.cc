@@ -54,7 +54,10 @@ endpoint::Services Node::services(runtime::WorkerPool& pool) {
           .pool = pool,
           .broker = *broker_,
           .http_metrics = [] { return nullptr; },
-          .mqtt_metrics = [] { return nullptr; }};
+          .mqtt_metrics = [] { return nullptr; },
+          .tls_metrics = [] { return nullptr; },
+          .mqtt_web_socket = {},
+          .web_origins = {}};
 }
 
 void Node::stop_queries() {

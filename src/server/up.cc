@@ -7,12 +7,15 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 
 #include "endpoint/api_routes.h"
 #include "endpoint/http_server.h"
 #include "endpoint/mqtt_server.h"
+#include "endpoint/peer.h"
+#include "endpoint/tls.h"
 #include "runtime/file_system.h"
 #include "runtime/worker_pool.h"
 #include "server/config.h"
@@ -79,11 +82,9 @@ Status check_listener(const UpOptions& options, const access::Access& access) {
             .place = {}});
 }
 
-void print_addresses(const std::string& http, const std::string& mqtt, const UpOptions& options) {
-  fmt::print("Millrace {} serves {}\n\n  http      {}\n  mqtt      {}\n\n", MR_VERSION,
-             std::filesystem::absolute(options.data).lexically_normal().string(), http, mqtt);
+void print_first_steps(std::string_view http) {
   fmt::print(
-      "make a stream and a view of it\n"
+      "\nmake a stream and a view of it\n"
       "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE STREAM "
       "trips (started TIMESTAMP, "
       "city VARCHAR, minutes DOUBLE) WITH (time = started, key = city)\"}}'\n"
@@ -96,7 +97,157 @@ void print_addresses(const std::string& http, const std::string& mqtt, const UpO
       "ask the view\n"
       "  curl -s '{0}/v1/views/by_city?city=Lima'\n",
       http);
+}
+
+/// The certificate, where there is one.
+Result<std::unique_ptr<endpoint::Tls>> load_tls(const UpOptions& options, const Config& config) {
+  using endpoint::ClientCertificates;
+  if (config.tls_certificate.empty()) {
+    if (!config.tls_key.empty() || !config.tls_client_ca.empty()) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
+                  "tls.key or tls.client_ca is set, and tls.certificate is not");
+    }
+    if (options.needs_tls) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
+                  "--https-port and --mqtts-port need tls.certificate and tls.key");
+    }
+    if (!options.http_port && !options.mqtt_port) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
+                  "--http-port off --mqtt-port off leaves no port; tls.certificate is not set");
+    }
+    return nullptr;
+  }
+  const std::string_view clients = config.tls_client_certificates;
+  return endpoint::Tls::load(
+      {.certificate = config.tls_certificate,
+       .key = config.tls_key,
+       .client_ca = config.tls_client_ca,
+       .client_certificates = clients == "required"   ? ClientCertificates::kRequired
+                              : clients == "optional" ? ClientCertificates::kOptional
+                                                      : ClientCertificates::kNone,
+       .common_name_is_user = config.tls_client_user == "cn"});
+}
+
+/// The values of a list, which has commas between them.
+std::vector<std::string> items_of(std::string_view list) {
+  std::vector<std::string> items;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    if (comma != 0) items.emplace_back(list.substr(0, comma));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return items;
+}
+
+endpoint::HttpServerOptions http_options(const UpOptions& options, const Config& config,
+                                         endpoint::Tls* tls) {
+  using std::chrono::milliseconds;
+  endpoint::HttpServerOptions http;
+  http.address = options.listen;
+  http.plain = options.http_port.has_value();
+  http.port = options.http_port.value_or(0);
+  http.tls = options.https_port ? tls : nullptr;
+  http.tls_port = options.https_port.value_or(0);
+  http.threads = static_cast<unsigned>(config.http_threads);
+  http.head_bytes_max = config.http_head_bytes_max;
+  http.body_bytes_max = config.http_body_bytes_max;
+  http.body_bytes_in_flight_max = config.http_bodies_bytes_max;
+  http.connections_max = config.http_connections_max;
+  http.streams_max = config.http_streams_max;
+  http.peer_connections_max = config.http_peer_connections_max;
+  http.peer_requests_per_second_max =
+      static_cast<std::uint32_t>(config.http_peer_requests_per_second_max);
+  http.cors_origins = items_of(config.http_cors_origins);
+  http.head_time = milliseconds(config.http_head_time_ms);
+  http.body_time = milliseconds(config.http_body_time_ms);
+  http.idle_time = milliseconds(config.http_idle_time_ms);
+  http.write_time = milliseconds(config.http_write_time_ms);
+  return http;
+}
+
+endpoint::MqttServerOptions mqtt_options(const UpOptions& options, const Config& config,
+                                         endpoint::Tls* tls) {
+  using std::chrono::milliseconds;
+  endpoint::MqttServerOptions mqtt;
+  mqtt.address = options.listen;
+  mqtt.plain = options.mqtt_port.has_value();
+  mqtt.port = options.mqtt_port.value_or(0);
+  mqtt.tls = options.mqtts_port ? tls : nullptr;
+  mqtt.tls_port = options.mqtts_port.value_or(0);
+  mqtt.threads = static_cast<unsigned>(config.mqtt_threads);
+  mqtt.connections_max = config.mqtt_connections_max;
+  mqtt.packet_bytes_max = static_cast<std::uint32_t>(config.mqtt_packet_bytes_max);
+  mqtt.client_id_bytes_max = config.mqtt_client_id_bytes_max;
+  mqtt.topic_levels_max = static_cast<std::uint16_t>(config.mqtt_topic_levels_max);
+  mqtt.keep_alive_max_s = static_cast<std::uint16_t>(config.mqtt_keep_alive_max_s);
+  mqtt.peer_connections_max = config.mqtt_peer_connections_max;
+  mqtt.connect_time = milliseconds(config.mqtt_connect_time_ms);
+  mqtt.write_time = milliseconds(config.mqtt_write_time_ms);
+  return mqtt;
+}
+
+/// Where the program serves, by protocol: "http" -> "http://127.0.0.1:8080".
+using Addresses = std::vector<std::pair<std::string_view, std::string>>;
+
+Addresses addresses_of(const UpOptions& options, const endpoint::HttpServer& http,
+                       const endpoint::MqttServer& mqtt) {
+  const bool ipv6 = options.listen.find(':') != std::string::npos;
+  const std::string host = ipv6 ? "[" + options.listen + "]" : options.listen;
+  Addresses all;
+  const auto add = [&](std::string_view scheme, std::uint16_t port) {
+    if (port != 0) all.emplace_back(scheme, fmt::format("{}://{}:{}", scheme, host, port));
+  };
+  add("http", http.port());
+  add("https", http.tls_port());
+  add("mqtt", mqtt.port());
+  add("mqtts", mqtt.tls_port());
+  return all;
+}
+
+void print_addresses(const Addresses& addresses, const UpOptions& options) {
+  fmt::print("Millrace {} serves {}\n\n", MR_VERSION,
+             std::filesystem::absolute(options.data).lexically_normal().string());
+  for (const auto& [protocol, address] : addresses) fmt::print("  {:<9} {}\n", protocol, address);
+  std::string_view http;
+  for (const auto& [protocol, address] : addresses) {
+    if (http.empty() && protocol.starts_with("http")) http = address;
+  }
+  if (!http.empty()) print_first_steps(http);
   std::fflush(stdout);
+}
+
+/// What `--ready-file` gets.
+Status write_ready_file(const Addresses& addresses, const UpOptions& options) {
+  if (options.ready_file.empty()) return {};
+  std::string text = fmt::format("{{\"pid\": {}", getpid());
+  for (const auto& [protocol, address] : addresses)
+    text += fmt::format(", \"{}\": \"{}\"", protocol, address);
+  return runtime::write_file_durably(runtime::system_files(),
+                                     std::filesystem::absolute(options.ready_file), text + "}\n");
+}
+
+/// Passwords and events must not cross a network that others can listen to without a word.
+void warn_of_plain_ports(const UpOptions& options) {
+  if (endpoint::is_loopback(options.listen)) return;
+  if (!options.http_port && !options.mqtt_port) return;
+  spdlog::warn(
+      "--listen {}: HTTP and MQTT without TLS can be read and changed on their way; set "
+      "tls.certificate and tls.key, and --http-port off --mqtt-port off",
+      options.listen);
+}
+
+/// Waits until the program is to stop. SIGHUP reads the certificate again.
+void serve(const sigset_t& signals, endpoint::Tls* tls) {
+  for (;;) {
+    int signal_number = 0;
+    sigwait(&signals, &signal_number);
+    if (signal_number == SIGHUP) {
+      static_cast<void>(tls->reload());
+      continue;
+    }
+    spdlog::info("signal {}: stopping", signal_number);
+    return;
+  }
 }
 
 }  // namespace
@@ -110,6 +261,12 @@ int run_up(const UpOptions& options) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  const auto config = load_config(options);
+  if (!config) return report(config.error());
+  auto tls = load_tls(options, *config);
+  if (!tls) return report(tls.error());
+  // Without a certificate there is nothing to read again, and a closed terminal ends the program.
+  if (*tls != nullptr) sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   // Bodies, record batches and columns are pieces of some 100 KiB that come and go a thousand times
@@ -117,8 +274,6 @@ int run_up(const UpOptions& options) {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);
   mallopt(M_TRIM_THRESHOLD, 256 << 20);
 
-  const auto config = load_config(options);
-  if (!config) return report(config.error());
   auto node = Node::open(options.data, *config);
   if (!node) return report(node.error());
   for (const auto& pipeline : options.pipelines) {
@@ -128,6 +283,7 @@ int run_up(const UpOptions& options) {
 
   if (const auto safe = check_listener(options, (*node)->access()); !safe)
     return report(safe.error());
+  warn_of_plain_ports(options);
 
   runtime::WorkerPool pool("query", 4, 256);
   std::atomic<const endpoint::HttpMetrics*> http_metrics{nullptr};
@@ -135,43 +291,26 @@ int run_up(const UpOptions& options) {
   endpoint::Services services = (*node)->services(pool);
   services.http_metrics = [&http_metrics] { return http_metrics.load(); };
   services.mqtt_metrics = [&mqtt_metrics] { return mqtt_metrics.load(); };
-  endpoint::HttpServerOptions http;
-  http.address = options.listen;
-  http.port = options.http_port;
-  http.threads = static_cast<unsigned>(config->http_threads);
-  http.body_bytes_max = config->http_body_bytes_max;
-  http.connections_max = config->http_connections_max;
-  auto server = endpoint::HttpServer::start(http, endpoint::api_routes(services));
-  if (!server) return report(server.error());
-  http_metrics = &(*server)->metrics();
-  const bool ipv6 = options.listen.find(':') != std::string::npos;
-  const std::string host = ipv6 ? "[" + options.listen + "]" : options.listen;
-  const std::string address = fmt::format("http://{}:{}", host, (*server)->port());
-  endpoint::MqttServerOptions mqtt;
-  mqtt.address = options.listen;
-  mqtt.port = options.mqtt_port;
-  mqtt.threads = static_cast<unsigned>(config->mqtt_threads);
-  mqtt.connections_max = config->mqtt_connections_max;
-  mqtt.packet_bytes_max = static_cast<std::uint32_t>(config->mqtt_packet_bytes_max);
-  mqtt.client_id_bytes_max = config->mqtt_client_id_bytes_max;
-  mqtt.topic_levels_max = static_cast<std::uint16_t>(config->mqtt_topic_levels_max);
-  mqtt.keep_alive_max_s = static_cast<std::uint16_t>(config->mqtt_keep_alive_max_s);
-  auto mqtt_server = endpoint::MqttServer::start(mqtt, (*node)->access(), (*node)->broker());
+  services.tls_metrics = [&tls] { return *tls == nullptr ? nullptr : &(*tls)->metrics(); };
+  auto mqtt_server = endpoint::MqttServer::start(mqtt_options(options, *config, tls->get()),
+                                                 (*node)->access(), (*node)->broker());
   if (!mqtt_server) return report(mqtt_server.error());
   mqtt_metrics = &(*mqtt_server)->metrics();
-  const std::string mqtt_address = fmt::format("mqtt://{}:{}", host, (*mqtt_server)->port());
-  print_addresses(address, mqtt_address, options);
-  if (!options.ready_file.empty()) {
-    const auto written = runtime::write_file_durably(
-        runtime::system_files(), std::filesystem::absolute(options.ready_file),
-        fmt::format("{{\"pid\": {}, \"http\": \"{}\", \"mqtt\": \"{}\"}}\n", getpid(), address,
-                    mqtt_address));
-    if (!written) return report(written.error());
-  }
+  services.web_origins = items_of(config->http_cors_origins);
+  services.mqtt_web_socket = [&mqtt = **mqtt_server, origins = services.web_origins](
+                                 const endpoint::HttpRequest& request) {
+    return mqtt.web_socket(request, origins);
+  };
+  auto server = endpoint::HttpServer::start(http_options(options, *config, tls->get()),
+                                            endpoint::api_routes(services));
+  if (!server) return report(server.error());
+  http_metrics = &(*server)->metrics();
+  const Addresses addresses = addresses_of(options, **server, **mqtt_server);
+  print_addresses(addresses, options);
+  if (const auto written = write_ready_file(addresses, options); !written)
+    return report(written.error());
 
-  int signal_number = 0;
-  sigwait(&signals, &signal_number);
-  spdlog::info("signal {}: stopping", signal_number);
+  serve(signals, tls->get());
   (*mqtt_server)->stop();
   (*server)->stop();
   (*node)->stop_queries();

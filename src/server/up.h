@@ -15,9 +15,13 @@ struct UpOptions {
   std::string data = "./millrace-data";
   std::string config_file;  // empty: ./millrace.yaml where there is one
   std::string listen = "127.0.0.1";
-  std::uint16_t http_port = 8080;  // 0: a free one
-  std::uint16_t mqtt_port = 1883;  // 0: a free one
-  std::string ready_file;          // empty: none
+  /// 0: a free one; none: that door stays closed. Those with TLS need a certificate.
+  std::optional<std::uint16_t> http_port = 8080;
+  std::optional<std::uint16_t> mqtt_port = 1883;
+  std::optional<std::uint16_t> https_port = 8443;
+  std::optional<std::uint16_t> mqtts_port = 8883;
+  bool needs_tls = false;  // a port with TLS was asked for
+  std::string ready_file;  // empty: none
 };
 
 /// Gives the exit code of the process.
