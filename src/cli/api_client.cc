@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "cli/commands.h"
 #include "model/column_batch.h"
 
 namespace millrace::cli {
@@ -59,6 +60,12 @@ Result<std::string> body_of(Result<client::HttpReply> reply) {
 }
 
 }  // namespace
+
+client::HttpClientOptions http_options(const ClientOptions& client) {
+  client::HttpClientOptions options;
+  if (!client.ca.empty()) options.ca_file = client.ca;
+  return options;
+}
 
 Error connection_error(Error error) {
   error.id.clear();

@@ -10,7 +10,7 @@ namespace millrace::cli {
 ExitCode run(const BatchRunCommand& command) {
   const auto& terminal = command.client.terminal;
   const bool json = command.client.format == OutputFormat::kJson;
-  auto api = ApiClient::connect(command.client.server);
+  auto api = ApiClient::connect(command.client.server, http_options(command.client));
   if (!api) return report(terminal, api.error());
   const auto number = start_batch(*api, command.full);
   if (!number) return report(terminal, number.error());

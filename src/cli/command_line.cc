@@ -26,6 +26,7 @@ struct Shared {
   /// One for each subcommand: the environment speaks for the options of all of them, also of those
   /// that are not on the command line.
   std::deque<std::pair<CLI::App*, std::string>> servers;
+  std::string ca;
   OutputFormat format = OutputFormat::kTable;
   bool json = false;
   bool quiet = false;
@@ -37,8 +38,10 @@ struct Shared {
     for (const auto& [app, own] : servers) {
       if (app->parsed()) server = own;
     }
-    return {
-        .server = server, .format = json ? OutputFormat::kJson : format, .terminal = terminal()};
+    return {.server = server,
+            .ca = ca,
+            .format = json ? OutputFormat::kJson : format,
+            .terminal = terminal()};
   }
 };
 
@@ -47,7 +50,14 @@ void add_terminal_options(CLI::App& app, Shared& shared) {
   app.add_flag("--no-color", shared.no_color, "no colours (also: NO_COLOR in the environment)");
 }
 
+void add_ca_option(CLI::App& app, Shared& shared) {
+  app.add_option("--ca", shared.ca,
+                 "authorities to trust for https (also: MILLRACE_CA in the environment)")
+      ->type_name("FILE");
+}
+
 CLI::Option* add_server_option(CLI::App& app, Shared& shared) {
+  add_ca_option(app, shared);
   auto& server = shared.servers.emplace_back(&app, std::string()).second;
   return app.add_option("--server", server, "address of the server")
       ->envname("MILLRACE_SERVER")
@@ -189,6 +199,7 @@ struct Parser {
             ->add_option("--server", shared.servers.emplace_back(generate_app, "").second,
                          "post them to this server instead")
             ->type_name("URL");
+    add_ca_option(*generate_app, shared);
     out->excludes(generate_server);
     create->needs(generate_server);
     add_terminal_options(*generate_app, shared);

@@ -11,12 +11,15 @@
 #include "cli/exit_code.h"
 #include "cli/result_table.h"
 #include "cli/terminal.h"
+#include "client/http_client.h"
 
 namespace millrace::cli {
 
 /// Of every command that talks to a server.
 struct ClientOptions {
   std::string server = "http://127.0.0.1:8080";
+  /// A file with the authorities to trust; empty: as the environment or the system says.
+  std::string ca;
   OutputFormat format = OutputFormat::kTable;
   Terminal terminal;
 };
@@ -78,6 +81,9 @@ struct UpCommand {
   std::optional<std::string> mqtts_port;
   std::string ready_file;
 };
+
+/// How a command reaches its server.
+[[nodiscard]] client::HttpClientOptions http_options(const ClientOptions& client);
 
 using Command = std::variant<UpCommand, SqlCommand, BatchRunCommand, StatusCommand, PlanCommand,
                              GenerateCommand, DemoCommand>;

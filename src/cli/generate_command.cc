@@ -78,8 +78,8 @@ Status write_to_file(const GenerateCommand& command, client::Generator& generato
   return fail(ErrorCode::kUnavailable, error_id::kDiskFailed, "{} cannot be written", command.out);
 }
 
-Status create_stream(std::string_view url, client::EventKind kind) {
-  MR_TRY(auto api, ApiClient::connect(url));
+Status create_stream(const ClientOptions& client, client::EventKind kind) {
+  MR_TRY(auto api, ApiClient::connect(client.server, http_options(client)));
   const auto made = api.sql(client::stream_sql(kind));
   if (!made && made.error().code != ErrorCode::kAlreadyExists) return std::unexpected(made.error());
   return {};
@@ -116,8 +116,8 @@ Status post_lines(client::HttpClient& http, const std::string& target, const std
 Status post_to_server(const GenerateCommand& command, client::EventKind kind,
                       client::Generator& generator) {
   const auto& url = command.client.server;
-  if (command.create) MR_RETURN_IF_ERROR(create_stream(url, kind));
-  auto http = client::HttpClient::connect(url);
+  if (command.create) MR_RETURN_IF_ERROR(create_stream(command.client, kind));
+  auto http = client::HttpClient::connect(url, http_options(command.client));
   if (!http) return std::unexpected(connection_error(std::move(http).error()));
   const auto target = fmt::format("/v1/streams/{}/events", client::stream_name(kind));
   PostTotals totals;

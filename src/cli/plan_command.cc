@@ -10,7 +10,7 @@ ExitCode run(const PlanCommand& command) {
   // Nothing in a name wants encoding in a path.
   if (const auto good = check_object_name(command.view); !good)
     return report(terminal, good.error());
-  auto api = ApiClient::connect(command.client.server);
+  auto api = ApiClient::connect(command.client.server, http_options(command.client));
   if (!api) return report(terminal, api.error());
   const auto plan = api->get(fmt::format("/v1/views/{}/plan", command.view));
   if (!plan) return report(terminal, plan.error());

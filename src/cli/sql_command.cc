@@ -78,7 +78,7 @@ ExitCode run(const SqlCommand& command) {
   if (!text) return report(terminal, text.error());
   const auto parts = sql::split_script(*text);
   if (!parts) return report(terminal, parts.error());
-  auto api = ApiClient::connect(command.client.server);
+  auto api = ApiClient::connect(command.client.server, http_options(command.client));
   if (!api) return report(terminal, api.error());
   for (const auto& part : *parts) {
     auto answer = api->sql(part.text);

@@ -116,7 +116,7 @@ std::string_view members_of(std::string_view object) {
 }
 
 Status print_status(const StatusCommand& command) {
-  MR_TRY(auto api, ApiClient::connect(command.client.server));
+  MR_TRY(auto api, ApiClient::connect(command.client.server, http_options(command.client)));
   MR_TRY(const auto streams_body, api.get("/v1/streams"));
   MR_TRY(const auto views_body, api.get("/v1/views"));
   MR_TRY(const auto batch, batch_state(api));

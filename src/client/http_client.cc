@@ -29,6 +29,8 @@ using std::chrono::steady_clock;
 constexpr std::size_t kReplyLineBytesMax = std::size_t{64} * 1024;
 constexpr std::size_t kReplyHeadersMax = 256;
 constexpr std::size_t kReceiveBytes = std::size_t{64} * 1024;
+constexpr std::string_view kHttp = "http://";
+constexpr std::string_view kHttps = "https://";
 
 bool equal_ignoring_case(std::string_view left, std::string_view right) {
   const auto lower = [](char letter) {
@@ -90,16 +92,18 @@ std::string authorization_of_environment() {
   return "Basic " + format::base64_encode(fmt::format("{}:{}", user, password));
 }
 
+std::string ca_file_of_environment() {
+  const char* const file = std::getenv("MILLRACE_CA");
+  return file == nullptr ? "" : file;
+}
+
 Result<HttpClient> HttpClient::connect(std::string_view url, HttpClientOptions options) {
-  constexpr std::string_view kScheme = "http://";
-  if (!url.starts_with(kScheme)) {
-    return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
-                "\"{}\" is not an address of the form http://host:port", url);
-  }
-  std::string_view authority = url.substr(kScheme.size());
+  const bool tls = url.starts_with(kHttps);
+  const std::string_view scheme = tls ? kHttps : kHttp;
+  std::string_view authority = url.starts_with(scheme) ? url.substr(scheme.size()) : "";
   authority = authority.substr(0, authority.find('/'));
   std::string_view host = authority;
-  std::string_view port = "80";
+  std::string_view port = tls ? "443" : "80";
   const std::size_t colon = authority.rfind(':');
   if (colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
     host = authority.substr(0, colon);
@@ -108,24 +112,25 @@ Result<HttpClient> HttpClient::connect(std::string_view url, HttpClientOptions o
   std::uint16_t number = 0;
   if (host.empty() || !parse_number(port, number)) {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
-                "\"{}\" is not an address of the form http://host:port", url);
+                "\"{}\" is not an address of the form http://host:port or https://host:port", url);
   }
-  HttpClient client(fmt::format("{}{}", kScheme, authority), std::string(host), std::string(port),
-                    options);
+  HttpClient client({.url = fmt::format("{}{}", scheme, authority),
+                     .host = std::string(host),
+                     .port = std::string(port),
+                     .tls = tls},
+                    std::move(options));
   MR_RETURN_IF_ERROR(client.open());
   return client;
 }
 
-HttpClient::HttpClient(std::string url, std::string host, std::string port,
-                       HttpClientOptions options)
-    : url_(std::move(url)), host_(std::move(host)), port_(std::move(port)), options_(options) {}
+HttpClient::HttpClient(Address address, HttpClientOptions options)
+    : address_(std::move(address)), options_(std::move(options)) {}
 
 HttpClient::HttpClient(HttpClient&& other) noexcept
-    : url_(std::move(other.url_)),
-      host_(std::move(other.host_)),
-      port_(std::move(other.port_)),
-      options_(other.options_),
+    : address_(std::move(other.address_)),
+      options_(std::move(other.options_)),
       socket_(std::exchange(other.socket_, -1)),
+      tls_(std::move(other.tls_)),
       buffer_(std::move(other.buffer_)),
       used_(std::exchange(other.used_, 0)),
       filled_(std::exchange(other.filled_, 0)) {}
@@ -133,11 +138,10 @@ HttpClient::HttpClient(HttpClient&& other) noexcept
 HttpClient& HttpClient::operator=(HttpClient&& other) noexcept {
   if (this != &other) {
     close();
-    url_ = std::move(other.url_);
-    host_ = std::move(other.host_);
-    port_ = std::move(other.port_);
-    options_ = other.options_;
+    address_ = std::move(other.address_);
+    options_ = std::move(other.options_);
     socket_ = std::exchange(other.socket_, -1);
+    tls_ = std::move(other.tls_);
     buffer_ = std::move(other.buffer_);
     used_ = std::exchange(other.used_, 0);
     filled_ = std::exchange(other.filled_, 0);
@@ -151,7 +155,7 @@ Result<HttpReply> HttpClient::request(std::string_view method, std::string_view 
                                       std::string_view body, const HttpHeaders& headers) {
   std::string head;
   fmt::format_to(std::back_inserter(head), "{} {} HTTP/1.1\r\nHost: {}\r\n", method, target,
-                 std::string_view(url_).substr(std::string_view("http://").size()));
+                 std::string_view(address_.url).substr((address_.tls ? kHttps : kHttp).size()));
   if (!body.empty() || method == "POST" || method == "PUT") {
     fmt::format_to(std::back_inserter(head), "Content-Length: {}\r\n", body.size());
   }
@@ -187,7 +191,7 @@ HttpClient::Attempt HttpClient::attempt(std::string_view head, std::string_view 
   if (!reply) {
     const bool broke = reply.error().code == ErrorCode::kUnavailable && !any_answer_;
     close();
-    return {.reply = std::unexpected(std::move(reply).error().within("{}", url_)),
+    return {.reply = std::unexpected(std::move(reply).error().within("{}", address_.url)),
             .broke_without_answer = broke};
   }
   if (!sent_all_ || equal_ignoring_case(reply->header("connection"), "close")) close();
@@ -199,13 +203,14 @@ HttpClient::Attempt HttpClient::attempt(std::string_view head, std::string_view 
 Status HttpClient::open() {
   close();
   used_ = filled_ = 0;
-  std::string name = host_;
+  std::string name = address_.host;
   if (name.starts_with('[') && name.ends_with(']')) name = name.substr(1, name.size() - 2);
   addrinfo wanted{};
   wanted.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(name.c_str(), port_.c_str(), &wanted, &found); error != 0) {
-    return fail(ErrorCode::kUnavailable, "", "cannot find the host of {}: {}", url_,
+  if (const int error = ::getaddrinfo(name.c_str(), address_.port.c_str(), &wanted, &found);
+      error != 0) {
+    return fail(ErrorCode::kUnavailable, "", "cannot find the host of {}: {}", address_.url,
                 ::gai_strerror(error));
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, &::freeaddrinfo);
@@ -230,23 +235,47 @@ Status HttpClient::open() {
     if (error == 0) {
       const int on = 1;
       ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      return {};
+      return address_.tls ? open_tls(name, deadline) : Status();
     }
     why = system_text(error);
     close();
   }
-  auto failed = fail(ErrorCode::kUnavailable, "", "cannot connect to {}: {}", url_, why);
+  auto failed = fail(ErrorCode::kUnavailable, "", "cannot connect to {}: {}", address_.url, why);
   return std::unexpected(std::move(failed.error()).with_hint("is \"millrace up\" running there?"));
 }
 
+Status HttpClient::open_tls(const std::string& name, Deadline deadline) {
+  auto made = TlsLink::make(socket_, name, options_.ca_file);
+  if (!made) {
+    close();
+    return std::unexpected(std::move(made).error());
+  }
+  tls_ = std::move(*made);
+  while (tls_->shake_hands() != 1) {
+    short ready = 0;
+    if (errno == EAGAIN) {
+      if (Status waited = wait_for(tls_->waits_for(), deadline, ready); waited) continue;
+    }
+    auto failed = fail(ErrorCode::kUnavailable, "", "no TLS with {}: {}", address_.url,
+                       tls_->error().empty() ? "the server does not speak it" : tls_->error());
+    close();
+    return std::unexpected(std::move(failed.error())
+                               .with_hint("--ca FILE or MILLRACE_CA names the authority of the "
+                                          "server's certificate"));
+  }
+  return {};
+}
+
 void HttpClient::close() {
+  tls_.reset();
   if (socket_ >= 0) ::close(socket_);
   socket_ = -1;
 }
 
 // Between two requests a server has nothing to say: anything readable is the end of the connection.
-bool HttpClient::closed_by_server() const {
+bool HttpClient::closed_by_server() {
   if (used_ < filled_) return true;
+  if (tls_ != nullptr) return tls_->has_ended_or_speaks();
   pollfd peek{.fd = socket_, .events = POLLIN, .revents = 0};
   return ::poll(&peek, 1, 0) != 0;
 }
@@ -268,18 +297,23 @@ Status HttpClient::wait_for(short events, Deadline deadline, short& ready) {
   }
 }
 
+ssize_t HttpClient::send_some(std::array<std::string_view, 2>& parts) {
+  if (tls_ != nullptr) return tls_->send(parts[0].empty() ? parts[1] : parts[0]);
+  std::array<iovec, 2> pieces{};
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    pieces[i] = {.iov_base = const_cast<char*>(parts[i].data()), .iov_len = parts[i].size()};
+  }
+  msghdr message{};
+  message.msg_iov = pieces.data();
+  message.msg_iovlen = pieces.size();
+  return ::sendmsg(socket_, &message, MSG_NOSIGNAL);
+}
+
 // Stops early, without an error, where the server answers before it has all of the body.
 Status HttpClient::send(std::string_view head, std::string_view body, Deadline deadline) {
   std::array<std::string_view, 2> parts{head, body};
   while (!parts[0].empty() || !parts[1].empty()) {
-    std::array<iovec, 2> pieces{};
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      pieces[i] = {.iov_base = const_cast<char*>(parts[i].data()), .iov_len = parts[i].size()};
-    }
-    msghdr message{};
-    message.msg_iov = pieces.data();
-    message.msg_iovlen = pieces.size();
-    const ssize_t sent = ::sendmsg(socket_, &message, MSG_NOSIGNAL);
+    const ssize_t sent = send_some(parts);
     if (sent >= 0) {
       auto count = static_cast<std::size_t>(sent);
       for (std::string_view& part : parts) {
@@ -294,6 +328,10 @@ Status HttpClient::send(std::string_view head, std::string_view body, Deadline d
     if (errno == EPIPE || errno == ECONNRESET) return {};
     if (errno != EAGAIN && errno != EWOULDBLOCK) return broken(system_text(errno));
     short ready = 0;
+    if (tls_ != nullptr) {
+      MR_RETURN_IF_ERROR(wait_for(tls_->waits_for(), deadline, ready));
+      continue;
+    }
     MR_RETURN_IF_ERROR(wait_for(POLLIN | POLLOUT, deadline, ready));
     if ((ready & POLLIN) != 0) return {};
   }
@@ -305,7 +343,10 @@ Status HttpClient::receive_more(Deadline deadline) {
   if (used_ == filled_) used_ = filled_ = 0;
   if (buffer_.size() - filled_ < kReceiveBytes / 2) buffer_.resize(filled_ + kReceiveBytes);
   for (;;) {
-    const ssize_t bytes = ::recv(socket_, buffer_.data() + filled_, buffer_.size() - filled_, 0);
+    char* const room = buffer_.data() + filled_;
+    const std::size_t room_bytes = buffer_.size() - filled_;
+    const ssize_t bytes =
+        tls_ == nullptr ? ::recv(socket_, room, room_bytes, 0) : tls_->receive(room, room_bytes);
     if (bytes > 0) {
       filled_ += static_cast<std::size_t>(bytes);
       any_answer_ = true;
@@ -315,7 +356,7 @@ Status HttpClient::receive_more(Deadline deadline) {
     if (bytes < 0 && error == EINTR) continue;
     if (bytes < 0 && (error == EAGAIN || error == EWOULDBLOCK)) {
       short ready = 0;
-      MR_RETURN_IF_ERROR(wait_for(POLLIN, deadline, ready));
+      MR_RETURN_IF_ERROR(wait_for(tls_ == nullptr ? POLLIN : tls_->waits_for(), deadline, ready));
       continue;
     }
     ended_ = bytes == 0;

@@ -5,15 +5,18 @@
 //   any status, also 4xx and 5xx, is a value.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "base/result.h"
+#include "client/tls_link.h"
 
 namespace millrace::client {
 
@@ -34,6 +37,9 @@ struct HttpReply {
 /// be listed by others.
 [[nodiscard]] std::string authorization_of_environment();
 
+/// MILLRACE_CA, or empty.
+[[nodiscard]] std::string ca_file_of_environment();
+
 struct HttpClientOptions {
   std::chrono::milliseconds connect_time{5'000};
   /// From the first byte sent to the last byte of the answer.
@@ -41,11 +47,13 @@ struct HttpClientOptions {
   std::size_t reply_bytes_max = std::size_t{1} << 30;
   /// Sent with each request where it is not empty and the request has none of its own.
   std::string authorization = authorization_of_environment();
+  /// For https: a file (PEM) with the authorities that are trusted; empty: those of the system.
+  std::string ca_file = ca_file_of_environment();
 };
 
 class HttpClient {
  public:
-  /// "http://127.0.0.1:8080", "http://localhost", "http://[::1]:8080". Connects at once.
+  /// "http://127.0.0.1:8080", "https://localhost", "http://[::1]:8080". Connects at once.
   [[nodiscard]] static Result<HttpClient> connect(std::string_view url,
                                                   HttpClientOptions options = {});
   HttpClient(HttpClient&& other) noexcept;
@@ -63,7 +71,7 @@ class HttpClient {
                                           const HttpHeaders& headers = {});
 
   /// "http://127.0.0.1:8080"
-  [[nodiscard]] const std::string& url() const { return url_; }
+  [[nodiscard]] const std::string& url() const { return address_.url; }
 
  private:
   using Deadline = std::chrono::steady_clock::time_point;
@@ -72,16 +80,25 @@ class HttpClient {
     bool broke_without_answer = false;
   };
 
-  HttpClient(std::string url, std::string host, std::string port, HttpClientOptions options);
+  struct Address {
+    std::string url;  // "https://host:8443"
+    std::string host;
+    std::string port;
+    bool tls = false;
+  };
+
+  HttpClient(Address address, HttpClientOptions options);
 
   Status open();
   void close();
-  [[nodiscard]] bool closed_by_server() const;
+  [[nodiscard]] Status open_tls(const std::string& name, Deadline deadline);
+  [[nodiscard]] bool closed_by_server();
   [[nodiscard]] std::string_view unused() const {
     return std::string_view(buffer_).substr(used_, filled_ - used_);
   }
   Attempt attempt(std::string_view head, std::string_view body, bool head_only);
   Status send(std::string_view head, std::string_view body, Deadline deadline);
+  ssize_t send_some(std::array<std::string_view, 2>& parts);
   Result<HttpReply> receive(bool head_only, Deadline deadline);
   Status receive_more(Deadline deadline);
   Result<std::string> receive_line(Deadline deadline);
@@ -90,11 +107,10 @@ class HttpClient {
   Status receive_to_end(std::string& body, Deadline deadline);
   Status wait_for(short events, Deadline deadline, short& ready);
 
-  std::string url_;
-  std::string host_;
-  std::string port_;
+  Address address_;
   HttpClientOptions options_;
   int socket_ = -1;
+  std::unique_ptr<TlsLink> tls_;
   // Received and not yet used: buffer_[used_, filled_).
   std::string buffer_;
   std::size_t used_ = 0;

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "endpoint/http_server.h"
+#include "endpoint/tls_client_test.h"
 
 namespace millrace::client {
 namespace {
@@ -123,7 +124,7 @@ TEST(HttpClientTest, SaysWhatIsWrongWithTheAddress) {
   EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
   EXPECT_THAT(refused.error().message, HasSubstr(url_of(port)));
   EXPECT_THAT(refused.error().message, HasSubstr("Connection refused"));
-  for (const auto* url : {"127.0.0.1:80", "https://x", "http://", "http://x:y", "http://x:99999"}) {
+  for (const auto* url : {"127.0.0.1:80", "ftp://x", "http://", "http://x:y", "http://x:99999"}) {
     const auto bad = HttpClient::connect(url);
     ASSERT_FALSE(bad.has_value());
     EXPECT_EQ(bad.error().code, ErrorCode::kInvalidArgument) << url;
@@ -240,6 +241,49 @@ TEST(HttpClientTest, RefusesWhatIsNotHttp) {
     ASSERT_FALSE(reply.has_value());
     EXPECT_EQ(reply.error().code, ErrorCode::kInternal) << reply.error().text();
   }
+}
+
+TEST(HttpClientTest, SpeaksTlsWithTheServerThatWasAskedForAndNoOther) {
+  const endpoint::CertificateFolder files;
+  const auto tls = files.load(files.options());
+  endpoint::HttpServerOptions options;
+  options.tls = tls.get();
+  const auto server = start_server(options);
+  const auto url = [&](std::string_view host) {
+    return fmt::format("https://{}:{}", host, server->tls_port());
+  };
+  HttpClientOptions trusting;
+  trusting.ca_file = files.path("ca.crt");
+  for (const auto* host : {"127.0.0.1", "localhost"}) {
+    auto client = HttpClient::connect(url(host), trusting);
+    ASSERT_TRUE(client) << client.error().text();
+    const std::string body(1'000'000, 'x');
+    for (int i = 0; i < 5; ++i) {
+      const auto reply = client->request("POST", "/echo", i % 2 == 0 ? body : "short");
+      ASSERT_TRUE(reply) << reply.error().text();
+      EXPECT_EQ(reply->body, i % 2 == 0 ? body : "short");
+    }
+    auto moved = std::move(*client);
+    EXPECT_TRUE(moved.request("GET", "/echo?text=again"));
+  }
+  EXPECT_EQ(server->metrics().connections_accepted, 2U) << "connections are used again";
+
+  const endpoint::CertificateFolder others;
+  HttpClientOptions elsewhere;
+  elsewhere.ca_file = others.path("ca.crt");
+  const auto stranger = HttpClient::connect(url("127.0.0.1"), elsewhere);
+  ASSERT_FALSE(stranger);
+  EXPECT_EQ(stranger.error().code, ErrorCode::kUnavailable);
+  EXPECT_THAT(stranger.error().text(), HasSubstr("not trusted"));
+  EXPECT_THAT(stranger.error().text(), HasSubstr("--ca"));
+  const auto other_name = HttpClient::connect(url("127.0.0.2"), trusting);
+  EXPECT_FALSE(other_name) << "the certificate is of another address";
+  elsewhere.ca_file = others.path("nowhere.crt");
+  EXPECT_EQ(HttpClient::connect(url("127.0.0.1"), elsewhere).error().code,
+            ErrorCode::kInvalidArgument);
+  const auto plain =
+      HttpClient::connect(fmt::format("https://127.0.0.1:{}", server->port()), trusting);
+  EXPECT_FALSE(plain) << "a port without TLS";
 }
 
 }  // namespace

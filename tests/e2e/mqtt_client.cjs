@@ -1,6 +1,7 @@
 // MQTT.js as a process that a test drives: one JSON object per line on stdin says what to do, one per
 // line on stdout says how it went; messages that arrive are lines of their own, as they come.
 'use strict';
+const fs = require('node:fs');
 const path = require('node:path');
 const readline = require('node:readline');
 const mqtt = require(path.join(__dirname, '../../third_party/node_modules/mqtt'));
@@ -38,9 +39,10 @@ function propertiesFor(from) {
 }
 
 const operations = {
-  connect({port, version, clientId, clean, will}) {
+  connect({port, version, clientId, clean, will, transport, ca}) {
     client = mqtt.connect({
-      host: '127.0.0.1', port, protocolVersion: version, clean, clientId: clientId || undefined,
+      host: '127.0.0.1', port, protocol: {tcp: 'mqtt', tls: 'mqtts'}[transport] || transport, path: '/mqtt',
+      ca: ca ? fs.readFileSync(ca) : undefined, protocolVersion: version, clean, clientId: clientId || undefined,
       reconnectPeriod: 0, connectTimeout: 20000, will: will || undefined,
       properties: version === 5 ? {sessionExpiryInterval: clean ? 0 : 3600} : undefined,
     });

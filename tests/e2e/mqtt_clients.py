@@ -47,6 +47,8 @@ class Options:
     client_id: str = ""
     clean: bool = True
     will: Message | None = None
+    transport: str = "tcp"  # or tls, ws, wss
+    ca: str = ""  # the authority of the server's certificate, a file
 
 
 class Client:
@@ -84,7 +86,13 @@ class PahoClient(Client):
         arguments = {} if v5 else {"clean_session": options.clean}
         self.client = self.paho.Client(self.paho.CallbackAPIVersion.VERSION2, client_id=options.client_id,
                                        protocol=self.paho.MQTTv5 if v5 else self.paho.MQTTv311,
-                                       reconnect_on_failure=False, **arguments)
+                                       reconnect_on_failure=False,
+                                       transport="websockets" if options.transport in ("ws", "wss") else "tcp",
+                                       **arguments)
+        if options.transport in ("ws", "wss"):
+            self.client.ws_set_options(path="/mqtt")
+        if options.transport in ("tls", "wss"):
+            self.client.tls_set(options.ca)
         self.connected = queue.Queue()
         self.subscribed = queue.Queue()
         self.client.on_connect = lambda client, data, flags, reason, properties: self.connected.put((flags, reason))
@@ -204,7 +212,7 @@ class NodeClient(Client):
     def connect(self):
         will = self.options.will
         return self.ask("connect", port=self.options.port, version=self.version, clientId=self.options.client_id,
-                        clean=self.options.clean, will=will and {"topic": will.topic, "qos": will.qos,
+                        transport=self.options.transport, ca=self.options.ca, clean=self.options.clean, will=will and {"topic": will.topic, "qos": will.qos,
                         "retain": will.retain, "payload": will.payload.decode()})["sessionPresent"]
 
     def subscribe(self, topic_filter, qos=0, subscription_id=None):
