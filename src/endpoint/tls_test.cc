@@ -129,7 +129,7 @@ TEST_F(TlsTest, PlainHttpOnThePortIsToldSo) {
 }
 
 TEST_F(TlsTest, HandshakesThatDoNotComeForthEndInTimeAndOthersAreServed) {
-  start(files_.options(), {.head_time = 200ms});
+  start(files_.options(), {.head_time = 1500ms});
   std::vector<std::unique_ptr<RawClient>> slow;
   for (int i = 0; i < 100; ++i) {
     slow.push_back(std::make_unique<RawClient>(server_->tls_port()));
@@ -144,9 +144,9 @@ TEST_F(TlsTest, HandshakesThatDoNotComeForthEndInTimeAndOthersAreServed) {
 }
 
 TEST_F(TlsTest, AnIdleConnectionAfterTheHandshakeIsNotHeldToItsTime) {
-  start(files_.options(), {.head_time = 100ms, .idle_time = 60s});
+  start(files_.options(), {.head_time = 1s, .idle_time = 60s});
   TlsClient client(server_->tls_port(), trusting());
-  std::this_thread::sleep_for(400ms);
+  std::this_thread::sleep_for(1600ms);
   EXPECT_EQ(who(client), "@127.0.0.1");
 }
 
