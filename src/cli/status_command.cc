@@ -12,7 +12,7 @@ namespace {
 
 namespace json = boost::json;
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   std::string out;
   append_json_string(out, text);
   return out;
@@ -37,7 +37,7 @@ ResultTable streams_table(const json::object& document) {
   for (const auto& value : array_field(document, "streams")) {
     if (!value.is_object()) continue;
     const auto& stream = value.get_object();
-    cells.push_back(quoted(text_field(stream, "name")));
+    cells.push_back(in_quotes(text_field(stream, "name")));
     cells.push_back(number_text(stream, "partitions"));
     cells.push_back(fmt::format("{}", events_before(object_field(stream, "position"))));
     cells.push_back(fmt::format("{:.0f}", number_field<double>(stream, "events_per_second")));
@@ -87,10 +87,10 @@ ResultTable views_table(const json::object& document) {
     const auto number = [&](std::string text) {
       return materialized ? std::move(text) : std::string("null");
     };
-    cells.push_back(quoted(text_field(view, "name")));
-    cells.push_back(quoted(text_field(view, "kind")));
-    cells.push_back(quoted(text_field(view, "state")));
-    cells.push_back(materialized ? quoted(stream_names(view)) : "null");
+    cells.push_back(in_quotes(text_field(view, "name")));
+    cells.push_back(in_quotes(text_field(view, "kind")));
+    cells.push_back(in_quotes(text_field(view, "state")));
+    cells.push_back(materialized ? in_quotes(stream_names(view)) : "null");
     cells.push_back(number(number_text(coverage, "generation")));
     cells.push_back(number(fmt::format("{}", covered_events(coverage, "cut"))));
     cells.push_back(number(fmt::format("{}", covered_events(coverage, "delta_end"))));

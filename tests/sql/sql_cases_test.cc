@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <numeric>
 #include <random>
 
 #include "tests/sql/ways.h"
@@ -55,6 +56,15 @@ std::uint64_t test_seed() {
   return kSeed;
 }
 
+/// Under a sanitizer, where all four take long, each file runs in one way, another one with another
+/// seed; the release build runs all.
+bool is_chosen(const std::string& file, Way way) {
+  const char* one = std::getenv("MILLRACE_SQL_ONE_WAY");
+  if (one == nullptr || std::string_view(one) != "1") return true;
+  const auto sum = std::accumulate(file.begin(), file.end(), test_seed());
+  return kWays[sum % kWays.size()] == way;
+}
+
 std::string test_name(const std::string& file, Way way) {
   std::string out = file.substr(0, file.size() - std::string_view(".test").size());
   std::ranges::replace_if(
@@ -74,6 +84,7 @@ std::string SqlCases::open_path_;
 TEST_P(SqlCases, AgreeWithDuckDb) {
   const auto& [file, way] = GetParam();
   RecordProperty("seed", std::to_string(test_seed()));
+  if (!is_chosen(file, way)) GTEST_SKIP() << "another way was chosen for this file";
   if (open_ == nullptr || open_path_ != file) {
     std::ifstream in(kFolder / file);
     const std::string text((std::istreambuf_iterator<char>(in)), {});
