@@ -7,25 +7,12 @@
 
 #include "runtime/clock.h"
 #include "server/node_fixture_test.h"
+#include "server/random_events_test.h"
 
 namespace millrace::server {
 namespace {
 
-class Dedup : public NodeTest {
- protected:
-  std::string rows(std::string_view select) {
-    std::string out;
-    for (const auto& batch : sql(select).batches) out += text_of(*batch);
-    return out;
-  }
-  void commit_to_lake(std::string_view stream) {
-    const auto state = node_->speed().find_stream(stream);
-    const auto edge = state->cut_edge();
-    std::atomic<bool> cancel{false};
-    const auto done = node_->lake_writer().wait_for(state->definition().id, edge.commit, cancel);
-    ASSERT_TRUE(done) << done.error().text();
-  }
-};
+class Dedup : public NodeTest {};
 
 constexpr const char* kViewSelect =
     "SELECT k, date_trunc('hour', ts) AS hour, count(*) AS c, sum(d) AS s FROM {} GROUP BY k, hour";
@@ -86,11 +73,7 @@ TEST_F(Dedup, GivesTheAnswersOfTheCleanInputWhateverIsLateRepeatedOrMalformed) {
 }
 
 TEST_F(Dedup, RemembersForItsIntervalInEventTimeAndARestartChangesNothing) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
-  std::mt19937_64 random(seed);
+  auto random = seeded_random();
   open();
   sql("CREATE STREAM e (ts TIMESTAMP, id VARCHAR) WITH (time = ts, dedup = id, "
       "dedup_within = '60 seconds', partitions = 3, key = id)");

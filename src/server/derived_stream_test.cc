@@ -11,11 +11,6 @@ using testing::HasSubstr;
 
 class DerivedStream : public NodeTest {
  protected:
-  std::string rows(std::string_view select) {
-    std::string out;
-    for (const auto& batch : sql(select).batches) out += text_of(*batch);
-    return out;
-  }
   void refused(std::string_view statement, std::string_view what) {
     const auto result = node_->statements().run(statement);
     ASSERT_FALSE(result) << statement;

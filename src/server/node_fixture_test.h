@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <future>
@@ -42,6 +43,21 @@ class NodeTest : public testing::Test {
     EXPECT_TRUE(result) << text << ": " << result.error().text();
     return result ? std::move(*result) : serving::StatementResult{};
   }
+  /// The error of a statement that must be refused.
+  Error refused(std::string_view text) {
+    auto result = node_->statements().run(text);
+    EXPECT_FALSE(result) << text;
+    return result ? Error{} : result.error();
+  }
+  std::string rows(std::string_view select) {
+    std::string out;
+    for (const auto& batch : sql(select).batches) out += text_of(*batch);
+    return out;
+  }
+  std::string sorted_rows(const std::string& select) { return rows(select + " ORDER BY ALL"); }
+  std::shared_ptr<speed::ViewState> view(std::string_view name = "v") {
+    return node_->speed().find_view(name);
+  }
   ingest::IngestReply post(std::string_view stream, std::string_view lines) {
     std::promise<Result<ingest::IngestReply>> promise;
     node_->ingest().submit(
@@ -51,6 +67,14 @@ class NodeTest : public testing::Test {
     auto reply = promise.get_future().get();
     EXPECT_TRUE(reply) << reply.error().text();
     return reply ? std::move(*reply) : ingest::IngestReply{};
+  }
+  /// Returns when the lake has the events that are in the stream now.
+  void commit_to_lake(std::string_view stream) {
+    const auto state = node_->speed().find_stream(stream);
+    const auto edge = state->cut_edge();
+    std::atomic<bool> cancel{false};
+    const auto done = node_->lake_writer().wait_for(state->definition().id, edge.commit, cancel);
+    ASSERT_TRUE(done) << done.error().text();
   }
   /// Runs the batch layer and waits for the end of that run.
   serving::BatchRunSummary run_batch(bool full = false) {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "server/node_fixture_test.h"
+#include "server/random_events_test.h"
 
 namespace millrace::server {
 namespace {
@@ -14,18 +15,6 @@ using testing::HasSubstr;
 
 class Quarantine : public NodeTest {
  protected:
-  std::string rows(std::string_view select) {
-    std::string out;
-    for (const auto& batch : sql(select).batches) out += text_of(*batch);
-    return out;
-  }
-  void commit_to_lake(std::string_view stream) {
-    const auto state = node_->speed().find_stream(stream);
-    const auto edge = state->cut_edge();
-    std::atomic<bool> cancel{false};
-    const auto done = node_->lake_writer().wait_for(state->definition().id, edge.commit, cancel);
-    ASSERT_TRUE(done) << done.error().text();
-  }
   void wait_for_failures(std::string_view stream) {
     const auto id = node_->speed().find_stream(stream)->definition().id;
     ASSERT_TRUE(node_->ingest().wait_for_failures(id, [] { return false; }));
@@ -81,11 +70,7 @@ TEST_F(Quarantine, HasEachRowOnWhichAViewFailsOnceWithReasonAndRow) {
 }
 
 TEST_F(Quarantine, HasTheFailuresOnceWhateverHappensBetween) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
-  std::mt19937_64 random(seed);
+  auto random = seeded_random();
   config_.speed_checkpoint_rows = 300;
   open();
   sql("CREATE STREAM e (k VARCHAR, n BIGINT) WITH (partitions = 3, key = k)");

@@ -10,6 +10,7 @@
 #include "model/value_text.h"
 #include "runtime/clock.h"
 #include "server/node_fixture_test.h"
+#include "server/random_events_test.h"
 
 namespace millrace::server {
 namespace {
@@ -18,19 +19,6 @@ using testing::HasSubstr;
 
 class SeveralStreams : public NodeTest {
  protected:
-  std::shared_ptr<speed::ViewState> view(std::string_view name = "v") {
-    return node_->speed().find_view(name);
-  }
-  std::string rows_of(const std::string& select) {
-    std::string out;
-    for (const auto& batch : sql(select + " ORDER BY ALL").batches) out += text_of(*batch);
-    return out;
-  }
-  std::string error_of(std::string_view text) {
-    const auto result = node_->statements().run(text);
-    EXPECT_FALSE(result) << text;
-    return result ? std::string() : result.error().text();
-  }
   void set_up_two() {
     open();
     sql("CREATE STREAM a (k BIGINT, x BIGINT) WITH (key = k, partitions = 2)");
@@ -47,22 +35,6 @@ class SeveralStreams : public NodeTest {
       "SELECT k, sum(x) AS s, count(*) AS n FROM (SELECT k, x FROM a UNION ALL SELECT key::BIGINT, "
       "y FROM b WHERE y >= 0) GROUP BY k";
 };
-
-/// Lines of any of the three streams, whose columns are the same but for their types. Doubles are
-/// multiples of 1/64, so that DuckDB's sums of them are exact too.
-std::string random_lines(std::mt19937_64& random, std::size_t count) {
-  std::string out;
-  for (std::size_t i = 0; i < count; ++i) {
-    out += fmt::format(R"({{"ts":"2001-01-0{}T{:02}:00:00Z")", 1 + random() % 3, random() % 24);
-    if (random() % 10 != 0) out += fmt::format(R"(,"k":"{}")", random() % 7);
-    if (random() % 10 != 0)
-      out += fmt::format(R"(,"n":{})", static_cast<int>(random() % 200) - 100);
-    if (random() % 10 != 0)
-      out += fmt::format(R"(,"d":{})", (static_cast<double>(random() % 20'000) - 10'000) / 64);
-    out += "}\n";
-  }
-  return out;
-}
 
 std::string random_select(std::mt19937_64& random) {
   static constexpr const char* kBranches[] = {
@@ -101,11 +73,7 @@ std::string random_select(std::mt19937_64& random) {
 
 // Promise 3, over two and three streams, and over one twice.
 TEST_F(SeveralStreams, GiveTheAnswerOfPlainSqlOverTheirUnionAtEveryCutAndThroughRestarts) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
-  std::mt19937_64 random(seed);
+  auto random = seeded_random();
   open();
   const std::vector<std::string> streams = {"a", "b", "c"};
   sql("CREATE STREAM a (ts TIMESTAMP, k VARCHAR, n INTEGER, d DOUBLE) WITH (time = ts, key = k, "
@@ -122,7 +90,8 @@ TEST_F(SeveralStreams, GiveTheAnswerOfPlainSqlOverTheirUnionAtEveryCutAndThrough
   const auto check = [&](const std::string& when) {
     for (std::size_t i = 0; i < selects.size(); ++i) {
       const std::string name = fmt::format("v{}", i + 1);
-      EXPECT_EQ(rows_of("SELECT * FROM " + name), rows_of(selects[i])) << name << " " << when;
+      EXPECT_EQ(sorted_rows("SELECT * FROM " + name), sorted_rows(selects[i]))
+          << name << " " << when;
       const auto coverage = view(name)->coverage();
       for (std::size_t s = 0; s < coverage.streams.size(); ++s) {
         const auto stream = node_->speed().stream(view(name)->record().streams[s]);
@@ -181,19 +150,19 @@ TEST_F(SeveralStreams, AreCoveredEachByItselfInAnAnswer) {
   EXPECT_EQ(source.coverage.streams[1].delta_end.events(), sql("SELECT * FROM b").rows);
   EXPECT_EQ(source.coverage.skipped_rows, 1U) << "the key that is no number";
   EXPECT_EQ(source.quarantined, 1U + sql("SELECT * FROM b__quarantine WHERE id IS NULL").rows);
-  EXPECT_EQ(rows_of("SELECT k, n FROM v"), "1|2|\n2|2|\n");
+  EXPECT_EQ(sorted_rows("SELECT k, n FROM v"), "1|2|\n2|2|\n");
   const auto shown = sql("SHOW VIEWS");
   EXPECT_EQ(value_text(shown.batches[0]->views()[2], 0), "a, b");
   open();
-  EXPECT_EQ(rows_of("SELECT k, n FROM v"), "1|2|\n2|2|\n");
+  EXPECT_EQ(sorted_rows("SELECT k, n FROM v"), "1|2|\n2|2|\n");
   EXPECT_EQ(view()->coverage().skipped_rows, 1U);
 }
 
 TEST_F(SeveralStreams, StayWhileAViewReadsOneOfThem) {
   set_up_two();
   sql(fmt::format("CREATE MATERIALIZED VIEW v AS {}", kBoth));
-  EXPECT_THAT(error_of("DROP STREAM a"), HasSubstr("v"));
-  EXPECT_THAT(error_of("DROP STREAM b"), HasSubstr("v"));
+  EXPECT_THAT(refused("DROP STREAM a").text(), HasSubstr("v"));
+  EXPECT_THAT(refused("DROP STREAM b").text(), HasSubstr("v"));
   sql("DROP MATERIALIZED VIEW v");
   EXPECT_TRUE(node_->speed().find_stream("a")->views().empty());
   EXPECT_TRUE(node_->speed().find_stream("b")->views().empty());
@@ -274,13 +243,14 @@ TEST_F(SeveralStreams, AreReadAsTheyWereAtATime) {
   post("b", "{\"key\":\"1\",\"y\":2}\n");
   run_batch();
   const auto then = timestamp_text(runtime::wall_us(), true);
-  const auto answer = rows_of("SELECT * FROM v");
+  const auto answer = sorted_rows("SELECT * FROM v");
   std::this_thread::sleep_for(std::chrono::milliseconds(2));
   post("a", "{\"k\":1,\"x\":6}\n");
   post("b", "{\"key\":\"7\",\"y\":2}\n");
-  EXPECT_NE(rows_of("SELECT * FROM v"), answer);
-  EXPECT_EQ(rows_of(fmt::format("SELECT * FROM v AS OF TIMESTAMP '{}'", then)), answer);
-  EXPECT_THAT(error_of("SELECT * FROM v AS OF POSITION '{\"0\": 1}'"), HasSubstr("TIMESTAMP"));
+  EXPECT_NE(sorted_rows("SELECT * FROM v"), answer);
+  EXPECT_EQ(sorted_rows(fmt::format("SELECT * FROM v AS OF TIMESTAMP '{}'", then)), answer);
+  EXPECT_THAT(refused("SELECT * FROM v AS OF POSITION '{\"0\": 1}'").text(),
+              HasSubstr("TIMESTAMP"));
 }
 
 }  // namespace

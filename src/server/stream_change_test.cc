@@ -7,32 +7,14 @@
 #include <random>
 
 #include "server/node_fixture_test.h"
+#include "server/random_events_test.h"
 
 namespace millrace::server {
 namespace {
 
 using testing::HasSubstr;
 
-class StreamChange : public NodeTest {
- protected:
-  std::string rows(std::string_view select) {
-    std::string out;
-    for (const auto& batch : sql(select).batches) out += text_of(*batch);
-    return out;
-  }
-  void commit_to_lake(std::string_view stream) {
-    const auto state = node_->speed().find_stream(stream);
-    const auto edge = state->cut_edge();
-    std::atomic<bool> cancel{false};
-    const auto done = node_->lake_writer().wait_for(state->definition().id, edge.commit, cancel);
-    ASSERT_TRUE(done) << done.error().text();
-  }
-  Error refused(std::string_view text) {
-    auto result = node_->statements().run(text);
-    EXPECT_FALSE(result) << text;
-    return result ? Error{} : result.error();
-  }
-};
+class StreamChange : public NodeTest {};
 
 TEST_F(StreamChange, OldEventsHaveDefaultsNewNamesAndWiderTypes) {
   open();
@@ -146,11 +128,7 @@ TEST_F(StreamChange, RequestsUnderWayMeetOneDefinitionOrTheOther) {
 }
 
 TEST_F(StreamChange, HasTheLogicalRowsThroughRandomChanges) {
-  const char* given = std::getenv("MILLRACE_TEST_SEED");
-  const std::uint64_t seed =
-      given != nullptr ? std::strtoull(given, nullptr, 10) : std::random_device{}();
-  std::printf("seed %llu\n", static_cast<unsigned long long>(seed));
-  std::mt19937_64 random(seed);
+  auto random = seeded_random();
   open();
   sql("CREATE STREAM e (id BIGINT, c0 INTEGER)");
   sql("CREATE MATERIALIZED VIEW v AS SELECT id % 5 AS k, count(*) AS c, sum(id) AS s FROM e GROUP "
