@@ -171,6 +171,7 @@ std::string_view document_parts() {
     "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}, "content":
     {"text/event-stream": {"schema": {"type": "string"}}}},
    "WebSocket": {"description": "The same as messages of a WebSocket"},
+   "MqttWebSocket": {"description": "MQTT packets in binary messages"},
    "Plan": {"description": "The plan", "headers": {"X-Request-Id": {"$ref":
     "#/components/headers/X-Request-Id"}}, "content": {"application/json": {"schema": {"type":
     "object"}}}},

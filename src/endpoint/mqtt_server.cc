@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "endpoint/http_origin.h"
 #include "endpoint/mqtt_loop.h"
 
 namespace millrace::endpoint {
@@ -59,7 +60,8 @@ class MqttServer::Listener {
     return web_socket_answer(
         request, std::move(options),
         std::make_shared<MqttWebSocket>(
-            [this](std::shared_ptr<MqttWebSocket> socket) { return adopt(std::move(socket)); }));
+            [this](std::shared_ptr<MqttWebSocket> socket) { return adopt(std::move(socket)); },
+            is_named_by_address(request.header("host"))));
   }
 
  private:

@@ -18,6 +18,7 @@ constexpr std::size_t kUnsentBytesMax = std::size_t{64} * 1024;
 
 void MqttWebSocket::opened(std::shared_ptr<WebSocket> socket) {
   peer_ = socket->peer();
+  peer_.local = peer_.local && by_address_;
   certified_user_ = socket->certified_user();
   {
     const MutexLock lock(mutex_);

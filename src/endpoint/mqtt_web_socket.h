@@ -27,7 +27,9 @@ class MqttWebSocket : public WebSocketHandler, public std::enable_shared_from_th
   /// Runs a task on the connection's thread, or drops it where that has ended.
   using Post = std::function<void(std::function<void()>)>;
 
-  explicit MqttWebSocket(Adopt adopt) : adopt_(std::move(adopt)) {}
+  /// `by_address`: the client named the server by its address (http_origin.h); else it is not taken
+  /// for one of this machine.
+  MqttWebSocket(Adopt adopt, bool by_address) : adopt_(std::move(adopt)), by_address_(by_address) {}
 
   // ---- the WebSocket's side, on its thread ----
   void opened(std::shared_ptr<WebSocket> socket) override EXCLUDES(mutex_);
@@ -54,6 +56,7 @@ class MqttWebSocket : public WebSocketHandler, public std::enable_shared_from_th
   void call(Handler& handler, error_code ec) REQUIRES(mutex_);
 
   const Adopt adopt_;
+  const bool by_address_;
   // Written in opened(), which is before anybody reads them.
   Peer peer_;
   std::string certified_user_;

@@ -204,14 +204,15 @@ class Unframed {
   char first_ = 0;
 };
 
-constexpr std::string_view kUpgrade =
-    "GET /mqtt HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+constexpr fmt::format_string<std::string_view> kUpgrade =
+    "GET /mqtt HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 constexpr std::string_view kMqtt = "Sec-WebSocket-Protocol: mqtt\r\n";
 
 template <class Client>
-std::string upgrade(Client& client, std::string_view more = "") {
-  client.send(fmt::format("{}{}{}\r\n", kUpgrade, kMqtt, more));
+std::string upgrade(Client& client, std::string_view more = "",
+                    std::string_view host = "127.0.0.1") {
+  client.send(fmt::format(kUpgrade, host) + fmt::format("{}{}\r\n", kMqtt, more));
   return client.read_until("\r\n\r\n");
 }
 
@@ -258,11 +259,21 @@ TEST_F(MqttDoors, OnlyItsOwnPagesAndThoseThatAreListedMayConnect) {
     return upgrade(client, more).substr(0, 13);
   };
   EXPECT_EQ(status("Origin: https://app.example\r\n"), "HTTP/1.1 101 ");
-  EXPECT_EQ(status("Origin: http://x\r\n"), "HTTP/1.1 101 ");
+  EXPECT_EQ(status("Origin: http://127.0.0.1\r\n"), "HTTP/1.1 101 ");
   EXPECT_EQ(status("Origin: https://evil.example\r\n"), "HTTP/1.1 403 ");
   RawClient without(http_->port());
-  without.send(fmt::format("{}\r\n", kUpgrade));
+  without.send(fmt::format(kUpgrade, "127.0.0.1") + "\r\n");
   EXPECT_THAT(without.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 400 ")) << "no subprotocol";
+}
+
+TEST_F(MqttDoors, APageOfANameThatMayMeanThisMachineIsNotOfIt) {
+  start_http();
+  RawClient client(http_->port());
+  EXPECT_THAT(upgrade(client, "Origin: http://rebound.example\r\n", "rebound.example"),
+              StartsWith("HTTP/1.1 101 "));
+  client.send(frame(connect_packet("a")));
+  Unframed frames(client);
+  EXPECT_EQ(reason_of_connack(frames), mqtt::ReasonCode::kNotAuthorized);
 }
 
 TEST_F(MqttDoors, OverAWebSocketConnectSaysWhoConnects) {
