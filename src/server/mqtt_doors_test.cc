@@ -204,15 +204,18 @@ class Unframed {
   char first_ = 0;
 };
 
-constexpr fmt::format_string<std::string_view> kUpgrade =
-    "GET /mqtt HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+std::string upgrade_head(std::string_view host) {
+  return fmt::format(
+      "GET /mqtt HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+      "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+      host);
+}
 constexpr std::string_view kMqtt = "Sec-WebSocket-Protocol: mqtt\r\n";
 
 template <class Client>
 std::string upgrade(Client& client, std::string_view more = "",
                     std::string_view host = "127.0.0.1") {
-  client.send(fmt::format(kUpgrade, host) + fmt::format("{}{}\r\n", kMqtt, more));
+  client.send(upgrade_head(host) + fmt::format("{}{}\r\n", kMqtt, more));
   return client.read_until("\r\n\r\n");
 }
 
@@ -262,7 +265,7 @@ TEST_F(MqttDoors, OnlyItsOwnPagesAndThoseThatAreListedMayConnect) {
   EXPECT_EQ(status("Origin: http://127.0.0.1\r\n"), "HTTP/1.1 101 ");
   EXPECT_EQ(status("Origin: https://evil.example\r\n"), "HTTP/1.1 403 ");
   RawClient without(http_->port());
-  without.send(fmt::format(kUpgrade, "127.0.0.1") + "\r\n");
+  without.send(upgrade_head("127.0.0.1") + "\r\n");
   EXPECT_THAT(without.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 400 ")) << "no subprotocol";
 }
 
