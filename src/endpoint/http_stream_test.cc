@@ -318,7 +318,8 @@ TEST_F(HttpStreamTest, AWebSocketIsRefusedWithAReason) {
   EXPECT_EQ(foreign.status, 403);
   EXPECT_THAT(foreign.body, HasSubstr("pages of http://evil.example may not connect"));
   EXPECT_EQ(exchange(port(), upgrade("/socket", "Origin: null\r\n")).status, 403);
-  for (const std::string_view origin : {"http://x", "https://X", "http://friend.example"}) {
+  for (const std::string_view origin :
+       {"http://localhost", "https://LocalHost", "http://friend.example"}) {
     RawClient client(port());
     client.send(upgrade("/socket", fmt::format("Origin: {}\r\n", origin)));
     EXPECT_EQ(read_reply(client, false).status, 101) << origin;

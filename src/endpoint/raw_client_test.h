@@ -117,11 +117,11 @@ inline Reply exchange(std::uint16_t port, std::string_view request) {
 }
 
 inline std::string get(std::string_view target, std::string_view more_fields = "") {
-  return fmt::format("GET {} HTTP/1.1\r\nHost: x\r\n{}\r\n", target, more_fields);
+  return fmt::format("GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", target, more_fields);
 }
 inline std::string post(std::string_view target, std::string_view body,
                         std::string_view fields = "") {
-  return fmt::format("POST {} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n{}\r\n{}", target,
+  return fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{}\r\n{}", target,
                      body.size(), fields, body);
 }
 

@@ -216,11 +216,11 @@ def test_json_bodies_report_bad_elements_by_their_number(test):
 def test_malformed_http_is_refused_and_others_are_served(test):
     """Request lines, lengths, chunks, headers that are wrong, and random bytes."""
     server = started(test)
-    head = b"POST /v1/streams/readings/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\n"
+    head = b"POST /v1/streams/readings/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/x-ndjson\r\n"
     cases = {
         "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
         "no version": b"GET /healthz\r\n\r\n",
-        "a version that is not": b"GET /healthz HTTP/9.9\r\nHost: x\r\n\r\n",
+        "a version that is not": b"GET /healthz HTTP/9.9\r\nHost: 127.0.0.1\r\n\r\n",
         "a length that is no number": head + b"Content-Length: ten\r\n\r\n",
         "a negative length": head + b"Content-Length: -1\r\n\r\n",
         "a giant length": head + b"Content-Length: 9223372036854775807\r\n\r\n",
@@ -229,10 +229,10 @@ def test_malformed_http_is_refused_and_others_are_served(test):
         "length and chunks": head + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "a bad chunk size": head + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
         "a giant chunk": head + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n{}",
-        "a header without end": b"GET /healthz HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 2_000_000,
-        "many headers": b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + b"".join(b"H%d: 1\r\n" % i for i in range(20_000)) + b"\r\n",
-        "a space in a header name": b"GET /healthz HTTP/1.1\r\nHost: x\r\nBad Name: 1\r\n\r\n",
-        "a NUL in the target": b"GET /v1/views/\x00 HTTP/1.1\r\nHost: x\r\n\r\n",
+        "a header without end": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"y" * 2_000_000,
+        "many headers": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"".join(b"H%d: 1\r\n" % i for i in range(20_000)) + b"\r\n",
+        "a space in a header name": b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nBad Name: 1\r\n\r\n",
+        "a NUL in the target": b"GET /v1/views/\x00 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     }
     for what, data in cases.items():
         answer = raw(server, data)
@@ -266,7 +266,7 @@ def test_bombs_and_slow_clients_cost_little(test):
     try:
         for _ in range(200):
             connection = socket.create_connection(("127.0.0.1", server.port), timeout=5.0)
-            connection.sendall(b"POST /v1/streams/readings/events HTTP/1.1\r\nHost: x\r\nContent-Len")
+            connection.sendall(b"POST /v1/streams/readings/events HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Len")
             slow.append(connection)
         begin = time.monotonic()
         server.post("readings", [good(2)])
