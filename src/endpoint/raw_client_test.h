@@ -121,8 +121,8 @@ inline std::string get(std::string_view target, std::string_view more_fields = "
 }
 inline std::string post(std::string_view target, std::string_view body,
                         std::string_view fields = "") {
-  return fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{}\r\n{}", target,
-                     body.size(), fields, body);
+  return fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{}\r\n{}",
+                     target, body.size(), fields, body);
 }
 
 }  // namespace millrace::endpoint

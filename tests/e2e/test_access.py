@@ -110,8 +110,9 @@ def same_but_for_the_animal(there, absent, what):
 
 # Open to everybody, and open to every user: what they answer is looked at below.
 OPEN = {"/healthz": 200, "/readyz": 200, "/startupz": 200, "/livez": 200,
+        "/v1/openapi.json": 200,  # the same at every server
         "/mqtt": 426}  # MQTT's own CONNECT says who comes
-KNOWN = {("GET", "/v1/streams"), ("GET", "/v1/views"), ("POST", "/v1/sql"), ("GET", "/openapi.json"), ("GET", "/v1/openapi.json")}
+KNOWN = {("GET", "/v1/streams"), ("GET", "/v1/views"), ("POST", "/v1/sql")}
 
 
 def test_each_route_is_closed_to_those_who_may_not(test):
