@@ -7,10 +7,14 @@ the file instead, for a caller that adds up several runners.
 """
 import argparse
 import concurrent.futures
+import faulthandler
 import importlib
+import os
 import pathlib
 import random
+import subprocess
 import sys
+import threading
 import time
 import traceback
 
@@ -18,6 +22,9 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 import harness  # noqa: E402
 
+
+# A test that takes longer hangs: then the whole run ends, with what each thread was at.
+TEST_SECONDS_MAX = 900
 
 # They take most of the time, so with several jobs they start first.
 LONG = ("bitflip", "crash", "late_view", "mqtt_crash")
@@ -36,15 +43,28 @@ def discover(filters):
     return sorted(found, key=lambda test: not test[0].startswith(LONG))
 
 
+def end_run(name):
+    print(f"FAIL {name}: it hangs", flush=True)
+    faulthandler.dump_traceback(sys.stdout)
+    sys.stdout.flush()
+    subprocess.run(["pkill", "-KILL", "-P", str(os.getpid())], check=False)
+    os._exit(1)
+
+
 def run_one(name, function, options):
     # A test's random numbers depend on its name and the seed alone, so that it replays without the others.
     test = harness.Test(name, options, random.Random(f"{options.seed}/{name}"))
     begin = time.monotonic()
     failure = None
+    hangs = threading.Timer(TEST_SECONDS_MAX, end_run, (name,))
+    hangs.daemon = True
+    hangs.start()
     try:
         function(test)
     except BaseException:  # noqa: BLE001 - whatever a test raises is that test's failure
         failure = traceback.format_exc()
+    finally:
+        hangs.cancel()
     stderr = test.last_stderr() if failure else ""
     test.close(options.keep)
     lines = [f"{'FAIL' if failure else 'ok  '} {name} ({time.monotonic() - begin:.1f} s)"]
