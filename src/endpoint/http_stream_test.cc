@@ -30,6 +30,10 @@ class Log {
     const std::lock_guard lock(mutex_);
     return static_cast<std::size_t>(std::ranges::count(all_, what));
   }
+  [[nodiscard]] std::string last() {
+    const std::lock_guard lock(mutex_);
+    return all_.empty() ? "" : all_.back();
+  }
   bool wait_for(std::string_view what, std::size_t times = 1) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, kPatience, [&] {
@@ -332,6 +336,19 @@ TEST_F(HttpStreamTest, AWebSocketSpeaksASubprotocolOfBothSides) {
   client.send(upgrade("/socket?speaks=1", "Sec-WebSocket-Protocol: other, chat\r\n"));
   EXPECT_EQ(read_reply(client, false).header("Sec-WebSocket-Protocol"), "chat");
   EXPECT_EQ(exchange(port(), upgrade("/socket?speaks=1")).status, 400);
+}
+
+TEST_F(HttpStreamTest, AWebSocketThatOpensWhileTheServerStopsHearsOfItsEndLast) {
+  for (int i = 0; i < 100; ++i) {
+    start();
+    {
+      RawClient client(port());
+      client.send(upgrade("/socket"));
+      EXPECT_EQ(read_reply(client, false).status, 101);
+    }
+    server_.reset();
+    ASSERT_EQ(log_.last(), "closed") << i;
+  }
 }
 
 TEST_F(HttpStreamTest, WhatComesBeforeTheHandshakeIsAnsweredIsRefused) {

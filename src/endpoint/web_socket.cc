@@ -66,7 +66,8 @@ class Connection : public HttpUpgrade,
           }));
     }
     stream_->async_accept(request_, [self = shared_from_this()](const error_code& ec) {
-      if (ec) return self->finish();
+      // A stop may have come first: nothing reaches the handler after closed().
+      if (ec || self->finished_) return self->finish();
       self->open_ = true;
       self->handler_->opened(self);
       self->receive();
@@ -149,7 +150,7 @@ class Connection : public HttpUpgrade,
     receiving_ = true;
     stream_->async_read(buffer_, [self = shared_from_this()](const error_code& ec, std::size_t) {
       self->receiving_ = false;
-      if (ec) return self->finish();
+      if (ec || self->finished_) return self->finish();
       const auto bytes = self->buffer_.cdata();
       self->handler_->message({static_cast<const char*>(bytes.data()), bytes.size()},
                               self->stream_->got_binary());
@@ -169,7 +170,7 @@ class Connection : public HttpUpgrade,
     stream_->async_write(asio::buffer(queue_.front().bytes),
                          [self = shared_from_this()](const error_code& ec, std::size_t) {
                            self->sending_ = false;
-                           if (ec) return self->finish();
+                           if (ec || self->finished_) return self->finish();
                            self->queue_bytes_ -= self->queue_.front().bytes.size();
                            self->queue_.pop_front();
                            if (self->queue_.empty() && !self->end_) self->handler_->drained();
@@ -230,7 +231,7 @@ HttpResponse web_socket_answer(const HttpRequest& request, WebSocketOptions opti
   if (!is_origin_allowed(request, options.allowed_origins)) {
     return refusal(403, ErrorCode::kPermissionDenied, error_id::kBadRequest,
                    fmt::format("pages of {} may not connect", request.header("origin")),
-                   "allow the origin where the server is started");
+                   "list the origin in http.cors_origins");
   }
   std::string subprotocol;
   for (const auto& name : options.subprotocols) {
