@@ -6,10 +6,14 @@
 
 namespace millrace::endpoint {
 
+namespace {
+
 bool is_listed_origin(std::string_view origin, std::span<const std::string> listed) {
   return std::ranges::any_of(listed,
                              [&](const std::string& one) { return one == "*" || one == origin; });
 }
+
+}  // namespace
 
 std::string allowed_origin(const HttpRequest& request, std::span<const std::string> listed) {
   const std::string_view origin = request.header("origin");

@@ -1,7 +1,8 @@
 // Whose page it is that a request comes from, and which pages of other origins may talk to this
 // server (CORS: the Fetch standard, 3.2). A browser sends what any page asks it to, also to servers
 // that only its user may reach, and says so in Origin and Host; programs send no Origin. Without a
-// list no other page may, and no answer says anything about it. Pure functions of a request, for
+// list no other page may, and no answer says anything about it. `listed` are origins as a browser
+// writes them, "https://app.example"; "*" lists all. Pure functions of a request, for
 // any thread; no errors.
 #pragma once
 
@@ -12,9 +13,6 @@
 #include "endpoint/http_message.h"
 
 namespace millrace::endpoint {
-
-/// `listed` are origins as a browser writes them, "https://app.example"; "*" lists all.
-[[nodiscard]] bool is_listed_origin(std::string_view origin, std::span<const std::string> listed);
 
 /// What Access-Control-Allow-Origin says to this request; empty: nothing.
 [[nodiscard]] std::string allowed_origin(const HttpRequest& request,

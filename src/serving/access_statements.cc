@@ -5,16 +5,6 @@
 
 namespace millrace::serving {
 
-namespace {
-
-StatementResult done(std::string command) {
-  StatementResult out;
-  out.command = std::move(command);
-  return out;
-}
-
-}  // namespace
-
 bool StatementRunner::is_visible(const access::Principal& who, std::string_view name) const {
   return access_.allowed(who, Privilege::kSelect, name) ||
          access_.allowed(who, Privilege::kSubscribe, name) ||

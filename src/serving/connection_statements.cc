@@ -4,16 +4,6 @@
 
 namespace millrace::serving {
 
-namespace {
-
-StatementResult done(std::string command) {
-  StatementResult out;
-  out.command = std::move(command);
-  return out;
-}
-
-}  // namespace
-
 Result<StatementResult> StatementRunner::create_connection(const sql::CreateConnection& statement) {
   const auto created = bridge_.create({.name = statement.name,
                                        .url = statement.url,

@@ -1,5 +1,6 @@
-// The rows of statements that tell what exists, such as SHOW and DESCRIBE. Thread: one owner.
-// Invariant: each row has a value for every column before it ends.
+// The results of statements that are no SELECT: the rows of those that tell what exists, such as
+// SHOW and DESCRIBE, and the bare result of those that do something. Thread: one owner. Errors:
+// none. Invariant: each row has a value for every column before it ends.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,13 @@
 #include "serving/statement_runner.h"
 
 namespace millrace::serving {
+
+/// Of a statement that gives no rows.
+inline StatementResult done(std::string command) {
+  StatementResult out;
+  out.command = std::move(command);
+  return out;
+}
 
 class Rows {
  public:

@@ -19,12 +19,6 @@ namespace millrace::serving {
 
 namespace {
 
-StatementResult done(std::string command) {
-  StatementResult result;
-  result.command = std::move(command);
-  return result;
-}
-
 /// SELECTs that wait for a view's first generation hold a thread each: a few may, so that the other
 /// statements find one, and not for ever.
 constexpr unsigned kWaitersMax = 2;
