@@ -110,6 +110,7 @@ inline constexpr std::string_view kEvaluation = "MR2009";
 inline constexpr std::string_view kUnknownField = "MR2010";
 inline constexpr std::string_view kBadPayload = "MR2011";
 inline constexpr std::string_view kUnknownSchema = "MR2012";
+inline constexpr std::string_view kTooManyRejected = "MR2013";
 inline constexpr std::string_view kBodyTooLarge = "MR3001";
 inline constexpr std::string_view kMediaType = "MR3002";
 inline constexpr std::string_view kEncoding = "MR3003";

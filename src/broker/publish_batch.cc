@@ -160,7 +160,9 @@ void PublishBatch::send(Part part) {
     broker_.ingest().submit(std::move(part.stream), std::move(part.lines),
                             part.type.value_or(format::JsonFraming::kLines), "mqtt",
                             std::move(answered),
-                            {.bound = std::move(part.bound), .attached = std::move(attached)});
+                            {.bound = std::move(part.bound),
+                             .whole_when_too_many_bad = part.type.has_value(),
+                             .attached = std::move(attached)});
   } else if (attached) {
     broker_.ingest().append(std::move(*attached), std::move(answered));
   } else {

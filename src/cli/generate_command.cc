@@ -108,7 +108,7 @@ Status post_lines(client::HttpClient& http, const std::string& target, const std
       return std::unexpected(error_of(*reply));
     }
     totals.accepted += number_field<std::uint64_t>(document.get_object(), "accepted");
-    totals.rejected += array_field(document.get_object(), "rejected").size();
+    totals.rejected += number_field<std::uint64_t>(document.get_object(), "rejected_count");
     return {};
   }
 }

@@ -140,10 +140,10 @@ class CsvBody {
       raw += '\n';
     }
     raw += scanner_.raw().substr(0, kRawBytesMax - std::min(raw.size(), kRawBytesMax));
-    out_.rejected.push_back({.line = scanner_.line(),
-                             .id = std::string(fault.id),
-                             .reason = fault.reason,
-                             .raw = std::move(raw)});
+    out_.refuse(limits_, {.line = scanner_.line(),
+                          .id = std::string(fault.id),
+                          .reason = fault.reason,
+                          .raw = std::move(raw)});
   }
 
   static constexpr std::size_t kFieldsMax = 4 * std::size_t{kColumnsMax};

@@ -16,6 +16,8 @@ namespace millrace::format {
 struct DecodeLimits {
   std::uint32_t depth_max = 64;
   std::uint32_t record_bytes_max = 1 << 20;
+  /// Of what is kept of the refused records of one body, about what they cost in quarantine.
+  std::uint64_t rejected_bytes_max = std::uint64_t{32} << 20;
   bool operator==(const DecodeLimits&) const = default;
 };
 
@@ -34,7 +36,18 @@ struct Decoded {
   /// without the blanks around them, else written from the columns into `text`.
   std::vector<std::string_view> values;
   std::shared_ptr<Arena> text;
+  /// The first of them, as many as DecodeLimits::rejected_bytes_max has room for.
   std::vector<RejectedRecord> rejected;
+  /// All of them.
+  std::uint64_t rejected_count = 0;
+  std::uint64_t rejected_bytes = 0;  // that those kept count for
+
+  /// Counts a record; keeps it while there is room, the first one always.
+  void refuse(const DecodeLimits& limits, RejectedRecord record);
+  /// As if none had been refused.
+  void forget_refused();
+  /// Not all that were refused are kept.
+  [[nodiscard]] bool has_too_many_refused() const { return rejected_count > rejected.size(); }
 };
 
 /// Of the bytes of a bad record at most.

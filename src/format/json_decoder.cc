@@ -240,17 +240,17 @@ class BodyReader {
   }
 
   void refuse(std::string_view raw, const RecordFault& fault) {
-    out_.rejected.push_back({.line = line_,
-                             .id = std::string(fault.id),
-                             .reason = fault.reason,
-                             .raw = std::string(raw.substr(0, kRawBytesMax))});
+    out_.refuse(limits_, {.line = line_,
+                          .id = std::string(fault.id),
+                          .reason = fault.reason,
+                          .raw = std::string(raw.substr(0, kRawBytesMax))});
   }
 
   /// Nothing of the body counts: what stands before the fault may be a part of something else.
   void refuse_body(std::string_view body, std::uint64_t line, const RecordFault& fault) {
     while (out_.columns->rows() != 0) record_.drop_last_row();
     out_.values.clear();
-    out_.rejected.clear();
+    out_.forget_refused();
     line_ = line;
     refuse(body, fault);
   }

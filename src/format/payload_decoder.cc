@@ -13,13 +13,14 @@ constexpr std::string_view kTooLargeTogether =
     "the records of this body are too large together: send fewer at once";
 
 /// Nothing of the body counts.
-Decoded refused(const PaddedBytes& body, const StreamDefinition& stream, const RecordFault& fault) {
+Decoded refused(const PaddedBytes& body, const DecodeLimits& limits, const StreamDefinition& stream,
+                const RecordFault& fault) {
   Decoded out;
   out.columns = std::make_shared<ColumnBatch>(stream.types());
-  out.rejected.push_back({.line = 1,
-                          .id = std::string(fault.id),
-                          .reason = fault.reason,
-                          .raw = std::string(body.view().substr(0, kRawBytesMax))});
+  out.refuse(limits, {.line = 1,
+                      .id = std::string(fault.id),
+                      .reason = fault.reason,
+                      .raw = std::string(body.view().substr(0, kRawBytesMax))});
   return out;
 }
 
@@ -30,11 +31,12 @@ Decoded PayloadDecoder::decode(const PayloadType& type, const PaddedBytes& body,
   // Each event has values of its own, and is written by them.
   if (type.format == Format::kCloudEvents) return decode_cloud_events(body, stream);
   const ColumnRules rules(stream, bound);
-  if (rules.fault()) return refused(body, stream, *rules.fault());
+  if (rules.fault()) return refused(body, limits_, stream, *rules.fault());
   Decoded out = decode_columns(type, body, stream, rules);
   if (type.is_json() && !rules.has_bound()) return out;
   if (write_records(stream, out)) return out;
-  return refused(body, stream, {error_id::kRecordTooLarge, std::string(kTooLargeTogether)});
+  return refused(body, limits_, stream,
+                 {error_id::kRecordTooLarge, std::string(kTooLargeTogether)});
 }
 
 Decoded PayloadDecoder::decode_columns(const PayloadType& type, const PaddedBytes& body,
@@ -75,21 +77,22 @@ Decoded PayloadDecoder::decode_cloud_events(const PaddedBytes& body,
   } else {
     FieldFault problem;
     const auto events = events_.elements_of(text, problem);
-    if (!events) return refused(body, stream, {problem.id, problem.text});
+    if (!events) return refused(body, limits_, stream, {problem.id, problem.text});
     std::uint64_t number = 0;
     for (const auto event : *events) add_cloud_event(++number, event, stream, out);
   }
   if (write_records(stream, out)) return out;
-  return refused(body, stream, {error_id::kRecordTooLarge, std::string(kTooLargeTogether)});
+  return refused(body, limits_, stream,
+                 {error_id::kRecordTooLarge, std::string(kTooLargeTogether)});
 }
 
 void PayloadDecoder::add_cloud_event(std::uint64_t number, std::string_view text,
                                      const StreamDefinition& stream, Decoded& out) {
   const auto refuse = [&](std::string_view id, std::string reason) {
-    out.rejected.push_back({.line = number,
-                            .id = std::string(id),
-                            .reason = std::move(reason),
-                            .raw = std::string(text.substr(0, kRawBytesMax))});
+    out.refuse(limits_, {.line = number,
+                         .id = std::string(id),
+                         .reason = std::move(reason),
+                         .raw = std::string(text.substr(0, kRawBytesMax))});
   };
   if (text.size() > limits_.record_bytes_max) {
     refuse(error_id::kRecordTooLarge, fmt::format("the event has {} bytes, {} are allowed",

@@ -118,6 +118,37 @@ std::unexpected<Error> repeat_was_lost() {
               "again");
 }
 
+std::string first_of(const format::Decoded& decoded) {
+  const auto& first = decoded.rejected.front();
+  return fmt::format("record {}: {} {}", first.line, first.id, first.reason);
+}
+
+Error too_many_rejected(const format::Decoded& decoded, std::string_view stream) {
+  return {
+      .code = ErrorCode::kPayloadTooLarge,
+      .id = std::string(error_id::kTooManyRejected),
+      .message = fmt::format("{} records of this request are bad, which is more than stream {} "
+                             "takes into quarantine at once; nothing was stored. The first is {}",
+                             decoded.rejected_count, stream, first_of(decoded)),
+      .hint = "send fewer records in a request; ?on_error=reject tells of the first ones",
+      .place = {}};
+}
+
+/// All of the body is one bad record.
+void reject_whole(format::Decoded& decoded, const StreamDefinition& stream,
+                  const format::DecodeLimits& limits, std::string_view body) {
+  std::string reason = fmt::format(
+      "{} records of it are bad, more than go to quarantine at once; "
+      "the first is {}",
+      decoded.rejected_count, first_of(decoded));
+  decoded = {};
+  decoded.columns = std::make_shared<ColumnBatch>(stream.types());
+  decoded.refuse(limits, {.line = 1,
+                          .id = std::string(error_id::kTooManyRejected),
+                          .reason = std::move(reason),
+                          .raw = std::string(body.substr(0, format::kRawBytesMax))});
+}
+
 /// The named rows of what was decoded.
 format::Decoded only(const format::Decoded& decoded, std::span<const std::uint32_t> rows) {
   format::Decoded out;
@@ -219,6 +250,13 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
     };
   }
   auto decoded = decoder.decode(type, body, definition, options.bound);
+  if (decoded.has_too_many_refused() && options.on_error != OnError::kReject) {
+    if (!options.whole_when_too_many_bad) {
+      done(std::unexpected(too_many_rejected(decoded, definition.name)));
+      return;
+    }
+    reject_whole(decoded, definition, options_.limits, body.view());
+  }
 
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);
   auto request = std::make_shared<Request>();
@@ -236,11 +274,9 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
       group.entries.push_back(entry(std::move(quarantine), records, *request));
     }
   }
-  for (auto& record : decoded.rejected) {
-    record.raw.clear();
-    request->reply.rejected.push_back(std::move(record));
-  }
-  request->reply.rejected_count = request->reply.rejected.size();
+  for (auto& record : decoded.rejected) record.raw = {};
+  request->reply.rejected = std::move(decoded.rejected);
+  request->reply.rejected_count = decoded.rejected_count;
   if (request->key) RequestMemory::shorten(request->reply);
   if (options.on_error == OnError::kReject && !request->reply.rejected.empty()) {
     counters_.rejected.fetch_add(request->reply.rejected_count, std::memory_order_relaxed);
@@ -308,13 +344,15 @@ Status Ingest::derive(const StreamDefinition& source, const format::Decoded& rec
     for (auto& failed : made->failed) {
       // The record is whole in the source; as a record of this stream it would mean another thing,
       // so it stands in the reason.
-      decoded.rejected.push_back(
-          {.line = failed.row + 1,
-           .id = std::string(error_id::kEvaluation),
-           .reason = fmt::format("{} (from {}: {})", failed.reason, source.name,
-                                 records.values[failed.row].substr(0, kReasonBytes)),
-           .raw = {}});
+      decoded.refuse(options_.limits,
+                     {.line = failed.row + 1,
+                      .id = std::string(error_id::kEvaluation),
+                      .reason = fmt::format("{} (from {}: {})", failed.reason, source.name,
+                                            records.values[failed.row].substr(0, kReasonBytes)),
+                      .raw = {}});
     }
+    if (decoded.has_too_many_refused())
+      return std::unexpected(too_many_rejected(decoded, definition.name));
     if (!decoded.rejected.empty()) {
       if (auto quarantine = speed_.stream(*definition.quarantine)) {
         auto rows = encode_quarantine(decoded.rejected, source.name, request.arrival_us);

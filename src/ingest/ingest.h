@@ -64,6 +64,9 @@ struct SubmitOptions {
   /// A request with the same key, stream and bytes gets the same answer, and stores nothing.
   /// Errors: kFailedPrecondition (kKeyReused) where the bytes are others.
   std::string idempotency_key = {};
+  /// For a sender that cannot send less at once: where too many records of the body are bad, the
+  /// body is one bad record. Else such a request is refused.
+  bool whole_when_too_many_bad = false;
   /// Goes into the same commit.
   std::optional<Attached> attached = {};
 };
@@ -108,6 +111,8 @@ class Ingest {
   void stop();
 
   /// With OnError::kReject and a bad record, the reply has no record accepted and no position.
+  /// Errors: kPayloadTooLarge (kTooManyRejected) where more records are bad than could be told of
+  /// or quarantined, in memory that is bounded; nothing is stored then.
   void submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body,
               const format::PayloadType& type, std::string_view endpoint, Done done,
               SubmitOptions options = {});

@@ -15,7 +15,7 @@ struct IngestReply {
   /// Records that the stream has already, by its dedup column.
   std::uint64_t duplicates = 0;
   std::vector<format::RejectedRecord> rejected;
-  /// May be more than are listed, where the request has an Idempotency-Key.
+  /// May be more than are listed: where the request has an Idempotency-Key, or was rejected.
   std::uint64_t rejected_count = 0;
   /// The end offset behind this request's records, for each partition that got some.
   std::vector<std::pair<PartitionId, Offset>> position;

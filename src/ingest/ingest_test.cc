@@ -192,7 +192,7 @@ class IngestTest : public testing::Test {
   }
   /// Opens the log, brings the speed layer to its end, and starts.
   void open(runtime::FileSystem& files, std::uint32_t partitions,
-            std::uint64_t tail_bytes_max = 1 << 26) {
+            std::uint64_t tail_bytes_max = 1 << 26, format::DecodeLimits limits = {}) {
     ingest_.reset();
     log_.reset();
     speed_ =
@@ -212,7 +212,7 @@ class IngestTest : public testing::Test {
     log_ = std::move(*log);
     const auto replayed = replay.finish();
     ASSERT_TRUE(replayed) << replayed.error().text();
-    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_, IngestOptions{});
+    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_, IngestOptions{.limits = limits});
   }
   void add_view() {
     constexpr const char* kSelect = "SELECT k, count(*) AS c, sum(n) AS s FROM events GROUP BY k";
@@ -246,13 +246,15 @@ class IngestTest : public testing::Test {
     EXPECT_TRUE(rows) << rows.error().text();
     return text_of(**rows);
   }
-  void submit(std::string_view lines, Ingest::Done done) {
+  void submit(std::string_view lines, Ingest::Done done, SubmitOptions how = {}) {
     ingest_->submit(stream_, PaddedBytes::copy_of(lines), format::JsonFraming::kLines, "test",
-                    std::move(done));
+                    std::move(done), std::move(how));
   }
-  Result<IngestReply> post(std::string_view lines) {
+  Result<IngestReply> post(std::string_view lines, SubmitOptions how = {}) {
     std::promise<Result<IngestReply>> promise;
-    submit(lines, [&](Result<IngestReply> reply) { promise.set_value(std::move(reply)); });
+    submit(
+        lines, [&](Result<IngestReply> reply) { promise.set_value(std::move(reply)); },
+        std::move(how));
     return promise.get_future().get();
   }
 
@@ -289,6 +291,43 @@ TEST_F(IngestTest, TellsWhereTheRecordsOfARequestLieAndShowsThemAtOnce) {
   EXPECT_TRUE(reply->position.empty());
   EXPECT_EQ(ingest_->counters().accepted, 3U);
   EXPECT_EQ(ingest_->counters().rejected, 2U);
+}
+
+TEST_F(IngestTest, RefusesARequestWithMoreBadRecordsThanItCanTellOf) {
+  open(runtime::system_files(), 1, 1 << 26, {.rejected_bytes_max = 100 * 1024});
+  ingest_->start();
+  std::string many = "{\"k\":\"a\",\"n\":2}\n";
+  for (int i = 0; i < 1000; ++i) many += "x\n";
+  for (const OnError mode : {OnError::kQuarantine, OnError::kPartial}) {
+    const auto reply = post(many, {.on_error = mode});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().id, error_id::kTooManyRejected);
+    EXPECT_EQ(reply.error().code, ErrorCode::kPayloadTooLarge);
+    EXPECT_THAT(reply.error().message, HasSubstr("1000 records"));
+    EXPECT_THAT(reply.error().message, HasSubstr("record 2: MR2001"));
+  }
+  EXPECT_EQ(view_rows(), "");
+  EXPECT_EQ(speed_->stream(StreamId(2))->applied().events(), 0U);
+  // Nothing is stored of this one anyway: the first and the number of all.
+  auto reply = post(many, {.on_error = OnError::kReject});
+  ASSERT_TRUE(reply) << reply.error().text();
+  EXPECT_EQ(reply->accepted, 0U);
+  EXPECT_EQ(reply->rejected_count, 1000U);
+  ASSERT_LT(reply->rejected.size(), 200U);
+  ASSERT_GT(reply->rejected.size(), 100U);
+  for (std::size_t i = 0; i < reply->rejected.size(); ++i)
+    EXPECT_EQ(reply->rejected[i].line, i + 2);
+  // Whoever cannot send less has it kept as one record.
+  reply = post(many, {.whole_when_too_many_bad = true});
+  ASSERT_TRUE(reply) << reply.error().text();
+  EXPECT_EQ(reply->accepted, 0U);
+  EXPECT_EQ(reply->rejected_count, 1U);
+  EXPECT_EQ(speed_->stream(StreamId(2))->applied().events(), 1U);
+  // In parts every bad record is kept.
+  reply = post(many.substr(0, 200));
+  ASSERT_TRUE(reply) << reply.error().text();
+  EXPECT_EQ(speed_->stream(StreamId(2))->applied().events(), 1 + reply->rejected_count);
+  EXPECT_EQ(view_rows(), "a|1|2|\n");
 }
 
 TEST_F(IngestTest, TellsEveryProducerOnceAndLosesNothingAtAStop) {

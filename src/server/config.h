@@ -58,6 +58,7 @@ struct Config {
   std::uint64_t mqtt_message_bytes_max = 0;
   std::uint64_t ingest_record_bytes_max = 0;
   std::uint64_t ingest_depth_max = 0;
+  std::uint64_t ingest_rejected_bytes_max = 0;
   std::uint64_t ingest_idempotency_keys_max = 0;
   std::uint64_t ingest_idempotency_bytes_max = 0;
   std::uint64_t ingest_idempotency_kept_s = 0;
