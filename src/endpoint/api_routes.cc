@@ -59,6 +59,9 @@ HttpRouter::Gate gate(access::Access& access, const std::vector<std::string>& or
     } else if (match.route->options.access.kind != RouteAccess::Kind::kOpen) {
       MR_TRY(request.who, access.authenticate_header(header, peer.address));
     }
+    // A user is one owner of work, wherever it asks from.
+    if (const std::string_view name = request.who.name(); !name.empty())
+      request.share.owner = std::hash<std::string_view>{}(name);
     auto allowed = check_route(access, request, match);
     // Who has not said who it is may still do so.
     if (!allowed && header.empty() && request.who.name().empty()) {
@@ -88,16 +91,20 @@ HttpRouter api_routes(const Services& services) {
   return router;
 }
 
-void answer_on_pool(runtime::WorkerPool& pool, Responder responder,
+HttpResponse pool_is_full() {
+  return problem(Error{.code = ErrorCode::kResourceExhausted,
+                       .id = std::string(error_id::kBusy),
+                       .message = "too many queries wait already",
+                       .hint = "send it again in a moment",
+                       .place = {}});
+}
+
+void answer_on_pool(runtime::WorkerPool& pool, runtime::WorkShare share, Responder responder,
                     std::function<HttpResponse()> work) {
   // std::function copies what it holds, a Responder is one of a kind.
   auto shared = std::make_shared<Responder>(std::move(responder));
-  if (pool.post([shared, work = std::move(work)] { shared->respond(work()); })) return;
-  shared->respond(problem(Error{.code = ErrorCode::kResourceExhausted,
-                                .id = std::string(error_id::kBusy),
-                                .message = "too many queries wait already",
-                                .hint = "send it again in a moment",
-                                .place = {}}));
+  if (!pool.post(share, [shared, work = std::move(work)] { shared->respond(work()); }))
+    shared->respond(pool_is_full());
 }
 
 }  // namespace millrace::endpoint

@@ -77,7 +77,8 @@ void add_document_route(HttpRouter& router);  // operation_routes.cc
 
 /// Runs `work` on the pool and answers with what it gives, or with 429 at once where the pool is
 /// full.
-void answer_on_pool(runtime::WorkerPool& pool, Responder responder,
+void answer_on_pool(runtime::WorkerPool& pool, runtime::WorkShare share, Responder responder,
                     std::function<HttpResponse()> work);
+[[nodiscard]] HttpResponse pool_is_full();
 
 }  // namespace millrace::endpoint

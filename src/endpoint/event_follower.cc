@@ -179,7 +179,7 @@ void EventPages::wake(EventFollower& follower, bool look_anyway) {
   if (state != State::kReady && state != State::kWaiting) return;
   if (!follower.state_.compare_exchange_strong(state, State::kReading)) return;
   // Where the pool is full it is tried again after a pause.
-  if (!pool_.post([kept = follower.shared_from_this()] { kept->step(); }))
+  if (!pool_.post(follower.request_.share, [kept = follower.shared_from_this()] { kept->step(); }))
     follower.state_ = State::kReady;
 }
 

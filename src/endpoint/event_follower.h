@@ -26,6 +26,7 @@ struct EventRequest {
   std::uint64_t limit = 0;  // events; 0: all
   bool follow = false;
   bool server_sent = false;  // Server-Sent Events instead of JSON Lines
+  runtime::WorkShare share = {};
   /// Asked for each page and about once a second: an error ends the answer.
   std::function<Status()> allowed = {};
 };

@@ -181,6 +181,9 @@ bool HttpConnection::take_requests() {
 
 void HttpConnection::accept_head() {
   HttpHead& head = reader_.head();
+  // The gate may know more of the owner.
+  head.request.share = {.owner = std::hash<const PeerShare*>{}(transport_.share()),
+                        .client = std::hash<const HttpConnection*>{}(this)};
   route_ = loop_.state().router.match(head.request.method, head.raw_path);
   if (auto refusal = refusal_of_head(head)) {
     // What the client sends after "Expect" is not known, and a long body is not worth reading.

@@ -15,6 +15,7 @@
 
 #include "access/access.h"
 #include "base/padded_bytes.h"
+#include "runtime/worker_pool.h"
 
 namespace millrace::endpoint {
 
@@ -52,6 +53,8 @@ struct HttpRequest {
   HttpFields fields;
   /// Who sent it, as the router's gate found out; somebody from elsewhere without one.
   access::Principal who = access::Principal::anonymous(/*from_this_machine=*/false);
+  /// Its connection's part of the threads that answer.
+  runtime::WorkShare share = {};
   /// With Content-Encoding undone, unless the route asked for the bytes as sent.
   PaddedBytes body;
 

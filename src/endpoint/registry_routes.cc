@@ -137,7 +137,7 @@ class Routes {
                 [&registry = registry_, &pool = pool_, work = std::move(work)](
                     HttpRequest request, Responder responder) {
                   auto shared = std::make_shared<HttpRequest>(std::move(request));
-                  answer_on_pool(pool, std::move(responder),
+                  answer_on_pool(pool, shared->share, std::move(responder),
                                  [&registry, work, shared] { return work(registry, *shared); });
                 },
                 {.body_bytes_max = std::uint64_t{4} << 20,

@@ -140,8 +140,8 @@ void answer_statement(const Services& services, const HttpRequest& request, Resu
   }
   read_at(services.positions, std::move(*position), std::move(responder),
           [&statements = services.statements, &pool = services.pool, who = request.who,
-           sql = std::move(*sql), format = *format](Responder answer) {
-            answer_on_pool(pool, std::move(answer), [&statements, who, sql, format] {
+           share = request.share, sql = std::move(*sql), format = *format](Responder answer) {
+            answer_on_pool(pool, share, std::move(answer), [&statements, who, sql, format] {
               return run_statement(statements, who, sql, format);
             });
           });

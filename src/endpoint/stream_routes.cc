@@ -43,6 +43,7 @@ Result<ReadRequest> parse_request(const HttpRequest& request) {
     }
   }
   MR_TRY(out.position, read_position_of(request));
+  out.events.share = request.share;
   out.events.server_sent = lists_token(request.header("accept"), "text/event-stream");
   if (const auto last = request.header("last-event-id"); !last.empty()) out.from = last;
   return out;
@@ -70,7 +71,7 @@ void read_events(serving::EventReader& reader, runtime::WorkerPool& pool,
                  const std::shared_ptr<EventPages>& pages, const ReadRequest& wanted,
                  Responder responder) {
   auto shared = std::make_shared<Responder>(std::move(responder));
-  const bool posted = pool.post([&reader, pages, shared, wanted] {
+  const bool posted = pool.post(wanted.events.share, [&reader, pages, shared, wanted] {
     auto place = reader.place(*wanted.events.stream, wanted.from);
     if (!place) {
       shared->respond(problem(place.error()));
@@ -86,12 +87,7 @@ void read_events(serving::EventReader& reader, runtime::WorkerPool& pool,
     shared->respond(std::move(response));
     pages->add(follower);
   });
-  if (posted) return;
-  shared->respond(problem(Error{.code = ErrorCode::kResourceExhausted,
-                                .id = std::string(error_id::kBusy),
-                                .message = "too many queries wait already",
-                                .hint = "send it again in a moment",
-                                .place = {}}));
+  if (!posted) shared->respond(pool_is_full());
 }
 
 }  // namespace

@@ -143,11 +143,12 @@ void add_view_routes(HttpRouter& router, const Services& services) {
           return;
         }
         read_at(services.positions, std::move(*position), std::move(responder),
-                [&statements = services.statements, &pool = services.pool, view,
-                 parsed = std::move(*parsed), format = *format](Responder answer) {
-                  answer_on_pool(pool, std::move(answer), [&statements, view, parsed, format] {
-                    return read(statements, *view, parsed, format);
-                  });
+                [&statements = services.statements, &pool = services.pool, share = request.share,
+                 view, parsed = std::move(*parsed), format = *format](Responder answer) {
+                  answer_on_pool(pool, share, std::move(answer),
+                                 [&statements, view, parsed, format] {
+                                   return read(statements, *view, parsed, format);
+                                 });
                 });
       },
       {.gzip_answer = true,

@@ -311,6 +311,47 @@ def test_readers_that_do_not_read(test):
         healthy.check(320 * MIB)
 
 
+def test_greedy_readers(test):
+    """Eight connections that ask for whole views without a pause get what is left, and not the others' turns."""
+    server = started(test)
+    server.sql("CREATE STREAM rows (k BIGINT, v VARCHAR) WITH (key = k)")
+    server.sql("CREATE MATERIALIZED VIEW wide AS SELECT k, max(v) AS v FROM rows GROUP BY k")
+    for first in range(0, 20_000, 5000):
+        server.post("rows", [{"k": k, "v": "v" * 50} for k in range(first, first + 5000)])
+    ended = threading.Event()
+    scans = [0] * 8
+
+    def read(at):
+        while not ended.is_set():
+            with contextlib.suppress(OSError), open_socket(server.port, get("/v1/views/wide?order=v&limit=10") * 40) as one:
+                one.settimeout(0.2)
+                answers = 0
+                while answers < 40 and not ended.is_set():
+                    with contextlib.suppress(TimeoutError):
+                        got = one.recv(65536)
+                        if not got:
+                            break
+                        answers += got.count(b"HTTP/1.1 ")
+                        scans[at] += got.count(b"HTTP/1.1 200")
+
+    greedy = [threading.Thread(target=read, args=(at,), daemon=True) for at in range(8)]
+    with Healthy(test, server, "eight greedy readers") as healthy:
+        healthy.served()
+        alone = max(healthy.http)
+        for one in greedy:
+            one.start()
+        healthy.served(20)
+        ended.set()
+        for one in greedy:
+            one.join(20)
+        # In their turns: every one of them gets on.
+        expect(min(scans) > 0, f"scans by connection: {scans}")
+        ordered = sorted(healthy.http[5:])
+        test.note(f"{sum(scans)} scans; the healthy client's HTTP: {alone * 1000:.0f} ms at most before, then p99"
+                  f" {ordered[len(ordered) * 99 // 100] * 1000:.0f} ms")
+        healthy.check(128 * MIB)
+
+
 def test_writers_of_one_byte_a_second(test):
     """They hold a small buffer each and are dropped when their time is over."""
     server = started(test)
