@@ -159,6 +159,7 @@ std::size_t MqttConnection::take_packets(std::string_view bytes) {
     last_packet_ = std::chrono::steady_clock::now();
     loop_.state().metrics.received_packets.fetch_add(1, std::memory_order_relaxed);
   }
+  if (taken != 0 || in_.empty()) packet_began_ = std::chrono::steady_clock::now();
   return taken;
 }
 
@@ -180,7 +181,8 @@ void MqttConnection::after_packets() {
 
 void MqttConnection::try_again_soon() {
   if (again_ == nullptr) again_ = std::make_unique<asio::steady_timer>(loop_.context());
-  again_->expires_after(kAgain);
+  const auto pace = pace_wait(std::chrono::steady_clock::now());
+  again_->expires_after(std::max<MqttPace::Clock::duration>(kAgain, pace));
   again_->async_wait([self = shared_from_this()](const error_code& ec) {
     if (ec || self->state_ != State::kOpen) return;
     std::string bytes = std::exchange(self->in_, {});
@@ -189,6 +191,10 @@ void MqttConnection::try_again_soon() {
     self->in_ = std::move(bytes);
     self->after_packets();
   });
+}
+
+MqttPace::Clock::duration MqttConnection::pace_wait(MqttPace::Clock::time_point now) const {
+  return std::max(message_pace_.wait(now), byte_pace_.wait(now));
 }
 
 void MqttConnection::flush() {
@@ -342,6 +348,8 @@ void MqttConnection::set_deadline() {
     // One and a half times the client's promise [MQTT-3.1.2-22].
     deadline = last_packet_ + std::chrono::milliseconds(std::int64_t{keep_alive_s_} * 1500);
   }
+  if (state_ == State::kOpen && !in_.empty() && !waits_)
+    deadline = std::min(deadline, packet_began_ + options.packet_time);
   if (sent_ < sending_.size()) deadline = std::min(deadline, write_began_ + options.write_time);
   deadline_ = deadline;
 }
@@ -351,13 +359,21 @@ void MqttConnection::time_is_over(std::chrono::steady_clock::time_point now) {
   // While nothing is read for back-pressure the client's packets count when they are read.
   if (state_ == State::kOpen && !may_read() && sent_ == sending_.size()) {
     last_packet_ = now;
+    packet_began_ = now;
     set_deadline();
   }
   if (deadline_ > now) return;
   loop_.state().metrics.timeouts.fetch_add(1, std::memory_order_relaxed);
   const bool can_write = sent_ >= sending_.size();
   if (state_ == State::kOpen && can_write) {
-    leave(ReasonCode::kKeepAliveTimeout);
+    const auto& options = loop_.state().options;
+    const bool silent = keep_alive_s_ != 0 && in_.empty();
+    if (silent || packet_began_ + options.packet_time > now) {
+      leave(ReasonCode::kKeepAliveTimeout);
+    } else {
+      leave(ReasonCode::kImplementationSpecificError,
+            "a packet was not whole in time (mqtt.packet_time_ms)");
+    }
   } else {
     close();
   }

@@ -24,6 +24,7 @@
 #include "broker/broker.h"
 #include "broker/publish_batch.h"
 #include "endpoint/mqtt_loop.h"
+#include "endpoint/mqtt_pace.h"
 #include "endpoint/mqtt_views.h"
 #include "wire/mqtt.h"
 
@@ -74,6 +75,8 @@ class MqttConnection : public broker::ClientLink,
   void charge_unfinished();
   void after_packets();
   void try_again_soon();
+  /// How long the client's next message has to wait for its turn.
+  [[nodiscard]] MqttPace::Clock::duration pace_wait(MqttPace::Clock::time_point now) const;
   void flush();
   void send();
   void on_sent(const boost::system::error_code& ec, std::size_t bytes);
@@ -102,6 +105,7 @@ class MqttConnection : public broker::ClientLink,
   Step on_connect(const wire::mqtt::Connect& connect);
   Step refuse_connect(wire::mqtt::ReasonCode reason, std::string_view text);
   void on_connected(Result<broker::Connected> connected);
+  Step on_paced_publish(const wire::mqtt::Frame& frame);
   Step on_publish(const wire::mqtt::Frame& frame);
   Step refuse_publish(const wire::mqtt::Publish& publish, wire::mqtt::ReasonCode reason);
   Step on_ack(const wire::mqtt::Ack& ack);
@@ -150,6 +154,10 @@ class MqttConnection : public broker::ClientLink,
   // In.
   std::string in_;                      // the beginning of a packet
   std::uint64_t unfinished_bytes_ = 0;  // its part of that of all
+  std::chrono::steady_clock::time_point packet_began_;
+  MqttPace message_pace_;
+  MqttPace byte_pace_;
+  bool is_paced_ = false;
   bool receiving_ = false;
   bool waits_ = false;  // a packet in in_ is to be looked at again
   std::optional<std::chrono::steady_clock::time_point> full_since_;

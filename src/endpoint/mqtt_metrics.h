@@ -20,6 +20,8 @@ struct MqttMetrics {
   std::atomic<std::uint64_t> violations{0};
   std::atomic<std::uint64_t> not_authorized{0};
   std::atomic<std::uint64_t> timeouts{0};
+  /// Times that a client was not read because it published faster than it may.
+  std::atomic<std::uint64_t> paced{0};
   std::atomic<std::uint64_t> bytes_in_flight{0};
 };
 

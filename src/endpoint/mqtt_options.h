@@ -49,6 +49,11 @@ struct MqttServerOptions {
 
   /// From the connection to its CONNECT.
   std::chrono::milliseconds connect_time{10'000};
+  /// From the first byte of a packet to its last, whatever keep-alive the client asked for.
+  std::chrono::milliseconds packet_time{60'000};
+  /// What one client may publish a second; 0: any number. In excess it is not read for a while.
+  std::uint64_t client_messages_per_second_max = 0;
+  std::uint64_t client_bytes_per_second_max = 0;
   /// Without any progress of a client that should read.
   std::chrono::milliseconds write_time{30'000};
   /// How long a client waits for a subscriber whose queue is full, before it is refused.

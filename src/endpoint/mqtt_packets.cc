@@ -84,7 +84,7 @@ void MqttConnection::failed(const Error& error) {
 }
 
 MqttConnection::Step MqttConnection::take_packet(const mqtt::Frame& frame) {
-  if (state_ == State::kOpen && frame.type == PacketType::kPublish) return on_publish(frame);
+  if (state_ == State::kOpen && frame.type == PacketType::kPublish) return on_paced_publish(frame);
   const auto packet = mqtt::decode(frame.bytes, version_, mqtt::Receiver::kServer);
   if (!packet) return violated(packet.error());
   if (const auto* connect = std::get_if<mqtt::Connect>(&*packet)) {
@@ -244,6 +244,24 @@ MqttConnection::Step MqttConnection::refuse_publish(const mqtt::Publish& publish
       {.packet_id = publish.packet_id, .qos = publish.qos, .answered = true, .reason = reason});
   ++unacknowledged_;
   return Step::kDone;
+}
+
+MqttConnection::Step MqttConnection::on_paced_publish(const mqtt::Frame& frame) {
+  const auto& options = loop_.state().options;
+  if (options.client_messages_per_second_max == 0 && options.client_bytes_per_second_max == 0)
+    return on_publish(frame);
+  const auto now = std::chrono::steady_clock::now();
+  if (pace_wait(now) > MqttPace::Clock::duration(0)) {
+    if (!std::exchange(is_paced_, true))
+      loop_.state().metrics.paced.fetch_add(1, std::memory_order_relaxed);
+    return Step::kWait;
+  }
+  is_paced_ = false;
+  const Step step = on_publish(frame);
+  if (step != Step::kDone) return step;
+  message_pace_.charge(now, 1, options.client_messages_per_second_max);
+  byte_pace_.charge(now, frame.size, options.client_bytes_per_second_max);
+  return step;
 }
 
 MqttConnection::Step MqttConnection::on_publish(const mqtt::Frame& frame) {

@@ -63,6 +63,9 @@ void add_mqtt(Families& families, const MqttMetrics& mqtt, broker::Broker& broke
   families.counter("millrace_mqtt_timeouts_total",
                    "MQTT connections closed because the client was silent or did not read.",
                    number(mqtt.timeouts));
+  families.counter("millrace_mqtt_paced_total",
+                   "Times that a client was not read because it published faster than it may.",
+                   number(mqtt.paced));
   families.gauge("millrace_mqtt_in_flight_bytes", "Bytes of packets that wait for the log.",
                  number(mqtt.bytes_in_flight));
   const auto& counters = broker.counters();

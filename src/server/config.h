@@ -33,6 +33,7 @@ struct Config {
   std::uint64_t http_peer_requests_per_second_max = 0;
   std::uint64_t http_head_bytes_max = 0;
   std::uint64_t http_bodies_bytes_max = 0;
+  std::uint64_t http_answers_bytes_max = 0;
   std::uint64_t http_head_time_ms = 0;
   std::uint64_t http_body_time_ms = 0;
   std::uint64_t http_idle_time_ms = 0;
@@ -43,8 +44,12 @@ struct Config {
   std::uint64_t mqtt_threads = 0;
   std::uint64_t mqtt_peer_connections_max = 0;
   std::uint64_t mqtt_connect_time_ms = 0;
+  std::uint64_t mqtt_packet_time_ms = 0;
   std::uint64_t mqtt_write_time_ms = 0;
   std::uint64_t mqtt_packet_bytes_max = 0;
+  std::uint64_t mqtt_unfinished_bytes_max = 0;
+  std::uint64_t mqtt_client_messages_per_second_max = 0;
+  std::uint64_t mqtt_client_bytes_per_second_max = 0;
   std::uint64_t mqtt_client_id_bytes_max = 0;
   std::uint64_t mqtt_topic_levels_max = 0;
   std::uint64_t mqtt_keep_alive_max_s = 0;

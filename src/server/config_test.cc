@@ -9,9 +9,14 @@
 #include <algorithm>
 #include <fstream>
 
+#include "endpoint/http_options.h"
+#include "endpoint/mqtt_options.h"
+#include "format/decoded.h"
+
 namespace millrace::server {
 namespace {
 
+using std::chrono::milliseconds;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -159,6 +164,27 @@ TEST_F(ConfigTest, TheDefaultFileHasEveryKeyWithItsDefaultAndWhatItIs) {
   for (const auto& key : config_keys()) config.*key.value = 0;
   ASSERT_TRUE(read_config_file(path, config));
   for (const auto& key : config_keys()) EXPECT_EQ(config.*key.value, key.default_value) << key.name;
+}
+
+TEST_F(ConfigTest, TheBudgetsOfTheDoorsAreTheListenersOwnUnlessTheyAreSet) {
+  EXPECT_EQ(config_.http_answers_bytes_max,
+            endpoint::HttpServerOptions().answer_bytes_in_flight_max);
+  EXPECT_EQ(config_.mqtt_unfinished_bytes_max, endpoint::MqttServerOptions().unfinished_bytes_max);
+  EXPECT_EQ(milliseconds(config_.mqtt_packet_time_ms), endpoint::MqttServerOptions().packet_time);
+  EXPECT_EQ(config_.mqtt_client_messages_per_second_max, 0U);
+  EXPECT_EQ(config_.mqtt_client_bytes_per_second_max, 0U);
+  EXPECT_EQ(config_.ingest_rejected_bytes_max, format::DecodeLimits().rejected_bytes_max);
+  ASSERT_TRUE(
+      read("http:\n  answers_bytes_max: 1048576\nmqtt:\n  unfinished_bytes_max: 2097152\n"
+           "  packet_time_ms: 500\n  client_messages_per_second_max: 7\n"
+           "  client_bytes_per_second_max: 8\ningest:\n  rejected_bytes_max: 16777216\n"));
+  EXPECT_EQ(config_.http_answers_bytes_max, 1U << 20);
+  EXPECT_EQ(config_.mqtt_unfinished_bytes_max, 2U << 20);
+  EXPECT_EQ(config_.mqtt_packet_time_ms, 500U);
+  EXPECT_EQ(config_.mqtt_client_messages_per_second_max, 7U);
+  EXPECT_EQ(config_.mqtt_client_bytes_per_second_max, 8U);
+  EXPECT_EQ(config_.ingest_rejected_bytes_max, 16U << 20);
+  expect_refused("mqtt:\n  unfinished_bytes_max: 1000\n", "2:25", "1048576");
 }
 
 TEST_F(ConfigTest, TakesTextWhereAKeyIsText) {

@@ -153,6 +153,7 @@ endpoint::HttpServerOptions http_options(const UpOptions& options, const Config&
   http.head_bytes_max = config.http_head_bytes_max;
   http.body_bytes_max = config.http_body_bytes_max;
   http.body_bytes_in_flight_max = config.http_bodies_bytes_max;
+  http.answer_bytes_in_flight_max = config.http_answers_bytes_max;
   http.connections_max = config.http_connections_max;
   http.streams_max = config.http_streams_max;
   http.peer_connections_max = config.http_peer_connections_max;
@@ -183,6 +184,10 @@ endpoint::MqttServerOptions mqtt_options(const UpOptions& options, const Config&
   mqtt.keep_alive_max_s = static_cast<std::uint16_t>(config.mqtt_keep_alive_max_s);
   mqtt.peer_connections_max = config.mqtt_peer_connections_max;
   mqtt.connect_time = milliseconds(config.mqtt_connect_time_ms);
+  mqtt.unfinished_bytes_max = config.mqtt_unfinished_bytes_max;
+  mqtt.client_messages_per_second_max = config.mqtt_client_messages_per_second_max;
+  mqtt.client_bytes_per_second_max = config.mqtt_client_bytes_per_second_max;
+  mqtt.packet_time = milliseconds(config.mqtt_packet_time_ms);
   mqtt.write_time = milliseconds(config.mqtt_write_time_ms);
   return mqtt;
 }
