@@ -107,10 +107,11 @@ void Broker::connect(ConnectRequest request, std::shared_ptr<ClientLink> link, C
     const MutexLock lock(mutex_);
     const auto existing = clients_.find(request.client_id);
     const bool known = existing != clients_.end();
-    if (!known && sessions_.size() >= limits_.sessions_max) {
+    const bool counted = known || opening_.contains(request.client_id);
+    if (!counted && sessions_.size() + opening_only_ >= limits_.sessions_max) {
       (*shared_done)(fail(ErrorCode::kResourceExhausted, error_id::kBusy,
                           "there are {} MQTT sessions, the limit (mqtt.sessions_max)",
-                          sessions_.size()));
+                          sessions_.size() + opening_only_));
       return;
     }
     if (request.expiry_s == 0 && (!known || !existing->second->durable())) {
@@ -118,6 +119,8 @@ void Broker::connect(ConnectRequest request, std::shared_ptr<ClientLink> link, C
       apply(event, next_volatile_++, Mode::kLive);
       volatile_session = clients_.at(request.client_id);
       volatile_session->attach(link);
+    } else {
+      begin_opening(request.client_id);
     }
   }
   if (volatile_session != nullptr) {
@@ -129,7 +132,7 @@ void Broker::connect(ConnectRequest request, std::shared_ptr<ClientLink> link, C
   events.emplace_back(std::move(opened));
   auto entry = attach(std::move(events));
   entry.stored = [this, apply_events = std::move(entry.stored), link = std::move(link),
-                  client_id = std::move(request.client_id), shared_done](Offset base) {
+                  client_id = request.client_id, shared_done](Offset base) {
     apply_events(base);
     std::shared_ptr<Session> session;
     std::shared_ptr<ClientLink> before;
@@ -150,7 +153,9 @@ void Broker::connect(ConnectRequest request, std::shared_ptr<ClientLink> link, C
     const bool present = session->durable() && session->id() != base.value;
     (*shared_done)(Connected{std::move(session), present});
   };
-  ingest_->append(std::move(entry), [shared_done](const Result<ingest::IngestReply>& reply) {
+  ingest_->append(std::move(entry), [this, client_id = std::move(request.client_id),
+                                     shared_done](const Result<ingest::IngestReply>& reply) {
+    end_opening(client_id);
     if (!reply) (*shared_done)(std::unexpected(reply.error()));
   });
 }

@@ -167,6 +167,9 @@ class Broker {
   void apply_published(const Published& event) REQUIRES(mutex_);
   void apply_detached(const Detached& event) REQUIRES(mutex_);
 
+  /// A client's session is on its way into the log: it counts as one that is there.
+  void begin_opening(const std::string& client_id) REQUIRES(mutex_);
+  void end_opening(const std::string& client_id) EXCLUDES(mutex_);
   std::shared_ptr<Session> find(SessionId id) const REQUIRES(mutex_);
   std::shared_ptr<Session> add_session(SessionId id, const std::string& client_id, bool durable)
       REQUIRES(mutex_);
@@ -208,6 +211,9 @@ class Broker {
   mutable Mutex mutex_;
   std::unordered_map<SessionId, std::shared_ptr<Session>> sessions_ GUARDED_BY(mutex_);
   std::unordered_map<std::string, std::shared_ptr<Session>> clients_ GUARDED_BY(mutex_);
+  /// Connects on their way into the log, by client; and how many of these clients have no session.
+  std::unordered_map<std::string, std::uint32_t> opening_ GUARDED_BY(mutex_);
+  std::uint64_t opening_only_ GUARDED_BY(mutex_) = 0;
   Subscriptions subscriptions_ GUARDED_BY(mutex_);
   TopicTree<std::shared_ptr<const Message>> retained_ GUARDED_BY(mutex_);
   std::uint64_t retained_bytes_ GUARDED_BY(mutex_) = 0;

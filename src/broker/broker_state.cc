@@ -136,6 +136,18 @@ void Broker::set_due(const Session& session, std::int64_t at_ms) {
   due_.emplace(at_ms, session.id());
 }
 
+void Broker::begin_opening(const std::string& client_id) {
+  if (opening_[client_id]++ == 0 && !clients_.contains(client_id)) ++opening_only_;
+}
+
+void Broker::end_opening(const std::string& client_id) {
+  const MutexLock lock(mutex_);
+  const auto found = opening_.find(client_id);
+  if (--found->second != 0) return;
+  opening_.erase(found);
+  if (!clients_.contains(client_id)) --opening_only_;
+}
+
 std::shared_ptr<Session> Broker::find(SessionId id) const {
   const auto found = sessions_.find(id);
   return found == sessions_.end() ? nullptr : found->second;
@@ -144,6 +156,7 @@ std::shared_ptr<Session> Broker::find(SessionId id) const {
 std::shared_ptr<Session> Broker::add_session(SessionId id, const std::string& client_id,
                                              bool durable) {
   auto session = std::make_shared<Session>(id, client_id, durable);
+  if (!clients_.contains(client_id) && opening_.contains(client_id)) --opening_only_;
   sessions_[id] = session;
   clients_[client_id] = session;
   return session;
@@ -155,8 +168,10 @@ void Broker::remove_session(const std::shared_ptr<Session>& session, Mode mode) 
   subscriptions_.remove_all(*gone);
   subscription_count_.store(subscriptions_.size(), std::memory_order_release);
   if (const auto client = clients_.find(gone->client_id());
-      client != clients_.end() && client->second == gone)
+      client != clients_.end() && client->second == gone) {
     clients_.erase(client);
+    if (opening_.contains(gone->client_id())) ++opening_only_;
+  }
   sessions_.erase(gone->id());
   if (mode == Mode::kReplay) return;
   if (gone->will) {
