@@ -8,6 +8,14 @@ namespace millrace::broker {
 
 using wire::mqtt::shared_filter;
 
+namespace {
+/// A walk of fewer nodes is as quick as remembering it.
+constexpr std::size_t kLongWalk = 64;
+/// Of all topics that are remembered.
+constexpr std::size_t kKnownBytesMax = std::size_t{4} << 20;
+constexpr std::size_t kKnownTopicBytes = 128;
+}  // namespace
+
 void Subscriptions::put(std::vector<Subscriber>& all, Session& session,
                         const SubscriptionOptions& options) {
   const auto found = std::ranges::find(all, &session, &Subscriber::session);
@@ -26,6 +34,7 @@ void Subscriptions::take_out(std::vector<Subscriber>& all, const Session& sessio
 bool Subscriptions::add(Session& session, const std::string& filter,
                         const SubscriptionOptions& options) {
   const auto [place, fresh] = session.subscriptions.insert_or_assign(filter, options);
+  const std::size_t filters = tree_.size();
   if (const auto shared = shared_filter(filter)) {
     Leaf& leaf = tree_.at(shared->filter);
     auto group = std::ranges::find(leaf.groups, shared->group, &Group::name);
@@ -43,6 +52,7 @@ bool Subscriptions::add(Session& session, const std::string& filter,
       put(all, session, options);
     }
   }
+  if (tree_.size() != filters) forget_found();
   if (fresh) ++size_;
   return fresh;
 }
@@ -73,15 +83,41 @@ void Subscriptions::remove_from_tree(Session& session, std::string_view filter) 
   } else {
     take_out(leaf->subscribers, session);
   }
-  if (leaf->empty()) tree_.erase(path);
+  if (!leaf->empty()) return;
+  forget_found();
+  tree_.erase(path);
+}
+
+std::span<Subscriptions::Leaf* const> Subscriptions::leaves_of(std::string_view topic) {
+  if (!known_.empty()) {
+    if (const auto known = known_.find(topic); known != known_.end()) return known->second;
+  }
+  found_.clear();
+  const std::size_t looked_at =
+      tree_.for_each_filter_of(topic, [&](Leaf& leaf) { found_.push_back(&leaf); });
+  if (looked_at >= kLongWalk) keep_found(topic);
+  return found_;
+}
+
+void Subscriptions::keep_found(std::string_view topic) {
+  const std::size_t bytes = kKnownTopicBytes + topic.size() + found_.size() * sizeof(Leaf*);
+  if (bytes > kKnownBytesMax) return;
+  if (known_bytes_ + bytes > kKnownBytesMax) forget_found();
+  known_.emplace(topic, found_);
+  known_bytes_ += bytes;
+}
+
+void Subscriptions::forget_found() {
+  known_.clear();
+  known_bytes_ = 0;
 }
 
 std::vector<Subscriptions::Match>& Subscriptions::match(std::string_view topic,
                                                         SessionId publisher) {
   matches_.clear();
   ++stamp_;
-  tree_.for_each_filter_of(topic, [&](const Leaf& leaf) {
-    for (const Subscriber& subscriber : leaf.subscribers) {
+  for (const Leaf* leaf : leaves_of(topic)) {
+    for (const Subscriber& subscriber : leaf->subscribers) {
       Session& session = *subscriber.session;
       if (subscriber.options.no_local && session.id() == publisher) continue;
       if (session.match_stamp != stamp_) {
@@ -94,7 +130,7 @@ std::vector<Subscriptions::Match>& Subscriptions::match(std::string_view topic,
       match.retain_as_published |= subscriber.options.retain_as_published;
       match.ids.add(subscriber.options.id);
     }
-  });
+  }
   return matches_;
 }
 
@@ -116,12 +152,12 @@ const Subscriptions::Subscriber* Subscriptions::next_of(Group& group) {
 std::vector<Published::Chosen> Subscriptions::choose(std::string_view topic) {
   std::vector<Published::Chosen> out;
   if (shared_ == 0) return out;
-  tree_.for_each_filter_of(topic, [&](Leaf& leaf) {
-    for (Group& group : leaf.groups) {
+  for (Leaf* leaf : leaves_of(topic)) {
+    for (Group& group : leaf->groups) {
       if (const Subscriber* member = next_of(group))
         out.push_back({member->session->id(), member->options});
     }
-  });
+  }
   return out;
 }
 

@@ -1,13 +1,18 @@
 // Who wants which topics: filters in a tree, so that a message costs its matches and not the number
 // of subscribers. A session gets a message once, however many of its filters match, with the
 // highest QoS and all identifiers (MQTT 5, 3.3.4). Of a shared subscription one member gets it: the
-// next one that is connected, or else the next whose session waits for it. Borrows: the sessions,
-// which are removed before they go. Thread: one at a time (the broker's mutex).
+// next one that is connected, or else the next whose session waits for it. Which filters match a
+// topic is remembered where it took long to find out, as long as no filter comes or goes: thousands
+// of overlapping filters cost their walk once a topic. Borrows: the sessions, which are removed
+// before they go. Thread: one at a time (the broker's mutex).
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "broker/session.h"
@@ -56,8 +61,24 @@ class Subscriptions {
   static void take_out(std::vector<Subscriber>& all, const Session& session);
   static const Subscriber* next_of(Group& group);
   void remove_from_tree(Session& session, std::string_view filter);
+  /// Of the filters that match a topic. Good until the next call.
+  std::span<Leaf* const> leaves_of(std::string_view topic);
+  void keep_found(std::string_view topic);
+  void forget_found();
+
+  struct TopicHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view topic) const {
+      return XXH3_64bits_withSeed(topic.data(), topic.size(), seed);
+    }
+    std::uint64_t seed;
+  };
 
   TopicTree<Leaf> tree_;
+  std::vector<Leaf*> found_;
+  std::unordered_map<std::string, std::vector<Leaf*>, TopicHash, std::equal_to<>> known_{
+      0, TopicHash{runtime::random_u64()}};
+  std::size_t known_bytes_ = 0;
   std::vector<Match> matches_;
   std::uint64_t stamp_ = 0;
   std::uint64_t size_ = 0;

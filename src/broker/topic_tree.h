@@ -76,11 +76,12 @@ class TopicTree {
     }
   }
 
-  /// The tree has filters: visit(value) for each that matches the topic name (MQTT 5, 4.7).
+  /// The tree has filters: visit(value) for each that matches the topic name (MQTT 5, 4.7). Gives
+  /// the number of nodes that were looked at: with n filters of many '+' up to some n.
   template <class Visit>
-  void for_each_filter_of(std::string_view topic, Visit&& visit) {
+  std::size_t for_each_filter_of(std::string_view topic, Visit&& visit) {
     const bool system = topic.starts_with('$');
-    match_topic(kRoot, topic, true, system, visit);
+    return match_topic(kRoot, topic, true, system, visit);
   }
   /// The tree has topic names: visit(value) for each that the filter matches; stops on false.
   template <class Visit>
@@ -195,22 +196,24 @@ class TopicTree {
     if (nodes_[node].value != nullptr) visit(*nodes_[node].value);
   }
   template <class Visit>
-  void match_topic(std::uint32_t node, std::string_view rest, bool more, bool system,
-                   Visit& visit) {
+  std::size_t match_topic(std::uint32_t node, std::string_view rest, bool more, bool system,
+                          Visit& visit) {
     // Wildcards do not match a first level that begins with '$' [MQTT-4.7.2-1].
     const bool wild = !(system && node == kRoot);
     // "a/#" matches "a", too (4.7.1.2).
     if (wild && nodes_[node].hash != kNone) visit_value(nodes_[node].hash, visit);
     if (!more) {
       visit_value(node, visit);
-      return;
+      return 1;
     }
+    std::size_t looked_at = 1;
     std::string_view level;
     more = take_level(rest, level);
     if (wild && nodes_[node].plus != kNone)
-      match_topic(nodes_[node].plus, rest, more, system, visit);
+      looked_at += match_topic(nodes_[node].plus, rest, more, system, visit);
     if (const std::uint32_t next = child(node, level); next != kNone)
-      match_topic(next, rest, more, system, visit);
+      looked_at += match_topic(next, rest, more, system, visit);
+    return looked_at;
   }
   template <class Visit>
   bool visit_below(std::uint32_t node, bool at_root, Visit& visit) {
