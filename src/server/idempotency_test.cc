@@ -18,9 +18,11 @@ class IdempotencyTest : public NodeTest {
     // For a batch run, which the lake must be up to date for.
     sql("CREATE MATERIALIZED VIEW v AS SELECT k, count(*) AS c FROM e GROUP BY k");
   }
-  Result<ingest::IngestReply> send(std::string_view key, std::string_view lines) {
+  Result<ingest::IngestReply> send(std::string_view key, std::string_view lines,
+                                   ingest::OnError on_error = ingest::OnError::kQuarantine) {
     std::promise<Result<ingest::IngestReply>> promise;
     ingest::SubmitOptions options;
+    options.on_error = on_error;
     options.idempotency_key = std::string(key);
     node_->ingest().submit(
         node_->speed().find_stream("e"), PaddedBytes::copy_of(lines), format::JsonFraming::kLines,
@@ -58,6 +60,34 @@ TEST_F(IdempotencyTest, TheSameRequestIsStoredOnceAndAnsweredTheSame) {
   EXPECT_EQ(send("one", "{\"n\":1}").error().code, ErrorCode::kFailedPrecondition);
   EXPECT_NE(told(send("two", kLines)), told(first));
   EXPECT_EQ(count(), 7);
+}
+
+TEST_F(IdempotencyTest, ARequestThatWasRefusedAsAWholeLeavesItsKeyFree) {
+  const auto refused = send("one", kLines, ingest::OnError::kReject);
+  ASSERT_TRUE(refused);
+  EXPECT_EQ(refused->accepted, 0U);
+  EXPECT_EQ(count(), 0);
+  // Corrected, and under the same key: that is what the client would do.
+  const auto corrected = send("one", "{\"n\":1,\"k\":\"a\"}\n", ingest::OnError::kReject);
+  ASSERT_TRUE(corrected) << corrected.error().text();
+  EXPECT_FALSE(corrected->repeated);
+  EXPECT_EQ(corrected->accepted, 1U);
+  EXPECT_EQ(count(), 1);
+  // It is asked again, too: the stream may have changed meanwhile.
+  EXPECT_FALSE(send("two", "x\n", ingest::OnError::kReject)->repeated);
+  EXPECT_FALSE(send("two", "x\n", ingest::OnError::kReject)->repeated);
+}
+
+TEST_F(IdempotencyTest, ARequestWithoutAGoodRecordIsRememberedWhereItsRecordsWereTaken) {
+  const auto first = send("one", "x\ny\n");
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->rejected_count, 2U);
+  const auto again = send("one", "x\ny\n");
+  EXPECT_TRUE(again->repeated);
+  EXPECT_EQ(told(again), told(first));
+  EXPECT_EQ(rows("SELECT count(*) FROM e__quarantine"), "2|\n");
+  EXPECT_FALSE(send("two", "x\n", ingest::OnError::kPartial)->repeated);
+  EXPECT_TRUE(send("two", "x\n", ingest::OnError::kPartial)->repeated);
 }
 
 TEST_F(IdempotencyTest, RestartsAndLakeCommitsChangeNothing) {
