@@ -170,13 +170,32 @@ void WebSocketFollower::opened(std::shared_ptr<WebSocket> socket) {
     const MutexLock lock(mutex_);
     socket_ = std::move(socket);
   }
-  auto handle = std::exchange(subscribe_, nullptr)();
+  // Kept while it waits: the socket may go meanwhile.
+  std::exchange(
+      wait_, nullptr)([self = shared_from_this()](const Status& visible) { self->begin(visible); });
+}
+
+void WebSocketFollower::begin(const Status& visible) {
+  auto subscribe = std::exchange(subscribe_, nullptr);
+  if (!visible) {
+    end(visible.error());
+    return;
+  }
+  auto handle = subscribe();
   if (!handle) {
     end(handle.error());
     return;
   }
-  const MutexLock lock(mutex_);
-  handle_ = std::move(*handle);
+  {
+    const MutexLock lock(mutex_);
+    if (socket_ == nullptr) {
+      (*handle)->cancel();
+      return;
+    }
+    handle_ = std::move(*handle);
+  }
+  // What came before may have left already.
+  grant_next();
 }
 
 void WebSocketFollower::message(std::string_view bytes, bool binary) {
@@ -216,12 +235,12 @@ void WebSocketFollower::grant_next() {
   std::shared_ptr<serving::FeedSubscription> handle;
   {
     const MutexLock lock(mutex_);
-    if (credit_ != 0 || !drained_) return;
+    if (credit_ != 0 || !drained_ || handle_ == nullptr) return;
     if (window_ != 0 && unacknowledged_.size() >= window_) return;
     credit_ = 1;
     handle = handle_;
   }
-  if (handle != nullptr) handle->grant();
+  handle->grant();
 }
 
 void WebSocketFollower::stopping() {

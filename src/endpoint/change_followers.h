@@ -63,14 +63,20 @@ class EventStreamFollower : public serving::FeedSink, public HttpStreamSource {
 
 /// Client messages: {"ack":"<token>"} or {"ack":<seq>}; all batches up to that one are
 /// acknowledged.
-class WebSocketFollower : public serving::FeedSink, public WebSocketHandler {
+class WebSocketFollower : public serving::FeedSink,
+                          public WebSocketHandler,
+                          public std::enable_shared_from_this<WebSocketFollower> {
  public:
-  /// `subscribe` is called when the socket is open. At most `window` batches are under way without
-  /// an acknowledgement; 0: any number.
+  /// When the socket is open, `wait` is called, and `subscribe` when that says so. At most `window`
+  /// batches are under way without an acknowledgement; 0: any number.
+  using Wait = std::function<void(std::function<void(const Status&)>)>;
   using Subscribe = std::function<Result<std::shared_ptr<serving::FeedSubscription>>()>;
   WebSocketFollower(std::shared_ptr<BatchRenderer> renderer, std::uint32_t window)
       : renderer_(std::move(renderer)), window_(window) {}
-  void on_open(Subscribe subscribe) { subscribe_ = std::move(subscribe); }
+  void on_open(Wait wait, Subscribe subscribe) {
+    wait_ = std::move(wait);
+    subscribe_ = std::move(subscribe);
+  }
 
   void start(serving::FeedStart why, const std::shared_ptr<const serving::FeedShape>& shape,
              const std::string& token) override;
@@ -89,11 +95,13 @@ class WebSocketFollower : public serving::FeedSink, public WebSocketHandler {
     std::string token;
   };
   void send(std::string message) EXCLUDES(mutex_);
+  void begin(const Status& visible) EXCLUDES(mutex_);
   /// Gives credit for the next batch if nothing stands against it.
   void grant_next() EXCLUDES(mutex_);
 
   const std::shared_ptr<BatchRenderer> renderer_;
   const std::uint32_t window_;
+  Wait wait_;
   Subscribe subscribe_;
   Mutex mutex_;
   std::shared_ptr<WebSocket> socket_ GUARDED_BY(mutex_);

@@ -10,6 +10,7 @@
 #include "endpoint/raw_client_test.h"
 #include "runtime/worker_pool.h"
 #include "server/node_fixture_test.h"
+#include "serving/position_token.h"
 
 namespace millrace::server {
 namespace {
@@ -18,6 +19,7 @@ using endpoint::get;
 using endpoint::RawClient;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 namespace json = boost::json;
 
 struct Event {
@@ -110,6 +112,15 @@ class ChangeRoutes : public NodeTest {
                "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
   }
 
+  /// A position that the stream has when it has so many events.
+  std::string position(std::uint64_t events) {
+    Position end;
+    end.set_end(PartitionId(0), Offset(events));
+    serving::PositionToken token;
+    token.include(node_->speed().find_stream("e")->definition().id, end);
+    return token.text();
+  }
+
   std::unique_ptr<runtime::WorkerPool> pool_;
   std::unique_ptr<endpoint::HttpServer> server_;
 };
@@ -155,6 +166,48 @@ TEST_F(ChangeRoutes, AnEventStreamBeginsWithAllRowsAndGoesOnWithWhatChanges) {
   EXPECT_EQ(end.name, "end");
   EXPECT_EQ(end.data.at("code"), "MR1202");
   EXPECT_EQ(again.read_bytes(5), "0\r\n\r\n");
+}
+
+TEST_F(ChangeRoutes, AFollowerThatAsksForAPositionBeginsWithRowsThatHaveIt) {
+  serve();
+  make_view();
+  add("Lima", 1);
+  RawClient events(port());
+  events.send(get("/v1/views/v/changes?at_least=" + position(2)));
+  RawClient socket(port());
+  socket.send(upgrade("/v1/views/v/changes?at_least=" + position(2)));
+  EXPECT_THAT(socket.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 101"));
+  RawClient now(port());
+  now.send(get("/v1/views/v/changes?at_least=" + position(1)));
+  EXPECT_EQ(read_reply(now, false).status, 200);
+  add("Lima", 5);
+  const std::string rows = R"([{"key":["Lima"],"rows":[["Lima",2,6]]}])";
+  EXPECT_EQ(read_reply(events, false).status, 200);
+  std::string text;
+  EXPECT_EQ(next_event(events, text).name, "reset");
+  EXPECT_EQ(changes(next_event(events, text)), rows);
+  EXPECT_EQ(next_message(socket).at("type"), "reset");
+  EXPECT_EQ(json::serialize(next_message(socket).at("changes")), rows);
+  // It goes on from there.
+  add("Oslo", 1);
+  EXPECT_EQ(json::serialize(next_message(socket).at("changes")),
+            R"([{"key":["Oslo"],"rows":[["Oslo",1,1]]}])");
+}
+
+TEST_F(ChangeRoutes, APositionThatDoesNotComeInTimeIsAProblem) {
+  serve();
+  make_view();
+  RawClient events(port());
+  events.send(get("/v1/views/v/changes?timeout_ms=20&at_least=" + position(9)));
+  EXPECT_EQ(read_reply(events).status, 504);
+  events.send(get("/v1/views/v/changes?at_least=17"));
+  EXPECT_EQ(read_reply(events).status, 400);
+  RawClient socket(port());
+  socket.send(upgrade("/v1/views/v/changes?timeout_ms=20&at_least=" + position(9)));
+  EXPECT_THAT(socket.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 101"));
+  const auto end = next_message(socket);
+  EXPECT_EQ(end.at("type"), "end");
+  EXPECT_EQ(end.at("problem").at("code"), "MR3010");
 }
 
 TEST_F(ChangeRoutes, AFilterAndNoSnapshot) {
