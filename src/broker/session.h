@@ -8,8 +8,8 @@
 #pragma once
 
 #include <algorithm>
+#include <boost/container/deque.hpp>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -214,17 +214,20 @@ class Session {
   const std::string client_id_;
   const bool durable_;
 
+  /// Not the standard one, which has 600 bytes also while it is empty.
+  using Queue = boost::container::deque<Delivery>;
+
   mutable Mutex mutex_;
   std::shared_ptr<ClientLink> link_ GUARDED_BY(mutex_);
-  std::deque<Delivery> queue_ GUARDED_BY(mutex_);  // QoS 1 and 2
-  std::uint64_t first_ GUARDED_BY(mutex_) = 0;     // sequence number of the queue's front
-  std::uint64_t next_ GUARDED_BY(mutex_) = 0;      // of the first that is not sent
+  Queue queue_ GUARDED_BY(mutex_);              // QoS 1 and 2
+  std::uint64_t first_ GUARDED_BY(mutex_) = 0;  // sequence number of the queue's front
+  std::uint64_t next_ GUARDED_BY(mutex_) = 0;   // of the first that is not sent
   std::uint32_t in_flight_ GUARDED_BY(mutex_) = 0;
   std::unordered_set<std::uint16_t> rows_ GUARDED_BY(mutex_);  // packet ids under way
   std::uint16_t next_row_ GUARDED_BY(mutex_) = 0;
-  std::deque<Delivery> passing_ GUARDED_BY(mutex_);  // QoS 0
-  std::uint64_t bytes_ GUARDED_BY(mutex_) = 0;       // of both
-  std::uint64_t waiting_ GUARDED_BY(mutex_) = 0;     // of the queue, not done
+  Queue passing_ GUARDED_BY(mutex_);              // QoS 0
+  std::uint64_t bytes_ GUARDED_BY(mutex_) = 0;    // of both
+  std::uint64_t waiting_ GUARDED_BY(mutex_) = 0;  // of the queue, not done
   std::vector<std::uint64_t> acked_ GUARDED_BY(mutex_);
   std::unordered_map<std::uint16_t, bool> received_ GUARDED_BY(mutex_);  // stored?
 };

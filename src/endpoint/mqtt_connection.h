@@ -9,9 +9,9 @@
 
 #include <atomic>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/container/deque.hpp>
 #include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -164,7 +164,8 @@ class MqttConnection : public broker::ClientLink,
   std::unique_ptr<boost::asio::steady_timer> again_;
   std::unique_ptr<broker::PublishBatch> batch_;
   std::vector<std::string> aliases_;
-  std::deque<InFlight> in_flight_;
+  /// As in broker/session.h: an idle connection has none.
+  boost::container::deque<InFlight> in_flight_;
   std::uint64_t first_slot_ = 0;
   std::uint64_t bytes_in_flight_ = 0;
   std::uint32_t unacknowledged_ = 0;  // of in_flight_: QoS 1 and 2
