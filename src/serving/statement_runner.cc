@@ -12,6 +12,7 @@
 #include "serving/view_reader.h"
 #include "speed/moment.h"
 #include "sql/allow_list.h"
+#include "sql/catalogue_rewrite.h"
 #include "sql/lake_select.h"
 #include "sql/syntax.h"
 
@@ -731,6 +732,8 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
                                      Assembly& assembly) {
   if (std::ranges::find(assembly.seen, name) != assembly.seen.end()) return {};
   assembly.seen.push_back(name);
+  MR_TRY(const bool added, add_catalogue_relation(name, hidden_columns, assembly));
+  if (added) return {};
   for (const auto& past : assembly.past) {
     if (past.relation != name) continue;
     const auto view = find_built(past.name, assembly.started_us);
@@ -792,27 +795,20 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
 
 Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
   assembly.started_us = runtime::monotonic_us();
-  const auto past_name = [&](std::string_view name) -> std::string {
-    const auto found =
-        std::ranges::find_if(assembly.past, [&](const auto& p) { return p.relation == name; });
-    return found == assembly.past.end() ? std::string() : found->relation;
-  };
-  MR_TRY(const auto tree, sql::parse_select(text));
-  MR_TRY(const auto allowed, sql::check_select(
-                                 tree, sql::Use::kAdHoc,
-                                 [&](std::string_view name) {
-                                   auto past = past_name(name);
-                                   if (!past.empty()) return past;
-                                   return access_.allowed(assembly.who, Privilege::kSelect, name)
-                                              ? resolve(name)
-                                              : std::string();
-                                 },
-                                 text));
+  MR_TRY(auto tree, sql::parse_select(assembly.catalogue ? sql::without_postgres_spelling(text)
+                                                         : std::string(text)));
+  sql::CatalogueUse use;
+  if (assembly.catalogue) use = sql::rewrite_catalogue(tree);
+  MR_TRY(const auto allowed,
+         sql::check_select(
+             tree, sql::Use::kAdHoc,
+             [&](std::string_view name) { return resolve_for(assembly, name); }, text));
   MR_TRY(assembly.query.select, sql::select_text(tree));
   assembly.query.result_bytes_max = options_.result_bytes_max;
   for (const auto& table : allowed.tables) {
     MR_RETURN_IF_ERROR(add_relation(table, wants_hidden(allowed), assembly));
   }
+  for (const auto& macro : use.macros) MR_RETURN_IF_ERROR(add_macro(macro, assembly));
   const auto spent_ms =
       static_cast<std::uint64_t>((runtime::monotonic_us() - assembly.started_us) / 1000);
   assembly.query.deadline_ms =
@@ -825,6 +821,7 @@ Result<StatementResult> StatementRunner::select(const access::Principal& who, st
   Assembly assembly;
   assembly.who = who;
   assembly.query.rows_max = rows_max;
+  assembly.catalogue = true;
   MR_TRY(auto past, sql::take_as_of(text));
   assembly.past = std::move(past.relations);
   for (const auto& relation : assembly.past)

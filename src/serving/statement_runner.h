@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -28,6 +29,7 @@
 #include "lake/tables.h"
 #include "log/commit_log.h"
 #include "serving/batch_scheduler.h"
+#include "serving/system_relations.h"
 #include "serving/view_reader.h"
 #include "speed/speed_layer.h"
 #include "sql/as_of.h"
@@ -131,6 +133,7 @@ class StatementRunner {
                                          const speed::Coverage& coverage) const;
 
  private:
+  friend class SystemRelations;
   /// What a name shall mean instead of what the catalog has: how a change is tried out.
   struct Redefinition {
     std::string name;
@@ -150,6 +153,11 @@ class StatementRunner {
     std::vector<sql::PastRelation> past = {};
     /// Of the text that was given: what plain views read, their readers may read through them.
     access::Principal who = access::Principal::owner();
+    /// The text may name what PostgreSQL's clients ask for (sql/catalogue_rewrite.h).
+    bool catalogue = false;
+    /// With it: what the session of the client adds; null where there is none.
+    const SessionFacts* facts = nullptr;
+    std::shared_ptr<SystemRelations> system = {};
   };
 
   Result<StatementResult> execute(const sql::Statement& statement, const access::Principal& who,
@@ -197,6 +205,16 @@ class StatementRunner {
   /// Fills in what the query reads of a name, and of what that reads if it is a plain view.
   Status assemble(std::string_view text, Assembly& assembly);
   Status add_relation(const std::string& name, bool hidden_columns, Assembly& assembly);
+  /// catalogue_statements.cc: system relations, and "public.name"
+  Result<bool> add_catalogue_relation(const std::string& name, bool hidden_columns,
+                                      Assembly& assembly);
+  /// A function of the catalogue, and what it reads.
+  Status add_macro(const std::string& name, Assembly& assembly);
+  /// What a name means that the check asks for; empty where there is none.
+  [[nodiscard]] std::string resolve_for(const Assembly& assembly, std::string_view name) const;
+  /// None where it means nothing any more.
+  std::vector<Column> columns_of_plain_view(const catalog::ViewRecord& record)
+      EXCLUDES(plain_columns_mutex_);
   Status add_stream(const StreamDefinition& stream, bool hidden_columns, Assembly& assembly);
   Status add_plain_view(const std::string& name, const std::string& select, bool hidden_columns,
                         Assembly& assembly);
@@ -278,6 +296,10 @@ class StatementRunner {
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists
+  /// Columns of plain views, as long as nothing is made, changed or dropped.
+  Mutex plain_columns_mutex_;
+  std::uint64_t plain_columns_of_ GUARDED_BY(plain_columns_mutex_) = 0;
+  std::map<ViewId, std::vector<Column>> plain_columns_ GUARDED_BY(plain_columns_mutex_);
   std::atomic<bool> stopping_{false};
   std::atomic<unsigned> waiting_{0};  // for a view to be built
 };

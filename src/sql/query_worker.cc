@@ -204,7 +204,8 @@ Result<Request> make_request(const Query& query) {
                   .rows_max = query.rows_max,
                   .result_bytes_max = query.result_bytes_max,
                   .relations = {},
-                  .views = {}};
+                  .views = {},
+                  .macros = query.macros};
   for (const QueryRelation& relation : query.relations) {
     WorkerRelation& to = out.relations.emplace_back();
     to.name = relation.name;

@@ -58,6 +58,8 @@ struct Query {
   std::string select;  // text made of the checked tree
   std::vector<QueryRelation> relations;
   std::vector<QueryView> views;
+  /// Statements of ours that make macros over the relations, in order (catalogue_functions.h).
+  std::vector<std::string> macros = {};
   std::uint64_t deadline_ms = 30'000;
   std::uint64_t rows_max = 100'000;
   std::uint64_t result_bytes_max = std::uint64_t{256} << 20;

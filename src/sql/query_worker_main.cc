@@ -97,6 +97,10 @@ class QueryRun {
         return std::unexpected(std::move(made).error().within("view {}", view.name));
       }
     }
+    for (const std::string& macro : query_.macros) {
+      if (auto made = connection_.execute(macro); !made)
+        return std::unexpected(std::move(made).error().within("a function of the catalogue"));
+    }
     WorkerDone done;
     auto columns = connection_.query(
         query_.select, [&](const BatchView& batch) -> Status { return send_rows(batch, done); });

@@ -92,6 +92,8 @@ std::string encode(const WorkerQuery& query) {
     writer.put_string(view.name);
     writer.put_string(view.select);
   }
+  writer.put_varint(query.macros.size());
+  for (const std::string& macro : query.macros) writer.put_string(macro);
   return out;
 }
 
@@ -127,6 +129,8 @@ Result<WorkerQuery> decode_query(std::string_view bytes) {
     view.name = reader.get_string();
     view.select = reader.get_string();
   }
+  query.macros.resize(get_count(reader));
+  for (std::string& macro : query.macros) macro = reader.get_string();
   if (!reader.at_end()) return broken();
   return query;
 }

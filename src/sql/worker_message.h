@@ -52,6 +52,7 @@ struct WorkerQuery {
   std::uint64_t result_bytes_max = 0;
   std::vector<WorkerRelation> relations;
   std::vector<WorkerView> views;
+  std::vector<std::string> macros;
 };
 
 struct WorkerDone {

@@ -1,0 +1,2 @@
+-- \d+ long_flights
+SELECT pg_catalog.pg_get_viewdef('{long_flights}'::pg_catalog.oid, true);
