@@ -798,7 +798,9 @@ Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
   MR_TRY(auto tree, sql::parse_select(assembly.catalogue ? sql::without_postgres_spelling(text)
                                                          : std::string(text)));
   sql::CatalogueUse use;
-  if (assembly.catalogue) use = sql::rewrite_catalogue(tree);
+  if (assembly.catalogue) {
+    MR_TRY(use, sql::rewrite_catalogue(tree, assembly.facts != nullptr));
+  }
   MR_TRY(const auto allowed,
          sql::check_select(
              tree, sql::Use::kAdHoc,

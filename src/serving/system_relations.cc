@@ -75,8 +75,12 @@ std::vector<std::int64_t> key_numbers(const std::vector<std::uint32_t>& key) {
 
 std::string key_columns(const std::vector<Column>& columns, const std::vector<std::uint32_t>& key) {
   std::string out;
-  for (const auto index : key)
-    out += fmt::format("{}{}", out.empty() ? "" : ", ", quote_identifier(columns[index].name));
+  for (const auto index : key) {
+    const auto& name = columns[index].name;
+    const bool plain = std::ranges::all_of(
+        name, [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", plain ? name : quote_identifier(name));
+  }
   return out;
 }
 

@@ -105,6 +105,17 @@ void SystemRelations::pg_type(SystemRows& rows) {
 }
 
 void SystemRelations::pg_proc(SystemRows& rows) {
+  // What tells an array's type from others, for clients that look.
+  constexpr std::pair<std::int64_t, std::string_view> kArrays[] = {
+      {750, "array_in"}, {751, "array_out"}, {2400, "array_recv"}, {2401, "array_send"}};
+  for (const auto& [oid, name] : kArrays) {
+    rows.add({{"oid", oid},
+              {"proname", words(name)},
+              {"pronamespace", number(kCatalogSchema)},
+              {"proowner", number(kOwnerRole)},
+              {"prolang", number(12)},
+              {"prokind", words("f")}});
+  }
   std::int64_t oid = kFirstFunctionOid;
   for (const auto name : sql::catalogue_function_names()) {
     rows.add({{"oid", oid++},

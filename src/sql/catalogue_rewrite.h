@@ -4,13 +4,15 @@
 // (catalogue_functions.h); casts to regclass and its like become calls; what the parser or the
 // engine does not have (OPERATOR(), COLLATE "default", '{a,b}' as an array) becomes what it has.
 // Nothing here is trusted: check_select() sees the result and decides. Thread: any, values only.
-// Errors: none; what is not understood stays as it is.
+// Errors: kInternal for what is no tree; what is not understood stays as it is.
 #pragma once
 
 #include <boost/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>
+
+#include "base/result.h"
 
 namespace millrace::sql {
 
@@ -26,7 +28,8 @@ struct CatalogueUse {
   bool postgres = false;
 };
 
-/// Of the tree of a SELECT (sql/syntax.h).
-CatalogueUse rewrite_catalogue(boost::json::object& statement);
+/// Of the tree of a SELECT (sql/syntax.h); once more, it changes nothing more. With `names` the
+/// columns of the answer are called as PostgreSQL calls them even where nothing else is its.
+Result<CatalogueUse> rewrite_catalogue(boost::json::object& statement, bool names = false);
 
 }  // namespace millrace::sql

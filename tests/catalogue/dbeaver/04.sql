@@ -1,0 +1,2 @@
+-- dbeaver
+SELECT reset_val FROM pg_settings WHERE name='search_path'

@@ -1,0 +1,2 @@
+-- dbeaver
+SELECT current_schema(),session_user

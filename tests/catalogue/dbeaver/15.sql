@@ -1,0 +1,2 @@
+-- dbeaver
+SELECT pg_catalog.pg_get_viewdef({delays}, true) as definition

@@ -1,0 +1,2 @@
+-- dbt
+select distinct nspname from pg_namespace

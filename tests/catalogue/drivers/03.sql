@@ -1,0 +1,2 @@
+-- drivers
+SELECT pg_is_in_recovery(), pg_backend_pid() IS NOT NULL AS has_pid

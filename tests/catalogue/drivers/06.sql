@@ -1,0 +1,2 @@
+-- drivers
+SELECT current_user, session_user, current_catalog, current_schema, current_database()

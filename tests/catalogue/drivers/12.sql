@@ -1,0 +1,2 @@
+-- drivers
+SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false)) ORDER BY 1

@@ -1,0 +1,2 @@
+-- metabase
+SELECT current_setting('timezone')

@@ -1,0 +1,2 @@
+-- pgjdbc
+select current_schema()

@@ -1,0 +1,2 @@
+-- pgjdbc
+select array['a']::text[], array[1::int8]

@@ -1,0 +1,2 @@
+-- sqlalchemy
+select pg_catalog.version()

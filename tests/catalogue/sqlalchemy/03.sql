@@ -1,0 +1,2 @@
+-- sqlalchemy
+select current_schema()
