@@ -30,6 +30,15 @@ class Hash {
 
 }  // namespace
 
+std::set<std::string> StatementRunner::without_schema(const std::set<std::string>& relations) {
+  std::set<std::string> out;
+  for (const std::string_view name : relations) {
+    const bool in_public = name.starts_with(kPublicPrefix);
+    out.emplace(in_public ? name.substr(kPublicPrefix.size()) : name);
+  }
+  return out;
+}
+
 std::string StatementRunner::resolve_for(const Assembly& assembly, std::string_view name) const {
   for (const auto& past : assembly.past) {
     if (past.relation == name) return past.relation;

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "access/access.h"
+#include "serving/session_settings.h"
 #include "serving/system_rows.h"
 #include "sql/query_worker.h"
 
@@ -22,15 +23,9 @@ namespace millrace::serving {
 
 class StatementRunner;
 
-struct SessionSetting {
-  std::string name;
-  std::string value;
-  std::string description;
-};
-
 /// What a client's session adds.
 struct SessionFacts {
-  std::vector<SessionSetting> settings;  // instead of those that every server has
+  const SessionSettings* settings = nullptr;  // instead of those that every server has
   std::int32_t process_id = 0;
 };
 
@@ -74,7 +69,7 @@ class SystemRelations {
   [[nodiscard]] std::string user_name() const;
   /// The users that may be seen, by OID.
   [[nodiscard]] std::vector<std::pair<std::uint32_t, std::string>> roles() const;
-  [[nodiscard]] std::vector<SessionSetting> settings() const;
+  [[nodiscard]] std::vector<SettingShown> settings() const;
 
   // system_relations.cc
   void pg_class(SystemRows& rows);

@@ -173,11 +173,11 @@ void SystemRelations::pg_user(SystemRows& rows) {
   }
 }
 
-std::vector<SessionSetting> SystemRelations::settings() const {
-  std::vector<SessionSetting> out;
-  if (facts_ != nullptr) out = facts_->settings;
+std::vector<SettingShown> SystemRelations::settings() const {
+  std::vector<SettingShown> out;
+  if (facts_ != nullptr && facts_->settings != nullptr) out = facts_->settings->all();
   for (const auto& one : kSettings) {
-    if (std::ranges::find(out, one.name, &SessionSetting::name) != out.end()) continue;
+    if (std::ranges::find(out, one.name, &SettingShown::name) != out.end()) continue;
     out.push_back({std::string(one.name), std::string(one.value), std::string(one.description)});
   }
   return out;

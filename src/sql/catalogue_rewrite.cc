@@ -307,6 +307,11 @@ class Rewriter {
     replace(value, function_node(name, json::array({std::move(argument)})));
   }
 
+  static bool is_parameter(const json::value& value) {
+    if (class_of(value) == "CAST") return is_parameter(value.get_object().at("child"));
+    return class_of(value) == "PARAMETER";
+  }
+
   /// 'flights'::regclass is the OID of a name, c.oid::regclass the name of an OID.
   void cast(json::value& value) {
     json::object& object = value.get_object();
@@ -315,7 +320,7 @@ class Rewriter {
     const std::string name = foreign_type(*wanted);
     json::value& child = object.at("child");
     if (is_one_of(kNameTypes, name)) {
-      const bool names = constant_text(child).has_value() || class_of(child) == "PARAMETER";
+      const bool names = constant_text(child).has_value() || is_parameter(child);
       json::value argument = std::move(child);
       call(value, fmt::format("mr_{}_{}", name, names ? "oid" : "name"), std::move(argument));
       return;
