@@ -1,4 +1,6 @@
 // POST /v1/streams/{stream}/events: a request's events into the log and the views.
+#include <iterator>
+
 #include "base/ascii_case.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
@@ -19,29 +21,31 @@ HttpResponse event_answer(StreamId stream, const Result<ingest::IngestReply>& re
   }
   HttpResponse response;
   if (!reply->position.empty()) {
-    Position position;
+    Position position(reply->position.back().first.value + 1);
     for (const auto& [partition, end] : reply->position) position.set_end(partition, end);
     serving::PositionToken token;
-    token.include(stream, position);
+    token.streams.emplace_back(stream, std::move(position));
     add_position(response, token);
   }
   if (reply->repeated) response.headers.emplace_back("Idempotent-Replayed", "true");
   const bool any_good = reply->accepted + reply->duplicates != 0;
   response.status = !any_good && !reply->rejected.empty() ? 422 : 200;
   std::string& out = response.body;
-  out = fmt::format("{{\"accepted\":{},\"duplicates\":{},\"rejected\":[", reply->accepted,
-                    reply->duplicates);
+  out.reserve(128);
+  const auto to = std::back_inserter(out);
+  fmt::format_to(to, "{{\"accepted\":{},\"duplicates\":{},\"rejected\":[", reply->accepted,
+                 reply->duplicates);
   for (std::size_t i = 0; i < reply->rejected.size(); ++i) {
     const auto& record = reply->rejected[i];
-    out += fmt::format("{}{{\"line\":{},\"code\":\"{}\",\"reason\":", i == 0 ? "" : ",",
-                       record.line, record.id);
+    fmt::format_to(to, "{}{{\"line\":{},\"code\":\"{}\",\"reason\":", i == 0 ? "" : ",",
+                   record.line, record.id);
     append_json_text(out, record.reason);
     out += '}';
   }
-  out += fmt::format("],\"rejected_count\":{},\"position\":{{", reply->rejected_count);
+  fmt::format_to(to, "],\"rejected_count\":{},\"position\":{{", reply->rejected_count);
   for (std::size_t i = 0; i < reply->position.size(); ++i) {
-    out += fmt::format("{}\"{}\":{}", i == 0 ? "" : ",", reply->position[i].first,
-                       reply->position[i].second);
+    fmt::format_to(to, "{}\"{}\":{}", i == 0 ? "" : ",", reply->position[i].first,
+                   reply->position[i].second);
   }
   out += "}}";
   return response;

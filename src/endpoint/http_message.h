@@ -70,8 +70,8 @@ class HttpUpgrade;
 
 struct HttpResponse {
   int status = 200;
-  std::string content_type = "application/json";
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::string_view content_type = "application/json";  // a literal, as the names of headers
+  std::vector<std::pair<std::string_view, std::string>> headers;
   std::string body;
   /// Instead of `body`, from now on (http_stream.h).
   std::shared_ptr<HttpStreamSource> stream = {};

@@ -23,21 +23,26 @@ struct RecordFault {
 
 class ColumnRules {
  public:
-  /// Bound values of columns that the stream does not have are passed over.
+  /// Bound values of columns that the stream does not have are passed over. `stream` outlives it.
   explicit ColumnRules(const StreamDefinition& stream, std::span<const BoundText> bound = {});
 
   /// The value of a column that the record does not give: row 0.
-  [[nodiscard]] ColumnView missing(std::size_t column) const {
-    return missing_.column(column).view();
-  }
+  [[nodiscard]] ColumnView missing(std::size_t column) const;
   /// The server's own or bound: a field of that name is an unknown one.
-  [[nodiscard]] bool closed(std::size_t column) const { return closed_[column]; }
+  [[nodiscard]] bool closed(std::size_t column) const {
+    return column == stream_.unknown_column || (has_bound_ && bound_[column]);
+  }
   [[nodiscard]] bool has_bound() const { return has_bound_; }
   [[nodiscard]] const std::optional<RecordFault>& fault() const { return fault_; }
 
  private:
-  ColumnBatch missing_;  // one row
-  std::vector<bool> closed_;
+  void bind(std::span<const BoundText> bound);
+  void fill_missing();
+
+  const StreamDefinition& stream_;
+  /// One row. None where every missing value is NULL: most bodies need no memory for it.
+  std::optional<ColumnBatch> missing_;
+  std::vector<bool> bound_;
   bool has_bound_ = false;
   std::optional<RecordFault> fault_;
 };

@@ -107,6 +107,9 @@ Status set_parameter(PayloadType& type, std::string_view name, std::string_view 
 }  // namespace
 
 Result<PayloadType> payload_type_of(std::string_view content_type) {
+  if (content_type.find(';') == std::string_view::npos) {
+    if (auto type = type_named(trimmed(content_type))) return *std::move(type);
+  }
   // A parameter's value may stand in quotes, and a quoted one may hold a semicolon.
   std::vector<std::string> parts(1);
   bool quoted = false;

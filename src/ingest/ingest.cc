@@ -446,6 +446,7 @@ void Ingest::apply(std::vector<log::LogGroup>& groups) {
       }
       auto& round = rounds[entry.stream];
       round.stream = stream;
+      if (round.entries.empty()) round.entries.reserve(groups.size());
       round.entries.push_back({.batch = {.stream = entry.stream,
                                          .partition = entry.partition,
                                          .base_offset = entry.base_offset,

@@ -17,7 +17,7 @@ char* Arena::allocate(std::size_t size) {
       total_ += size;
       return blocks_.back().get();
     }
-    const std::size_t block = std::max(size, std::clamp<std::size_t>(total_, 4096, 262144));
+    const std::size_t block = std::max(size, std::clamp<std::size_t>(total_, 256, 262144));
     blocks_.push_back(std::make_unique_for_overwrite<char[]>(block));
     next_ = blocks_.back().get();
     left_ = block;
@@ -31,7 +31,8 @@ char* Arena::allocate(std::size_t size) {
 
 void ColumnVector::reserve(std::size_t rows) {
   if (rows <= capacity_) return;
-  const std::size_t capacity = std::max<std::size_t>({rows, capacity_ * 2, 16});
+  // Small at first: many batches hold the one event of a request, for as long as the tail does.
+  const std::size_t capacity = std::max<std::size_t>({rows, capacity_ * 2, 4});
   auto grown = std::make_unique_for_overwrite<std::byte[]>(capacity * width_);
   if (rows_ != 0) std::memcpy(grown.get(), data_.get(), rows_ * width_);
   data_ = std::move(grown);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <vector>
 
 #include "model/stream.h"
@@ -11,10 +12,15 @@
 namespace millrace::serving {
 
 std::string position_text(const Position& position) {
-  std::string out = fmt::format("{}", position.end(PartitionId(0)).value);
-  for (std::uint32_t p = 1; p < position.partitions(); ++p)
-    out += fmt::format("-{}", position.end(PartitionId(p)).value);
+  std::string out;
+  append_position_text(out, position);
   return out;
+}
+
+void append_position_text(std::string& out, const Position& position) {
+  fmt::format_to(std::back_inserter(out), "{}", position.end(PartitionId(0)).value);
+  for (std::uint32_t p = 1; p < position.partitions(); ++p)
+    fmt::format_to(std::back_inserter(out), "-{}", position.end(PartitionId(p)).value);
 }
 
 std::optional<std::uint64_t> take_number(std::string_view& text) {

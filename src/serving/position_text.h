@@ -12,6 +12,7 @@
 namespace millrace::serving {
 
 [[nodiscard]] std::string position_text(const Position& position);
+void append_position_text(std::string& out, const Position& position);
 
 /// Takes a number in its only form, without leading zeros, off the front.
 [[nodiscard]] std::optional<std::uint64_t> take_number(std::string_view& text);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "base/crc32c.h"
@@ -32,12 +33,16 @@ void PositionToken::include(StreamId stream, const Position& position) {
 }
 
 std::string PositionToken::text() const {
-  std::string out(kVersion);
+  std::string out;
+  out.reserve(kVersion.size() + 64 * streams.size());
+  out = kVersion;
   for (const auto& [stream, position] : streams) {
     if (&stream != &streams.front().first) out += '_';
-    out += fmt::format("{}.{}", stream.value, position_text(position));
+    fmt::format_to(std::back_inserter(out), "{}.", stream.value);
+    append_position_text(out, position);
   }
-  return fmt::format("{}~{:08x}", out, crc32c(out));
+  fmt::format_to(std::back_inserter(out), "~{:08x}", crc32c(out));
+  return out;
 }
 
 std::optional<PositionToken> PositionToken::parse(std::string_view text) {

@@ -98,6 +98,12 @@ class QueryRun {
       }
     }
     WorkerDone done;
+    if (query_.prepare_only) {
+      MR_TRY(auto shape, connection_.shape(query_.select));
+      done.columns = std::move(shape.columns);
+      done.parameters = std::move(shape.parameters);
+      return done;
+    }
     auto columns = connection_.query(
         query_.select, [&](const BatchView& batch) -> Status { return send_rows(batch, done); });
     if (columns) {
