@@ -151,6 +151,8 @@ struct Report {
 };
 
 void append_authentication_ok(std::string& out);
+/// Asks for the password itself.
+void append_authentication_password(std::string& out);
 void append_authentication_sasl(std::span<const std::string_view> mechanisms, std::string& out);
 void append_authentication_sasl_continue(std::string_view data, std::string& out);
 void append_authentication_sasl_final(std::string_view data, std::string& out);

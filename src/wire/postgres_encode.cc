@@ -42,6 +42,7 @@ class Writer {
 };
 
 constexpr std::uint32_t kAuthenticationOk = 0;
+constexpr std::uint32_t kAuthenticationPassword = 3;
 constexpr std::uint32_t kAuthenticationSasl = 10;
 constexpr std::uint32_t kAuthenticationSaslContinue = 11;
 constexpr std::uint32_t kAuthenticationSaslFinal = 12;
@@ -82,6 +83,10 @@ void append_copy(char type, Format format, std::uint16_t columns, std::string& o
 
 void append_authentication_ok(std::string& out) {
   append_authentication(kAuthenticationOk, {}, out);
+}
+
+void append_authentication_password(std::string& out) {
+  append_authentication(kAuthenticationPassword, {}, out);
 }
 
 void append_authentication_sasl(std::span<const std::string_view> mechanisms, std::string& out) {
