@@ -40,11 +40,11 @@ std::set<std::string> StatementRunner::without_schema(const std::set<std::string
 }
 
 std::string StatementRunner::resolve_for(const Assembly& assembly, std::string_view name) const {
-  for (const auto& past : assembly.past) {
-    if (past.relation == name) return past.relation;
-  }
   const bool in_public = assembly.catalogue && name.starts_with(kPublicPrefix);
   const auto own = in_public ? name.substr(kPublicPrefix.size()) : name;
+  for (const auto& past : assembly.past) {
+    if (past.relation == own) return std::string(name);
+  }
   if (access_.allowed(assembly.who, Privilege::kSelect, own)) {
     auto found = resolve(own);
     if (!found.empty()) return in_public ? fmt::format("{}{}", kPublicPrefix, found) : found;

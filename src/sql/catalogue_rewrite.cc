@@ -162,7 +162,14 @@ class Rewriter {
     const auto* function = find_catalogue_function(name);
     if (function == nullptr || !gives_rows(*function)) {
       const bool is_value = function != nullptr || is_allowed_function(name, Use::kAdHoc);
-      if (is_value && !is_allowed_table_function(name)) value = row_of(table, name);
+      const bool gives_series = name == "generate_series" || name == "range";
+      if (gives_series && calls_catalogue(table.at("function"))) {
+        json::value series = json::value(*called);
+        table.at("function") = function_node("unnest", json::array({std::move(series)}));
+        value = row_of(table, name);
+      } else if (is_value && !is_allowed_table_function(name)) {
+        value = row_of(table, name);
+      }
       return;
     }
     use_.postgres = true;
@@ -170,6 +177,19 @@ class Rewriter {
     use_.macros.insert(macro);
     called->at("function_name") = macro;
     if (text_of(table, "alias").empty()) table.at("alias") = name;
+  }
+
+  /// Whether a macro will stand in it: those read relations, which arguments in FROM may not.
+  static bool calls_catalogue(const json::value& value) {
+    if (class_of(value) == "FUNCTION" &&
+        find_catalogue_function(text_of(value.get_object(), "function_name")) != nullptr) {
+      return true;
+    }
+    if (const auto* array = value.if_array()) return std::ranges::any_of(*array, calls_catalogue);
+    const auto* object = value.if_object();
+    return object != nullptr && std::ranges::any_of(*object, [](const auto& field) {
+             return calls_catalogue(field.value());
+           });
   }
 
   /// FROM string_to_array('a,b', ',') s: one row with the value.

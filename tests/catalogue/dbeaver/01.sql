@@ -1,2 +1,3 @@
 -- dbeaver
 SELECT current_database()
+--> ["millrace"]

@@ -6,3 +6,4 @@ LEFT OUTER JOIN pg_catalog.pg_class rt ON rt.oid=c.confrelid
 LEFT OUTER JOIN pg_catalog.pg_description d ON d.objoid=c.oid AND d.objsubid=0 AND d.classoid='pg_constraint'::regclass
 WHERE t.oid={airports}
 ORDER BY c.oid
+--> [16398, 16398, "airports_pkey", 2200, "p", false, false, true, 16394, 0, 16396, 0, 0, " ", " ", " ", true, 0, true, [1], null, null, null, null, null, null, null, "airports", null, null, null]

@@ -22,3 +22,8 @@ select
           'materialized_view' as type
         from pg_matviews
         where schemaname ilike 'public'
+--> ["millrace", "airports", "public", "table"]
+--> ["millrace", "delays", "public", "materialized_view"]
+--> ["millrace", "flights", "public", "table"]
+--> ["millrace", "flights__quarantine", "public", "table"]
+--> ["millrace", "long_flights", "public", "view"]

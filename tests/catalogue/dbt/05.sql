@@ -34,3 +34,8 @@ select
             sch.nspname,
             tbl.relname,
             col.attnum
+--> ["millrace", "public", "flights", "BASE TABLE", "stream", "date", 1, "timestamp without time zone", "event time", "millrace"]
+--> ["millrace", "public", "flights", "BASE TABLE", "stream", "delay", 4, "bigint", null, "millrace"]
+--> ["millrace", "public", "flights", "BASE TABLE", "stream", "destination", 3, "text", null, "millrace"]
+--> ["millrace", "public", "flights", "BASE TABLE", "stream", "distance", 5, "bigint", null, "millrace"]
+--> ["millrace", "public", "flights", "BASE TABLE", "stream", "origin", 2, "text", "key", "millrace"]

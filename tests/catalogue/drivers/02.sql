@@ -3,3 +3,4 @@ SELECT typname AS name, oid, typarray AS array_oid, oid::regtype::text AS regtyp
 FROM pg_type t
 WHERE t.oid = to_regtype('json')
 ORDER BY t.oid
+--> ["json", 114, 199, "json", ","]

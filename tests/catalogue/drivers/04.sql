@@ -21,3 +21,5 @@ FROM (
 JOIN pg_namespace AS ns ON (ns.oid = typnamespace)
 WHERE typtype IN ('b', 'r', 'm', 'e', 'd') AND t.typname IN ('int4', 'text')
 ORDER BY 3
+--> ["pg_catalog", 23, "int4", "b", false, null]
+--> ["pg_catalog", 25, "text", "b", false, null]

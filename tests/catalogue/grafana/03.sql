@@ -18,3 +18,21 @@ select quote_ident(table_name) as "table" from information_schema.tables
     ) as i,
     string_to_array(current_setting('search_path'),',') s
 ) ORDER BY 1
+--> ["airports"]
+--> ["audit"]
+--> ["connections"]
+--> ["delays"]
+--> ["flights"]
+--> ["flights__quarantine"]
+--> ["generations"]
+--> ["grants"]
+--> ["jobs"]
+--> ["long_flights"]
+--> ["metrics"]
+--> ["positions"]
+--> ["quarantine"]
+--> ["sessions"]
+--> ["streams"]
+--> ["tables"]
+--> ["users"]
+--> ["views"]

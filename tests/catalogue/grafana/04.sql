@@ -12,3 +12,8 @@ SELECT quote_ident(column_name) AS "column", data_type AS "type"
     string_to_array(current_setting('search_path'),',') s
 )
   AND quote_ident(table_name) = 'flights'
+--> ["date", "timestamp without time zone"]
+--> ["delay", "bigint"]
+--> ["destination", "text"]
+--> ["distance", "bigint"]
+--> ["origin", "text"]

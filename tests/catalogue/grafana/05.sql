@@ -17,3 +17,21 @@ SELECT
   FROM information_schema.tables
   WHERE quote_ident(table_schema) NOT IN ('information_schema', 'pg_catalog')
   ORDER BY CASE WHEN quote_ident(table_schema) = 'public' THEN 0 ELSE 1 END, 1
+--> ["airports"]
+--> ["audit"]
+--> ["connections"]
+--> ["delays"]
+--> ["flights"]
+--> ["flights__quarantine"]
+--> ["generations"]
+--> ["grants"]
+--> ["jobs"]
+--> ["long_flights"]
+--> ["metrics"]
+--> ["positions"]
+--> ["quarantine"]
+--> ["sessions"]
+--> ["streams"]
+--> ["tables"]
+--> ["users"]
+--> ["views"]

@@ -48,3 +48,4 @@ SELECT
     )
   LIMIT 1
 ;
+--> ["views", "created", "built"]

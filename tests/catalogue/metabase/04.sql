@@ -21,3 +21,8 @@ with table_privileges as (
 )
 select t.*
 from table_privileges t order by 3
+--> [null, "public", "airports", false, true, true, false]
+--> [null, "public", "delays", false, true, false, false]
+--> [null, "public", "flights", false, true, true, false]
+--> [null, "public", "flights__quarantine", false, true, true, false]
+--> [null, "public", "long_flights", false, true, false, false]

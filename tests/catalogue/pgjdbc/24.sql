@@ -1,2 +1,3 @@
 -- pgjdbc
 select current_schema()
+--> ["public"]

@@ -9,3 +9,4 @@ SELECT d.datname as "Name",
        pg_catalog.array_to_string(d.datacl, E'\n') AS "Access privileges"
 FROM pg_catalog.pg_database d
 ORDER BY 1;
+--> ["millrace", "millrace", "UTF8", "C", "C", null, "libc", null]

@@ -4,3 +4,5 @@ SELECT n.nspname AS "Name",
 FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1;
+--> ["millrace", "millrace"]
+--> ["public", "millrace"]

@@ -12,3 +12,8 @@ WHERE c.relkind IN ('r','p','v','m','S','f','')
       AND n.nspname <> 'information_schema'
   AND pg_catalog.pg_table_is_visible(c.oid)
 ORDER BY 1,2;
+--> ["public", "airports", "table", "millrace"]
+--> ["public", "delays", "materialized view", "millrace"]
+--> ["public", "flights", "table", "millrace"]
+--> ["public", "flights__quarantine", "table", "millrace"]
+--> ["public", "long_flights", "view", "millrace"]

@@ -12,3 +12,8 @@ SELECT a.attname,
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = '{flights}' AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum;
+--> ["date", "timestamp without time zone", null, false, null, "", ""]
+--> ["delay", "bigint", null, false, null, "", ""]
+--> ["destination", "text", null, false, null, "", ""]
+--> ["distance", "bigint", null, false, null, "", ""]
+--> ["origin", "text", null, false, null, "", ""]

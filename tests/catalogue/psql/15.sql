@@ -16,3 +16,6 @@ SELECT a.attname,
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = '{delays}' AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum;
+--> ["flights", "bigint", null, false, null, "", "", "p", "", null, null]
+--> ["mean_delay", "double precision", null, false, null, "", "", "p", "", null, null]
+--> ["origin", "text", null, false, null, "", "", "x", "", null, "key"]

@@ -4,3 +4,4 @@ FROM pg_catalog.pg_class c
  LEFT JOIN pg_catalog.pg_class tc ON (c.reltoastrelid = tc.oid)
 LEFT JOIN pg_catalog.pg_am am ON (c.relam = am.oid)
 WHERE c.oid = '{airports}';
+--> [0, "r", true, false, false, false, false, false, false, "", 0, "", "p", "d", "heap"]

@@ -12,3 +12,6 @@ SELECT a.attname,
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = '{airports}' AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum;
+--> ["code", "text", null, true, null, "", ""]
+--> ["name", "text", null, false, null, "", ""]
+--> ["runways", "integer", null, false, null, "", ""]

@@ -5,3 +5,4 @@ FROM pg_catalog.pg_class c
  LEFT JOIN pg_catalog.pg_class tc ON (c.reltoastrelid = tc.oid)
 LEFT JOIN pg_catalog.pg_am am ON (c.relam = am.oid)
 WHERE c.oid = '{long_flights}';
+--> [0, "v", false, true, false, false, false, false, false, null, 0, "", "p", "d", null]

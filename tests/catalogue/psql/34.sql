@@ -14,3 +14,8 @@ SELECT a.attname,
 FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = '{long_flights}' AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attnum;
+--> ["date", "timestamp without time zone", null, false, null, "", "", "p", null]
+--> ["delay", "bigint", null, false, null, "", "", "p", null]
+--> ["destination", "text", null, false, null, "", "", "x", null]
+--> ["distance", "bigint", null, false, null, "", "", "p", null]
+--> ["origin", "text", null, false, null, "", "", "x", null]

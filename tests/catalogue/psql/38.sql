@@ -11,3 +11,4 @@ SELECT r.rolname, r.rolsuper, r.rolinherit,
 FROM pg_catalog.pg_roles r
 WHERE r.rolname !~ '^pg_'
 ORDER BY 1;
+--> ["millrace", true, true, true, false, false, -1, null, [], false, false]

@@ -12,3 +12,4 @@ WHERE c.relkind IN ('m','')
       AND n.nspname <> 'information_schema'
   AND pg_catalog.pg_table_is_visible(c.oid)
 ORDER BY 1,2;
+--> ["public", "delays", "materialized view", "millrace"]

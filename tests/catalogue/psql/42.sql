@@ -15,3 +15,5 @@ WHERE c.relkind IN ('i','I','')
       AND n.nspname <> 'information_schema'
   AND pg_catalog.pg_table_is_visible(c.oid)
 ORDER BY 1,2;
+--> ["public", "airports_pkey", "index", "millrace", "airports"]
+--> ["public", "delays_pkey", "index", "millrace", "delays"]

@@ -42,3 +42,8 @@ FROM pg_catalog.pg_class c
 WHERE c.relkind IN ('r','v','m','S','f','p')
   AND n.nspname !~ '^pg_' AND pg_catalog.pg_table_is_visible(c.oid)
 ORDER BY 1, 2;
+--> ["public", "airports", "table", null, "", ""]
+--> ["public", "delays", "materialized view", null, "", ""]
+--> ["public", "flights", "table", null, "", ""]
+--> ["public", "flights__quarantine", "table", null, "", ""]
+--> ["public", "long_flights", "view", null, "", ""]

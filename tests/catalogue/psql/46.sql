@@ -16,3 +16,4 @@ SELECT d.datname as "Name",
 FROM pg_catalog.pg_database d
   JOIN pg_catalog.pg_tablespace t on d.dattablespace = t.oid
 ORDER BY 1;
+--> ["millrace", "millrace", "UTF8", "C", "C", null, "libc", null, "136 bytes", "pg_default", null]

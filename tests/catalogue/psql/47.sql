@@ -16,3 +16,6 @@ WHERE c.relkind IN ('r','p','')
       AND n.nspname <> 'information_schema'
   AND pg_catalog.pg_table_is_visible(c.oid)
 ORDER BY 1,2;
+--> ["public", "airports", "table", "millrace", "permanent", "heap", "136 bytes", "reference table"]
+--> ["public", "flights", "table", "millrace", "permanent", "heap", "0 bytes", "stream"]
+--> ["public", "flights__quarantine", "table", "millrace", "permanent", "heap", "0 bytes", "records that could not become events of a stream"]

@@ -14,3 +14,4 @@ WHERE c.relkind IN ('v','')
       AND n.nspname <> 'information_schema'
   AND pg_catalog.pg_table_is_visible(c.oid)
 ORDER BY 1,2;
+--> ["public", "long_flights", "view", "millrace", "permanent", "0 bytes", "view"]

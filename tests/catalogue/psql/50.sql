@@ -6,3 +6,5 @@ SELECT n.nspname AS "Name",
 FROM pg_catalog.pg_namespace n
 WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 ORDER BY 1;
+--> ["millrace", "millrace", null, null]
+--> ["public", "millrace", null, null]

@@ -9,3 +9,6 @@ FROM pg_catalog.pg_class c
 WHERE c.relkind IN ('r','p','t','s','')
   AND n.nspname OPERATOR(pg_catalog.~) '^(public)$' COLLATE pg_catalog.default
 ORDER BY 1,2;
+--> ["public", "airports", "table", "millrace"]
+--> ["public", "flights", "table", "millrace"]
+--> ["public", "flights__quarantine", "table", "millrace"]

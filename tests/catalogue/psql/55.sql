@@ -4,3 +4,4 @@ SELECT spcname AS "Name",
   pg_catalog.pg_tablespace_location(oid) AS "Location"
 FROM pg_catalog.pg_tablespace
 ORDER BY 1;
+--> ["pg_default", "millrace", ""]

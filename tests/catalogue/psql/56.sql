@@ -43,3 +43,4 @@ WHERE c.relkind IN ('r','v','m','S','f','p')
   AND c.relname OPERATOR(pg_catalog.~) '^(flights)$' COLLATE pg_catalog.default
   AND n.nspname !~ '^pg_' AND pg_catalog.pg_table_is_visible(c.oid)
 ORDER BY 1, 2;
+--> ["public", "flights", "table", null, "", ""]

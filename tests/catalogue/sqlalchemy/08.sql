@@ -10,3 +10,8 @@ SELECT pg_catalog.pg_attribute.attname AS name, pg_catalog.format_type(pg_catalo
     WHERE pg_catalog.pg_collation.oid = pg_catalog.pg_attribute.attcollation) ELSE NULL END AS collation 
     FROM pg_catalog.pg_class LEFT OUTER JOIN pg_catalog.pg_attribute ON pg_catalog.pg_class.oid = pg_catalog.pg_attribute.attrelid AND pg_catalog.pg_attribute.attnum > 0 AND NOT pg_catalog.pg_attribute.attisdropped LEFT OUTER JOIN pg_catalog.pg_description ON pg_catalog.pg_description.objoid = pg_catalog.pg_attribute.attrelid AND pg_catalog.pg_description.objsubid = pg_catalog.pg_attribute.attnum JOIN pg_catalog.pg_namespace ON pg_catalog.pg_namespace.oid = pg_catalog.pg_class.relnamespace 
     WHERE pg_catalog.pg_class.relkind = ANY (ARRAY['r', 'p', 'f', 'v', 'm']) AND pg_catalog.pg_table_is_visible(pg_catalog.pg_class.oid) AND pg_catalog.pg_namespace.nspname != 'pg_catalog' AND pg_catalog.pg_class.relname IN ('flights') ORDER BY pg_catalog.pg_class.relname, pg_catalog.pg_attribute.attnum
+--> ["date", "timestamp without time zone", null, false, "flights", "event time", "", null, null]
+--> ["delay", "bigint", null, false, "flights", null, "", null, null]
+--> ["destination", "text", null, false, "flights", null, "", null, null]
+--> ["distance", "bigint", null, false, "flights", null, "", null, null]
+--> ["origin", "text", null, false, "flights", "key", "", null, null]

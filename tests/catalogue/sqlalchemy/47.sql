@@ -10,3 +10,19 @@ SELECT pg_catalog.pg_attribute.attname AS name, pg_catalog.format_type(pg_catalo
     WHERE pg_catalog.pg_collation.oid = pg_catalog.pg_attribute.attcollation) ELSE NULL END AS collation 
     FROM pg_catalog.pg_class LEFT OUTER JOIN pg_catalog.pg_attribute ON pg_catalog.pg_class.oid = pg_catalog.pg_attribute.attrelid AND pg_catalog.pg_attribute.attnum > 0 AND NOT pg_catalog.pg_attribute.attisdropped LEFT OUTER JOIN pg_catalog.pg_description ON pg_catalog.pg_description.objoid = pg_catalog.pg_attribute.attrelid AND pg_catalog.pg_description.objsubid = pg_catalog.pg_attribute.attnum JOIN pg_catalog.pg_namespace ON pg_catalog.pg_namespace.oid = pg_catalog.pg_class.relnamespace 
     WHERE pg_catalog.pg_class.relkind = ANY (ARRAY['r', 'p', 'f', 'v', 'm']) AND pg_catalog.pg_table_is_visible(pg_catalog.pg_class.oid) AND pg_catalog.pg_namespace.nspname != 'pg_catalog' AND pg_catalog.pg_class.relname IN ('flights', 'airports', 'long_flights', 'delays') ORDER BY pg_catalog.pg_class.relname, pg_catalog.pg_attribute.attnum
+--> ["code", "text", null, true, "airports", null, "", null, null]
+--> ["date", "timestamp without time zone", null, false, "flights", "event time", "", null, null]
+--> ["date", "timestamp without time zone", null, false, "long_flights", null, "", null, null]
+--> ["delay", "bigint", null, false, "flights", null, "", null, null]
+--> ["delay", "bigint", null, false, "long_flights", null, "", null, null]
+--> ["destination", "text", null, false, "flights", null, "", null, null]
+--> ["destination", "text", null, false, "long_flights", null, "", null, null]
+--> ["distance", "bigint", null, false, "flights", null, "", null, null]
+--> ["distance", "bigint", null, false, "long_flights", null, "", null, null]
+--> ["flights", "bigint", null, false, "delays", null, "", null, null]
+--> ["mean_delay", "double precision", null, false, "delays", null, "", null, null]
+--> ["name", "text", null, false, "airports", null, "", null, null]
+--> ["origin", "text", null, false, "delays", "key", "", null, null]
+--> ["origin", "text", null, false, "flights", "key", "", null, null]
+--> ["origin", "text", null, false, "long_flights", null, "", null, null]
+--> ["runways", "integer", null, false, "airports", null, "", null, null]
