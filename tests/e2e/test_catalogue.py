@@ -98,7 +98,7 @@ def test_the_catalogue_tells_nothing_of_the_process_that_answers(test):
     told = json.dumps(server.sql_rows("SELECT * FROM information_schema.tables") + server.sql_rows("SELECT * FROM pg_catalog.pg_class"))
     expect("duckdb" not in told and "memory" not in told and "temp" not in re.sub(r"pg_\w+", "", told), clip(told))
     for text in ("SELECT * FROM system.information_schema.tables", "SELECT * FROM system.pg_catalog.pg_class",
-                 "SELECT * FROM memory.main.flights", "SELECT * FROM main.flights", "SELECT * FROM temp.flights",
+                 "SELECT * FROM memory.main.flights", "SELECT * FROM temp.flights",
                  "SELECT * FROM pg_catalog.duckdb_settings()", "SELECT pg_catalog.getenv('HOME')",
                  "SELECT * FROM pg_catalog.read_text('/etc/passwd')", "SELECT * FROM information_schema.nothing",
                  "SELECT \"pg_catalog.mr_regclass_oid\"('flights', 1)", "SELECT main.version()",

@@ -51,7 +51,7 @@ ESCAPES = [
     "SELECT * FROM duckdb_databases()", "SELECT * FROM duckdb_temporary_files()", "SELECT * FROM duckdb_logs()",
     "SELECT * FROM pragma_database_size()", "SELECT getenv('HOME')", "SELECT * FROM sqlite_master",
     "SELECT * FROM system.information_schema.tables", "SELECT * FROM memory.information_schema.tables",
-    "SELECT * FROM system.pg_catalog.pg_settings", "SELECT * FROM main.items",
+    "SELECT * FROM system.pg_catalog.pg_settings",
     "SELECT * FROM duckdb_functions()", "SELECT nextval('s')", "SELECT * FROM pragma_table_info('items')",
 ]
 
