@@ -284,6 +284,42 @@ TEST_F(SqlSessionTest, SettingsAreKeptAndToldOf) {
   EXPECT_EQ(run("SHOW TRANSACTION ISOLATION LEVEL"), "repeatable read\n");
 }
 
+TEST_F(SqlSessionTest, SettingsAreReadAndSetByFunctions) {
+  EXPECT_EQ(run("SELECT set_config('application_name', 'it''s', false)"), "it's\n");
+  EXPECT_EQ(run("SHOW application_name"), "it's\n");
+  EXPECT_EQ(ask("SELECT current_setting($1)", {"application_name"}), "it's\n");
+  EXPECT_EQ(run("SELECT setting FROM pg_settings WHERE name = 'application_name'"), "it's\n");
+  EXPECT_EQ(run("SELECT c FROM public.v WHERE k = 'a'"), "2\n");
+}
+
+TEST_F(SqlSessionTest, RightsAreThoseOfTheUserAtEachExecution) {
+  sql("CREATE USER root WITH PASSWORD 'a long password'");
+  sql("CREATE USER ana WITH PASSWORD 'another password'");
+  SqlSession ana(node_->statements(), access::Principal::user("ana"));
+  EXPECT_FALSE(ana.run("SELECT c FROM v WHERE k = 'a'"));
+  sql("GRANT SELECT ON v TO ana");
+  const auto prepared = ana.prepare("SELECT c FROM v WHERE k = $1");
+  ASSERT_TRUE(prepared) << prepared.error().text();
+  EXPECT_TRUE(ana.execute(**prepared, Values{"a"}));
+  sql("REVOKE SELECT ON v FROM ana");
+  const auto refused = ana.execute(**prepared, Values{"a"});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, ErrorCode::kNotFound);
+  EXPECT_FALSE(ana.run("INSERT INTO s (k) VALUES ('x')"));
+  EXPECT_FALSE(ana.prepare("COPY s FROM STDIN"));
+  EXPECT_FALSE(ana.run("EXPLAIN SELECT c FROM v WHERE k = 'a'"));
+  sql("GRANT PUBLISH ON s TO ana");
+  EXPECT_TRUE(ana.run("INSERT INTO s (k) VALUES ('x')"));
+  EXPECT_FALSE(ana.run("INSERT INTO s SELECT k, c, c FROM v"));
+  EXPECT_FALSE(ana.run("CREATE STREAM other (a BIGINT)"));
+}
+
+TEST_F(SqlSessionTest, WithoutASessionAnInsertGivesItsCountAsARow) {
+  EXPECT_EQ(rows("INSERT INTO s (k, n) VALUES ('h', 1), ('h', 2)"), "2|\n");
+  EXPECT_EQ(rows("SELECT total FROM v WHERE k = 'h'"), "3|\n");
+  EXPECT_EQ(refused("INSERT INTO s (k) VALUES ($1)").id, error_id::kFunctionNotAllowed);
+}
+
 TEST_F(SqlSessionTest, PreparedByNameAndExecuted) {
   run("PREPARE p (BIGINT) AS SELECT count(*) FROM s WHERE n >= $1");
   EXPECT_EQ(run("EXECUTE p (2)"), "2\n");

@@ -97,6 +97,39 @@ Result<json::value> expression_tree(const std::string& text) {
 
 }  // namespace
 
+std::vector<SessionPlan::SetConfig> set_configs_of(const json::object& tree) {
+  std::vector<SessionPlan::SetConfig> out;
+  const auto member = [](const json::value* value, std::string_view key) -> const json::value* {
+    return value == nullptr || !value->is_object() ? nullptr : value->get_object().if_contains(key);
+  };
+  const auto text = [](const json::value* value) {
+    return value == nullptr || !value->is_string() ? std::string()
+                                                   : std::string(value->get_string());
+  };
+  const auto* node = tree.if_contains("node");
+  const auto* items = member(node, "select_list");
+  if (items == nullptr || !items->is_array() ||
+      text(member(member(node, "from_table"), "type")) != "EMPTY") {
+    return out;
+  }
+  for (const auto& item : items->get_array()) {
+    const auto* arguments = member(&item, "children");
+    if (!same_name(text(member(&item, "function_name")), "set_config") || arguments == nullptr ||
+        !arguments->is_array() || arguments->get_array().size() != 3) {
+      return {};
+    }
+    const auto& three = arguments->get_array();
+    const auto constant = [&](const json::value& value) {
+      return text(member(member(&value, "value"), "value"));
+    };
+    // The parser makes TRUE and FALSE a cast of 't' and 'f'.
+    const auto* cast = member(&three[2], "child");
+    out.push_back({constant(three[0]), constant(three[1]),
+                   constant(cast == nullptr ? three[2] : *cast) == "t"});
+  }
+  return out;
+}
+
 Result<json::value> with_values(const json::value& tree,
                                 const std::vector<sql::ParameterNode>& nodes,
                                 std::span<const std::optional<std::string>> values) {
@@ -127,6 +160,7 @@ Status SqlSession::plan_data(SessionPlan& plan, Given given, PreparedStatement& 
   MR_TRY(plan.statement, sql::parse_statement(out.text));
   if (const auto* select = std::get_if<sql::Select>(&*plan.statement)) {
     MR_TRY(plan.select, StatementRunner::read_select(select->text));
+    plan.set_configs = set_configs_of(plan.select->tree);
     return plan_select(plan, given, out);
   }
   if (const auto* insert = std::get_if<sql::Insert>(&*plan.statement)) {

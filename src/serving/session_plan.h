@@ -26,7 +26,17 @@ struct SessionPlan {
   std::vector<boost::json::value> expressions;
   std::vector<sql::ParameterNode> nodes;  // of the parameters
   std::shared_ptr<const PointSelect> point;
+  /// What a SELECT of nothing but set_config() with constants sets.
+  struct SetConfig {
+    std::string name;
+    std::string value;
+    bool local = false;
+  };
+  std::vector<SetConfig> set_configs;
 };
+
+/// What the tree of a SELECT sets; most set nothing.
+[[nodiscard]] std::vector<SessionPlan::SetConfig> set_configs_of(const boost::json::object& tree);
 
 /// The tree with the values in the parameters' places. Errors: kInvalidArgument (kBadValue).
 Result<boost::json::value> with_values(const boost::json::value& tree,

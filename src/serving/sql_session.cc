@@ -153,6 +153,7 @@ Result<StatementResult> SqlSession::run(std::string_view text) {
     MR_TRY(plan->statement, sql::parse_statement(text));
     if (const auto* select = std::get_if<sql::Select>(&*plan->statement)) {
       MR_TRY(plan->select, StatementRunner::read_select(select->text));
+      plan->set_configs = set_configs_of(plan->select->tree);
       plan->point = runner_.point_select(who_, *plan->select, {});
       // There are no values for parameters.
       if (plan->point != nullptr && !plan->point->parameters().empty()) plan->point = nullptr;
@@ -216,6 +217,7 @@ Result<StatementResult> SqlSession::execute_select(
     return runner_.select(who_, bound, context());
   }();
   if (!result) return std::unexpected(blame(statement, values, std::move(result).error()));
+  MR_RETURN_IF_ERROR(take_set_config(plan));
   if (statement.columns.empty()) return result;
   if (!same_types(statement.columns, result->columns)) {
     return refused(error_id::kPrepared,
@@ -225,6 +227,13 @@ Result<StatementResult> SqlSession::execute_select(
   // With values in the parameters' places a column without a name has another one.
   result->columns = statement.columns;
   return result;
+}
+
+/// SELECT set_config('name', 'value', false), which clients send in place of SET.
+Status SqlSession::take_set_config(const SessionPlan& plan) {
+  for (const auto& [name, value, local] : plan.set_configs)
+    MR_RETURN_IF_ERROR(settings_.set(name, value, local));
+  return {};
 }
 
 /// Whether a value is what failed: then it is told which one.

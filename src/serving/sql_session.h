@@ -97,6 +97,8 @@ class SqlSession {
   std::vector<std::pair<std::string, std::string>> take_reported() {
     return settings_.take_reported();
   }
+  /// What pg_backend_pid() says.
+  void set_process_id(std::int32_t id) { facts_.process_id = id; }
   /// Warnings of the last statements.
   std::vector<Error> take_notices() { return std::exchange(notices_, {}); }
 
@@ -134,6 +136,7 @@ class SqlSession {
   Error blame(const PreparedStatement& statement,
               std::span<const std::optional<std::string>> values, Error error);
   Result<StatementResult> change(const sql::Statement& statement);
+  Status take_set_config(const SessionPlan& plan);
   [[nodiscard]] StatementContext context() EXCLUDES(running_mutex_);
   [[nodiscard]] Error refused_in_failed();
   Status store_piece(const PreparedStatement& statement);
@@ -153,7 +156,7 @@ class SqlSession {
   StatementRunner& runner_;
   const access::Principal who_;
   SessionSettings settings_;
-  const SessionFacts facts_{.settings = &settings_};
+  SessionFacts facts_{.settings = &settings_};
   SessionTransaction transaction_;
   std::map<std::string, Prepared, std::less<>> named_;
   std::optional<CopyProgress> copy_;
