@@ -79,6 +79,8 @@ Result<std::unique_ptr<ServerProcess>> ServerProcess::start(const std::filesyste
                                    "0",
                                    "--mqtt-port",
                                    "0",
+                                   "--postgres-port",
+                                   "0",
                                    "--ready-file",
                                    ready.c_str(),
                                    config.empty() ? nullptr : "--config",

@@ -172,6 +172,37 @@ Result<Principal> Access::authenticate(std::string_view user, std::string_view p
   return Principal::user(name, verifier);
 }
 
+Result<Access::Claim> Access::claim(std::string_view user, std::string_view from) {
+  MR_RETURN_IF_ERROR(check_attempts(from));
+  Claim out;
+  out.name = lower_name(user);
+  {
+    const MutexLock lock(mutex_);
+    if (const auto* const record = find(out.name)) out.proof = record->verifier;
+  }
+  if (!out.proof.empty()) {
+    MR_TRY(out.verifier, Verifier::parse(out.proof));
+    return out;
+  }
+  static const Verifier nobody = make_verifier("");
+  out.verifier = nobody;
+  const Digest salt = hmac_sha256(session_key_, "salt of " + out.name);
+  out.verifier.salt = bytes_of(salt).substr(0, nobody.salt.size());
+  return out;
+}
+
+Result<Principal> Access::settle(const Claim& claim, bool proven, std::string_view from) {
+  {
+    const MutexLock lock(mutex_);
+    const auto* const record = find(claim.name);
+    if (proven && !claim.proof.empty() && record != nullptr && record->verifier == claim.proof) {
+      attempts_.erase(std::string(from));
+      return Principal::user(claim.name, claim.proof);
+    }
+  }
+  return refuse(from);
+}
+
 Result<Principal> Access::authenticate_token(std::string_view token, std::string_view from) {
   const std::string digest = hex(bytes_of(sha256(token)));
   {

@@ -21,6 +21,7 @@
 #include <string_view>
 #include <vector>
 
+#include "access/scram.h"
 #include "base/mutex.h"
 #include "base/result.h"
 #include "catalog/catalog.h"
@@ -78,6 +79,18 @@ class Access {
       EXCLUDES(mutex_);
   /// The value of an HTTP Authorization header: Basic or Bearer.
   Result<Principal> authenticate_header(std::string_view header, std::string_view from);
+
+  /// Somebody who says a name and will prove it by an exchange that does not send the password.
+  struct Claim {
+    std::string name;
+    Verifier verifier;
+    std::string proof;  // the verifier's text; empty where there is no such user or no password
+  };
+  /// Who is not there gets a verifier that nothing fits, the same one each time: nobody learns
+  /// names. Attempts count as in authenticate().
+  Result<Claim> claim(std::string_view user, std::string_view from) EXCLUDES(mutex_);
+  /// The end of the exchange over the claim's verifier.
+  Result<Principal> settle(const Claim& claim, bool proven, std::string_view from) EXCLUDES(mutex_);
 
   /// Who shows a certificate of `user`, by which an authority that the server trusts vouches for
   /// the name: that user, where there is one, or nobody that is known.

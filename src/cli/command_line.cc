@@ -122,6 +122,9 @@ struct Parser {
         ->type_name("ADDR");
     add_port("--http-port", up.http_port, "port of the HTTP API (8080); 0 picks a free one");
     add_port("--mqtt-port", up.mqtt_port, "port of MQTT (1883); 0 picks a free one");
+    add_port(
+        "--postgres-port", up.postgres_port,
+        "port of PostgreSQL (5433), with TLS where there is a certificate; 0 picks a free one");
     add_port("--https-port", up.https_port, "the same over TLS (8443), with a certificate");
     add_port("--mqtts-port", up.mqtts_port, "the same over TLS (8883), with a certificate");
     up_app

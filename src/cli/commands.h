@@ -79,6 +79,7 @@ struct UpCommand {
   std::optional<std::string> mqtt_port;
   std::optional<std::string> https_port;
   std::optional<std::string> mqtts_port;
+  std::optional<std::string> postgres_port;
   std::string ready_file;
 };
 

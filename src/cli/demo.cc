@@ -174,9 +174,10 @@ class Demo {
     std::error_code error;
     fs::remove(ready, error);
     MR_TRY(server_,
-           ChildProcess::start_self({"up", "--data", (folder_ / "data").string(), "--http-port",
-                                     "0", "--mqtt-port", "0", "--ready-file", ready.string()},
-                                    log));
+           ChildProcess::start_self(
+               {"up", "--data", (folder_ / "data").string(), "--http-port", "0", "--mqtt-port", "0",
+                "--postgres-port", "0", "--ready-file", ready.string()},
+               log));
     const auto deadline = std::chrono::steady_clock::now() + kStartPatience;
     while (!fs::exists(ready, error)) {
       if (interrupted) return interrupted_error();

@@ -27,6 +27,7 @@ ExitCode run(const UpCommand& command) {
   if (command.listen) options.listen = *command.listen;
   take_port(command.http_port, options.http_port);
   take_port(command.mqtt_port, options.mqtt_port);
+  take_port(command.postgres_port, options.postgres_port);
   take_port(command.https_port, options.https_port);
   take_port(command.mqtts_port, options.mqtts_port);
   options.needs_tls =

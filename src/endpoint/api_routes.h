@@ -14,6 +14,7 @@
 #include "endpoint/http_metrics.h"
 #include "endpoint/http_router.h"
 #include "endpoint/mqtt_metrics.h"
+#include "endpoint/postgres_metrics.h"
 #include "endpoint/tls.h"
 #include "ingest/ingest.h"
 #include "ingest/lake_writer.h"
@@ -50,6 +51,7 @@ struct Services {
   /// The servers' own counters, once they run; null before.
   std::function<const HttpMetrics*()> http_metrics;
   std::function<const MqttMetrics*()> mqtt_metrics;
+  std::function<const PostgresMetrics*()> postgres_metrics;
   std::function<const TlsMetrics*()> tls_metrics;
   /// Makes a connection one of MQTT; empty where there is no such listener.
   std::function<HttpResponse(const HttpRequest&)> mqtt_web_socket;

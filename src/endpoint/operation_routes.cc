@@ -41,6 +41,39 @@ class Families {
 
 double number(std::uint64_t value) { return static_cast<double>(value); }
 
+void add_postgres(Families& families, const PostgresMetrics& postgres) {
+  families.gauge("millrace_postgres_connections", "Open PostgreSQL connections.",
+                 number(postgres.connections_open));
+  families.counter("millrace_postgres_connections_refused_total",
+                   "PostgreSQL connections closed at once because there were too many.",
+                   number(postgres.connections_refused));
+  families.counter("millrace_postgres_received_bytes_total", "Bytes received over PostgreSQL.",
+                   number(postgres.received_bytes));
+  families.counter("millrace_postgres_sent_bytes_total", "Bytes sent over PostgreSQL.",
+                   number(postgres.sent_bytes));
+  families.counter("millrace_postgres_statements_total", "Statements of PostgreSQL clients.",
+                   number(postgres.statements));
+  families.counter("millrace_postgres_statement_errors_total",
+                   "Statements of PostgreSQL clients that ended with an error.",
+                   number(postgres.statement_errors));
+  families.counter("millrace_postgres_sent_rows_total", "Rows sent to PostgreSQL clients.",
+                   number(postgres.sent_rows));
+  families.counter("millrace_postgres_violations_total",
+                   "Messages against the protocol; each ended its connection.",
+                   number(postgres.violations));
+  families.counter("millrace_postgres_not_authorized_total",
+                   "PostgreSQL connections whose client did not prove who it is.",
+                   number(postgres.not_authorized));
+  families.counter("millrace_postgres_timeouts_total",
+                   "PostgreSQL connections closed because the client did not log in or read.",
+                   number(postgres.timeouts));
+  families.counter("millrace_postgres_cancels_total", "Cancel requests with the right key.",
+                   number(postgres.cancels));
+  families.gauge("millrace_postgres_held_bytes",
+                 "Bytes of answers that PostgreSQL clients have not read yet.",
+                 number(postgres.held_bytes));
+}
+
 void add_mqtt(Families& families, const MqttMetrics& mqtt, broker::Broker& broker) {
   families.gauge("millrace_mqtt_connections", "Open MQTT connections.",
                  number(mqtt.connections_open));
@@ -247,6 +280,7 @@ std::string metrics_text(const Services& services) {
     families.counter("millrace_http_timeouts_total",
                      "Connections closed because a phase took too long.", number(http->timeouts));
   }
+  if (const auto* postgres = services.postgres_metrics()) add_postgres(families, *postgres);
   if (const auto* mqtt = services.mqtt_metrics()) {
     add_mqtt(families, *mqtt, services.broker);
   }

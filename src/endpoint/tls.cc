@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::chrono::seconds kLookTime{1};
 // By TlsProtocol.
-constexpr std::array<std::string_view, 2> kProtocolNames = {"http/1.1", "mqtt"};
+constexpr std::array<std::string_view, 3> kProtocolNames = {"http/1.1", "mqtt", "postgresql"};
 constexpr std::string_view kSessionContext = "millrace";
 
 /// A client that names protocols must name ours: it may have been led here to misuse what another

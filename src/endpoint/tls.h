@@ -49,7 +49,7 @@ struct TlsMetrics {
 };
 
 /// What is spoken inside, as ALPN (RFC 7301) names it.
-enum class TlsProtocol : std::uint8_t { kHttp, kMqtt };
+enum class TlsProtocol : std::uint8_t { kHttp, kMqtt, kPostgres };
 
 struct SslFree {
   void operator()(SSL* ssl) const { SSL_free(ssl); }

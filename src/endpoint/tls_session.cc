@@ -55,6 +55,22 @@ TlsSession::~TlsSession() {
   if (!ready_ && !failed_) ++tls_.metrics().handshakes_failed;
 }
 
+std::string TlsSession::channel_binding() const {
+  X509* const certificate = ssl_ == nullptr ? nullptr : SSL_get_certificate(ssl_.get());
+  int digest_id = NID_undef;
+  if (certificate == nullptr ||
+      X509_get_signature_info(certificate, &digest_id, nullptr, nullptr, nullptr) != 1 ||
+      digest_id == NID_undef)
+    return {};
+  // RFC 5929, 4.1: where the signature used MD5 or SHA-1, the digest is SHA-256.
+  if (digest_id == NID_md5 || digest_id == NID_sha1) digest_id = NID_sha256;
+  const EVP_MD* const digest = EVP_get_digestbynid(digest_id);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
+  unsigned size = 0;
+  if (digest == nullptr || X509_digest(certificate, digest, bytes.data(), &size) != 1) return {};
+  return {reinterpret_cast<const char*>(bytes.data()), size};
+}
+
 std::size_t TlsSession::read_some(asio::mutable_buffer room, error_code& ec) {
   ec = {};
   std::size_t total = 0;

@@ -29,6 +29,10 @@ class TlsSession {
   /// The common name of the client's certificate where it stands for a user.
   [[nodiscard]] const std::string& user() const { return user_; }
 
+  /// What SCRAM can be bound to: the server certificate's digest, "tls-server-end-point" (RFC
+  /// 5929); empty where the certificate's signature has no digest of its own.
+  [[nodiscard]] std::string channel_binding() const;
+
   std::size_t read_some(boost::asio::mutable_buffer room, boost::system::error_code& ec);
   std::size_t write_some(boost::asio::const_buffer bytes, boost::system::error_code& ec);
   /// A read would give something without waiting.

@@ -29,6 +29,18 @@ Transport::~Transport() {
   if (tls_ != nullptr) close();
 }
 
+void Transport::start_tls(Tls& tls, TlsProtocol protocol) {
+  tls_ = std::make_shared<TlsSession>(std::move(socket_), tls, protocol, peer_.address);
+}
+
+char Transport::peek() {
+  char first = 0;
+  error_code ec;
+  const std::size_t got =
+      socket_.receive(boost::asio::buffer(&first, 1), tcp::socket::message_peek, ec);
+  return ec || got == 0 ? '\0' : first;
+}
+
 void Transport::shutdown_send() {
   if (tls_ != nullptr) {
     tls_->shutdown_send();

@@ -38,6 +38,16 @@ class Transport {
   Transport(const Transport&) = delete;
   Transport& operator=(const Transport&) = delete;
 
+  /// TLS over what was plain so far, as PostgreSQL's clients ask for it. Nothing may be under way.
+  void start_tls(Tls& tls, TlsProtocol protocol);
+  [[nodiscard]] bool is_encrypted() const { return tls_ != nullptr; }
+  /// For SCRAM; empty without TLS.
+  [[nodiscard]] std::string channel_binding() const {
+    return tls_ == nullptr ? std::string() : tls_->channel_binding();
+  }
+  /// The first byte that waits in a plain socket, which stays there; 0 where there is none.
+  [[nodiscard]] char peek();
+
   [[nodiscard]] executor_type get_executor() { return socket().get_executor(); }
   [[nodiscard]] const Peer& peer() const { return peer_; }
   /// The user that the client's certificate stands for, once it has come; empty for none.

@@ -61,6 +61,14 @@ struct Config {
   std::uint64_t mqtt_queue_messages_max = 0;
   std::uint64_t mqtt_queue_bytes_max = 0;
   std::uint64_t mqtt_message_bytes_max = 0;
+  std::uint64_t postgres_connections_max = 0;
+  std::uint64_t postgres_threads = 0;
+  std::uint64_t postgres_peer_connections_max = 0;
+  std::uint64_t postgres_connect_time_ms = 0;
+  std::uint64_t postgres_write_time_ms = 0;
+  std::uint64_t postgres_message_bytes_max = 0;
+  std::uint64_t postgres_statements_max = 0;
+  std::uint64_t postgres_held_bytes_max = 0;
   std::uint64_t ingest_record_bytes_max = 0;
   std::uint64_t ingest_depth_max = 0;
   std::uint64_t ingest_rejected_bytes_max = 0;
@@ -73,6 +81,7 @@ struct Config {
   std::uint64_t sql_table_bytes_max = 0;
   std::uint64_t sql_workers = 0;
   std::string http_cors_origins;
+  std::string postgres_tls;
   std::string tls_certificate;
   std::string tls_key;
   std::string tls_client_ca;

@@ -65,6 +65,7 @@ endpoint::Services Node::services(runtime::WorkerPool& pool) {
           .bridge = *bridge_,
           .http_metrics = [] { return nullptr; },
           .mqtt_metrics = [] { return nullptr; },
+          .postgres_metrics = [] { return nullptr; },
           .tls_metrics = [] { return nullptr; },
           .mqtt_web_socket = {},
           .web_origins = {}};

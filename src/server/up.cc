@@ -15,6 +15,7 @@
 #include "endpoint/http_server.h"
 #include "endpoint/mqtt_server.h"
 #include "endpoint/peer.h"
+#include "endpoint/postgres_server.h"
 #include "endpoint/tls.h"
 #include "runtime/file_system.h"
 #include "runtime/worker_pool.h"
@@ -112,9 +113,14 @@ Result<std::unique_ptr<endpoint::Tls>> load_tls(const UpOptions& options, const 
       return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
                   "--https-port and --mqtts-port need tls.certificate and tls.key");
     }
-    if (!options.http_port && !options.mqtt_port) {
+    if (!options.http_port && !options.mqtt_port && !options.postgres_port) {
       return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
-                  "--http-port off --mqtt-port off leaves no port; tls.certificate is not set");
+                  "--http-port off --mqtt-port off --postgres-port off leaves no port; "
+                  "tls.certificate is not set");
+    }
+    if (config.postgres_tls == "required" && options.postgres_port) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kBadConfig,
+                  "postgres.tls is required, and tls.certificate is not set");
     }
     return nullptr;
   }
@@ -192,11 +198,30 @@ endpoint::MqttServerOptions mqtt_options(const UpOptions& options, const Config&
   return mqtt;
 }
 
+endpoint::PostgresServerOptions postgres_options(const UpOptions& options, const Config& config,
+                                                 endpoint::Tls* tls) {
+  using std::chrono::milliseconds;
+  endpoint::PostgresServerOptions postgres;
+  postgres.address = options.listen;
+  postgres.port = options.postgres_port.value_or(0);
+  postgres.tls = tls;
+  postgres.tls_required = config.postgres_tls == "required";
+  postgres.threads = static_cast<unsigned>(config.postgres_threads);
+  postgres.connections_max = config.postgres_connections_max;
+  postgres.peer_connections_max = config.postgres_peer_connections_max;
+  postgres.message_bytes_max = config.postgres_message_bytes_max;
+  postgres.statements_max = config.postgres_statements_max;
+  postgres.held_bytes_max = config.postgres_held_bytes_max;
+  postgres.connect_time = milliseconds(config.postgres_connect_time_ms);
+  postgres.write_time = milliseconds(config.postgres_write_time_ms);
+  return postgres;
+}
+
 /// Where the program serves, by protocol: "http" -> "http://127.0.0.1:8080".
 using Addresses = std::vector<std::pair<std::string_view, std::string>>;
 
 Addresses addresses_of(const UpOptions& options, const endpoint::HttpServer& http,
-                       const endpoint::MqttServer& mqtt) {
+                       const endpoint::MqttServer& mqtt, const endpoint::PostgresServer* postgres) {
   const bool ipv6 = options.listen.find(':') != std::string::npos;
   const std::string host = ipv6 ? "[" + options.listen + "]" : options.listen;
   Addresses all;
@@ -207,6 +232,11 @@ Addresses addresses_of(const UpOptions& options, const endpoint::HttpServer& htt
   add("https", http.tls_port());
   add("mqtt", mqtt.port());
   add("mqtts", mqtt.tls_port());
+  // With the name that clients would make one of the user otherwise.
+  if (postgres != nullptr) {
+    all.emplace_back("postgres",
+                     fmt::format("postgresql://{}:{}/millrace", host, postgres->port()));
+  }
   return all;
 }
 
@@ -233,13 +263,20 @@ Status write_ready_file(const Addresses& addresses, const UpOptions& options) {
 }
 
 /// Passwords and events must not cross a network that others can listen to without a word.
-void warn_of_plain_ports(const UpOptions& options) {
+void warn_of_plain_ports(const UpOptions& options, const Config& config) {
   if (endpoint::is_loopback(options.listen)) return;
-  if (!options.http_port && !options.mqtt_port) return;
-  spdlog::warn(
-      "--listen {}: HTTP and MQTT without TLS can be read and changed on their way; set "
-      "tls.certificate and tls.key, and --http-port off --mqtt-port off",
-      options.listen);
+  if (options.http_port || options.mqtt_port) {
+    spdlog::warn(
+        "--listen {}: HTTP and MQTT without TLS can be read and changed on their way; set "
+        "tls.certificate and tls.key, and --http-port off --mqtt-port off",
+        options.listen);
+  }
+  if (options.postgres_port && config.postgres_tls != "required") {
+    spdlog::warn(
+        "--listen {}: PostgreSQL without TLS can be read and changed on its way; set "
+        "tls.certificate, tls.key and postgres.tls: required",
+        options.listen);
+  }
 }
 
 /// Waits until the program is to stop. SIGHUP reads the certificate again.
@@ -291,14 +328,18 @@ int run_up(const UpOptions& options) {
 
   if (const auto safe = check_listener(options, (*node)->access()); !safe)
     return report(safe.error());
-  warn_of_plain_ports(options);
+  warn_of_plain_ports(options, *config);
 
   runtime::WorkerPool pool("query", 4, 256);
+  // One's statements do not wait for the other's.
+  runtime::WorkerPool postgres_pool("postgres", 8, 1024);
   std::atomic<const endpoint::HttpMetrics*> http_metrics{nullptr};
   std::atomic<const endpoint::MqttMetrics*> mqtt_metrics{nullptr};
+  std::atomic<const endpoint::PostgresMetrics*> postgres_metrics{nullptr};
   endpoint::Services services = (*node)->services(pool);
   services.http_metrics = [&http_metrics] { return http_metrics.load(); };
   services.mqtt_metrics = [&mqtt_metrics] { return mqtt_metrics.load(); };
+  services.postgres_metrics = [&postgres_metrics] { return postgres_metrics.load(); };
   services.tls_metrics = [&tls] { return *tls == nullptr ? nullptr : &(*tls)->metrics(); };
   auto mqtt_server =
       endpoint::MqttServer::start(mqtt_options(options, *config, tls->get()), (*node)->access(),
@@ -314,16 +355,27 @@ int run_up(const UpOptions& options) {
                                             endpoint::api_routes(services));
   if (!server) return report(server.error());
   http_metrics = &(*server)->metrics();
-  const Addresses addresses = addresses_of(options, **server, **mqtt_server);
+  std::unique_ptr<endpoint::PostgresServer> postgres_server;
+  if (options.postgres_port) {
+    auto started =
+        endpoint::PostgresServer::start(postgres_options(options, *config, tls->get()),
+                                        (*node)->access(), (*node)->statements(), postgres_pool);
+    if (!started) return report(started.error());
+    postgres_server = std::move(*started);
+    postgres_metrics = &postgres_server->metrics();
+  }
+  const Addresses addresses = addresses_of(options, **server, **mqtt_server, postgres_server.get());
   print_addresses(addresses, options);
   if (const auto written = write_ready_file(addresses, options); !written)
     return report(written.error());
 
   serve(signals, tls->get());
   (*mqtt_server)->stop();
+  if (postgres_server != nullptr) postgres_server->stop();
   (*server)->stop();
   (*node)->stop_queries();
   pool.close();
+  postgres_pool.close();
   (*node)->stop();
   spdlog::info("stopped");
   return 0;

@@ -20,6 +20,8 @@ struct UpOptions {
   std::optional<std::uint16_t> mqtt_port = 1883;
   std::optional<std::uint16_t> https_port = 8443;
   std::optional<std::uint16_t> mqtts_port = 8883;
+  /// With TLS on the same port where there is a certificate.
+  std::optional<std::uint16_t> postgres_port = 5433;
   bool needs_tls = false;  // a port with TLS was asked for
   std::string ready_file;  // empty: none
 };

@@ -11,12 +11,20 @@ bool StatementRunner::is_visible(const access::Principal& who, std::string_view 
          access_.allowed(who, Privilege::kPublish, name);
 }
 
+Status StatementRunner::check_known(const access::Principal& who) const {
+  if (access_.is_known(who)) return {};
+  return fail(ErrorCode::kUnauthenticated, error_id::kNotAuthenticated, "{} may run no statement",
+              who.text());
+}
+
+Error StatementRunner::told(const access::Principal& who, Error error) const {
+  if (error.code != ErrorCode::kNotFound || access_.is_admin(who)) return error;
+  return std::move(error).with_hint("it may be there, and you may not read it");
+}
+
 Status StatementRunner::check_allowed(const access::Principal& who,
                                       const sql::Statement& statement) const {
-  if (!access_.is_known(who)) {
-    return fail(ErrorCode::kUnauthenticated, error_id::kNotAuthenticated, "{} may run no statement",
-                who.text());
-  }
+  MR_RETURN_IF_ERROR(check_known(who));
   // What a SELECT names is checked where its names are resolved, what SHOW gives row by row.
   if (std::holds_alternative<sql::Select>(statement) ||
       std::holds_alternative<sql::Show>(statement)) {
@@ -26,6 +34,11 @@ Status StatementRunner::check_allowed(const access::Principal& who,
     return is_visible(who, describe->name)
                ? Status()
                : access_.require(who, Privilege::kSelect, describe->name);
+  }
+  if (const auto* const insert = std::get_if<sql::Insert>(&statement)) {
+    // The same answer whether there is such a stream or not.
+    MR_RETURN_IF_ERROR(access_.require(who, Privilege::kPublish, insert->table));
+    if (catalog_.find_stream(insert->table)) return {};
   }
   return access_.require_admin(who, "change what exists");
 }

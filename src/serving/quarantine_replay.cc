@@ -91,7 +91,9 @@ Result<StatementResult> StatementRunner::replay_quarantine(const sql::ReplayQuar
         "ORDER BY _offset LIMIT {4}",
         name, next, end, statement.condition.empty() ? "true" : statement.condition,
         kRecordsAtOnce);
-    auto page = select(access::Principal::owner(), text, kRecordsAtOnce);
+    const auto read = read_select(text);
+    auto page = read ? select(access::Principal::owner(), *read, {.rows_max = kRecordsAtOnce})
+                     : Result<StatementResult>(std::unexpected(read.error()));
     if (!page) {
       Error error = std::move(page).error();
       if (error.place.line >= 2) {

@@ -62,4 +62,13 @@ class Rows {
 inline constexpr Type kText{TypeKind::kVarchar};
 inline constexpr Type kNumber{TypeKind::kBigInt};
 
+/// Of a statement that changed rows: their number.
+inline StatementResult changed(std::string command, std::uint64_t rows) {
+  Rows out({{"rows", kNumber}});
+  out.number(rows).end();
+  auto result = std::move(out).result(std::move(command));
+  result.affected = rows;
+  return result;
+}
+
 }  // namespace millrace::serving

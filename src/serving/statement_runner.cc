@@ -12,7 +12,9 @@
 #include "serving/view_reader.h"
 #include "speed/moment.h"
 #include "sql/allow_list.h"
+#include "sql/catalogue_rewrite.h"
 #include "sql/lake_select.h"
+#include "sql/parameters.h"
 #include "sql/syntax.h"
 
 namespace millrace::serving {
@@ -104,24 +106,28 @@ Result<StatementResult> StatementRunner::run(std::string_view sql,
 Result<StatementResult> StatementRunner::run_as(const access::Principal& who,
                                                 std::string_view sql) {
   MR_TRY(const auto statement, sql::parse_statement(sql));
+  return run_as(who, statement, {});
+}
+
+Result<StatementResult> StatementRunner::run_as(const access::Principal& who,
+                                                const sql::Statement& statement,
+                                                const StatementContext& context) {
   MR_RETURN_IF_ERROR(check_allowed(who, statement));
-  auto result = execute(statement, who, {});
-  // What the hint suggests may be a name that this client should not learn.
-  if (!result && result.error().code == ErrorCode::kNotFound && !access_.is_admin(who)) {
-    return std::unexpected(
-        std::move(result).error().with_hint("it may be there, and you may not read it"));
-  }
+  auto result = execute(statement, who, {}, context);
+  if (!result) return std::unexpected(told(who, std::move(result).error()));
   return result;
 }
 
 Result<StatementResult> StatementRunner::execute(const sql::Statement& statement,
                                                  const access::Principal& who,
-                                                 const std::filesystem::path& base_folder) {
+                                                 const std::filesystem::path& base_folder,
+                                                 const StatementContext& context) {
   return std::visit(
       [&](const auto& parsed) -> Result<StatementResult> {
         using T = std::decay_t<decltype(parsed)>;
         if constexpr (std::is_same_v<T, sql::Select>) {
-          return select(who, parsed.text, options_.rows_max);
+          MR_TRY(const auto read, read_select(parsed.text));
+          return select(who, read, context);
         } else if constexpr (std::is_same_v<T, sql::Show>) {
           return show(who, parsed);
         } else if constexpr (std::is_same_v<T, sql::Describe>) {
@@ -131,7 +137,10 @@ Result<StatementResult> StatementRunner::execute(const sql::Statement& statement
         } else if constexpr (std::is_same_v<T, sql::CreateTable>) {
           return create_table(parsed, base_folder);
         } else if constexpr (std::is_same_v<T, sql::Insert>) {
-          return insert(parsed);
+          if (!catalog_.find_stream(parsed.table)) return insert(parsed);
+          MR_TRY(const auto rows, insert_rows(who, parsed, context));
+          MR_TRY(const auto count, append(rows));
+          return changed("INSERT", count);
         } else if constexpr (std::is_same_v<T, sql::Update>) {
           return update(parsed);
         } else if constexpr (std::is_same_v<T, sql::Delete>) {
@@ -665,7 +674,7 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
                                         .rows = {}});
     return {};
   }
-  MR_TRY(auto events, events_of(stream));
+  MR_TRY(auto events, events_in(stream, assembly));
   sql::QueryRelation relation{.name = stream.name,
                               .columns = events.stream.columns,
                               .hidden_columns = hidden_columns,
@@ -731,6 +740,8 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
                                      Assembly& assembly) {
   if (std::ranges::find(assembly.seen, name) != assembly.seen.end()) return {};
   assembly.seen.push_back(name);
+  MR_TRY(const bool added, add_catalogue_relation(name, hidden_columns, assembly));
+  if (added) return {};
   for (const auto& past : assembly.past) {
     if (past.relation != name) continue;
     const auto view = find_built(past.name, assembly.started_us);
@@ -776,7 +787,7 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
                                 .tail = {},
                                 .rows = {}};
     if (!assembly.types_only) {
-      MR_TRY(auto read, read_all(*view));
+      MR_TRY(auto read, read_in(view, assembly));
       assembly.sources.push_back(source_of(*view, read.coverage));
       relation.rows.push_back(std::move(read.rows));
     }
@@ -792,44 +803,69 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
 
 Status StatementRunner::assemble(std::string_view text, Assembly& assembly) {
   assembly.started_us = runtime::monotonic_us();
-  const auto past_name = [&](std::string_view name) -> std::string {
-    const auto found =
-        std::ranges::find_if(assembly.past, [&](const auto& p) { return p.relation == name; });
-    return found == assembly.past.end() ? std::string() : found->relation;
-  };
   MR_TRY(const auto tree, sql::parse_select(text));
-  MR_TRY(const auto allowed, sql::check_select(
-                                 tree, sql::Use::kAdHoc,
-                                 [&](std::string_view name) {
-                                   auto past = past_name(name);
-                                   if (!past.empty()) return past;
-                                   return access_.allowed(assembly.who, Privilege::kSelect, name)
-                                              ? resolve(name)
-                                              : std::string();
-                                 },
-                                 text));
+  return assemble_tree(tree, text, assembly);
+}
+
+Status StatementRunner::assemble_tree(const boost::json::object& given, std::string_view text,
+                                      Assembly& assembly) {
+  if (assembly.started_us == 0) assembly.started_us = runtime::monotonic_us();
+  boost::json::object tree = given;
+  sql::CatalogueUse use;
+  if (assembly.catalogue) {
+    MR_TRY(use, sql::rewrite_catalogue(tree, assembly.postgres_names));
+  }
+  MR_TRY(const auto allowed,
+         sql::check_select(
+             tree, sql::Use::kAdHoc,
+             [&](std::string_view name) { return resolve_for(assembly, name); }, text));
   MR_TRY(assembly.query.select, sql::select_text(tree));
   assembly.query.result_bytes_max = options_.result_bytes_max;
+  // Where the statement has no transaction, the moment is over when all is read.
+  std::optional<ReadMoment> own;
+  const auto taken = take_moment(without_schema(allowed.tables), own, assembly);
+  if (!taken) return taken;
   for (const auto& table : allowed.tables) {
     MR_RETURN_IF_ERROR(add_relation(table, wants_hidden(allowed), assembly));
   }
+  for (const auto& macro : use.macros) MR_RETURN_IF_ERROR(add_macro(macro, assembly));
+  if (own) assembly.moment = nullptr;
   const auto spent_ms =
       static_cast<std::uint64_t>((runtime::monotonic_us() - assembly.started_us) / 1000);
-  assembly.query.deadline_ms =
-      options_.deadline_ms > spent_ms ? options_.deadline_ms - spent_ms : 1;
+  const auto deadline_ms = assembly.deadline_ms == 0
+                               ? options_.deadline_ms
+                               : std::min(assembly.deadline_ms, options_.deadline_ms);
+  assembly.query.deadline_ms = deadline_ms > spent_ms ? deadline_ms - spent_ms : 1;
   return {};
 }
 
-Result<StatementResult> StatementRunner::select(const access::Principal& who, std::string_view text,
-                                                std::uint64_t rows_max) {
+Result<ParsedSelect> StatementRunner::read_select(std::string_view text) {
+  MR_TRY(auto past, sql::take_as_of(text));
+  ParsedSelect out{.text = past.relations.empty() ? std::string(text) : std::move(past.text),
+                   .tree = {},
+                   .past = std::move(past.relations)};
+  MR_TRY(out.tree, sql::parse_select(sql::without_postgres_spelling(out.text)));
+  return out;
+}
+
+Result<StatementResult> StatementRunner::select(const access::Principal& who,
+                                                const ParsedSelect& select,
+                                                const StatementContext& context) {
+  MR_RETURN_IF_ERROR(check_known(who));
   Assembly assembly;
   assembly.who = who;
-  assembly.query.rows_max = rows_max;
-  MR_TRY(auto past, sql::take_as_of(text));
-  assembly.past = std::move(past.relations);
+  assembly.catalogue = true;
+  assembly.facts = context.facts;
+  assembly.postgres_names = context.facts != nullptr;
+  assembly.moment = context.moment;
+  assembly.deadline_ms = context.deadline_ms;
+  assembly.past = select.past;
+  assembly.query.rows_max = context.rows_max.value_or(options_.rows_max);
+  assembly.query.cancelled = context.cancelled;
   for (const auto& relation : assembly.past)
     MR_RETURN_IF_ERROR(access_.require(who, Privilege::kSelect, relation.name));
-  MR_RETURN_IF_ERROR(assemble(assembly.past.empty() ? text : past.text, assembly));
+  if (auto assembled = assemble_tree(select.tree, select.text, assembly); !assembled)
+    return std::unexpected(told(who, std::move(assembled).error()));
   MR_TRY(auto result, workers_.run(assembly.query));
   StatementResult out;
   out.command = "SELECT";
@@ -839,6 +875,74 @@ Result<StatementResult> StatementRunner::select(const access::Principal& who, st
   out.truncated = result.truncated;
   out.sources = std::move(assembly.sources);
   return out;
+}
+
+Result<sql::StatementShape> StatementRunner::shape_of(const access::Principal& who,
+                                                      const ParsedSelect& select) {
+  MR_RETURN_IF_ERROR(check_known(who));
+  Assembly assembly;
+  assembly.who = who;
+  assembly.catalogue = true;
+  assembly.postgres_names = true;
+  assembly.types_only = true;
+  assembly.past = select.past;
+  for (const auto& relation : assembly.past)
+    MR_RETURN_IF_ERROR(access_.require(who, Privilege::kSelect, relation.name));
+  // The check knows no parameters: it sees values in their places, and the worker what they are.
+  MR_TRY(const auto null, sql::ParameterNode::make(Type{TypeKind::kVarchar}));
+  MR_TRY(const auto value, null.of(0, std::nullopt));
+  boost::json::value checked = select.tree;
+  sql::replace_parameters(checked, [&](std::size_t) { return value; });
+  if (auto assembled = assemble_tree(checked.get_object(), select.text, assembly); !assembled)
+    return std::unexpected(told(who, std::move(assembled).error()));
+  auto tree = select.tree;
+  MR_TRY(const auto use, sql::rewrite_catalogue(tree, assembly.postgres_names));
+  for (const auto& macro : use.macros) MR_RETURN_IF_ERROR(add_macro(macro, assembly));
+  MR_TRY(assembly.query.select, sql::select_text(tree));
+  assembly.query.prepare_only = true;
+  MR_TRY(auto result, workers_.run(assembly.query));
+  return sql::StatementShape{std::move(result.columns), std::move(result.parameters)};
+}
+
+std::shared_ptr<const PointSelect> StatementRunner::point_select(
+    const access::Principal& who, const ParsedSelect& select,
+    std::span<const std::optional<Type>> given) const {
+  if (!select.past.empty()) return nullptr;
+  auto point = PointSelect::make(select.tree, speed_, given);
+  const bool allowed =
+      point != nullptr && access_.allowed(who, Privilege::kSelect, point->view_name());
+  return allowed ? point : nullptr;
+}
+
+Result<std::optional<StatementResult>> StatementRunner::point_rows(
+    const access::Principal& who, const PointSelect& select,
+    std::span<const std::optional<std::string>> values, const StatementContext& context) {
+  const auto view = speed_.find_view(select.view_name());
+  if (!select.is_for(view) || !access_.allowed(who, Privilege::kSelect, select.view_name()) ||
+      view->phase() == speed::ViewPhase::kBuilding) {
+    return std::optional<StatementResult>();
+  }
+  const auto keys = select.keys(values);
+  if (!keys) return std::optional<StatementResult>();
+  const speed::ViewSnapshot* snapshot = nullptr;
+  if (context.moment != nullptr) {
+    Assembly assembly;
+    assembly.moment = context.moment;
+    std::optional<ReadMoment> none;
+    MR_RETURN_IF_ERROR(take_moment({view->record().name}, none, assembly));
+    snapshot = context.moment->find(*view);
+    if (snapshot == nullptr && context.moment->keep_if_unchanged(view))
+      snapshot = context.moment->find(*view);
+    if (snapshot == nullptr) return std::optional<StatementResult>();
+  }
+  MR_TRY(auto found, snapshot == nullptr ? view->lookup(*keys) : view->lookup(*snapshot, *keys));
+  StatementResult out;
+  out.command = "SELECT";
+  out.columns = select.columns();
+  out.rows = found.rows->rows();
+  if (out.rows != 0) out.batches.push_back(select.project(std::move(found.rows)));
+  out.sources.push_back(source_of(*view, found.coverage));
+  return std::optional(std::move(out));
 }
 
 Result<std::vector<Column>> StatementRunner::columns_of_select(

@@ -7,10 +7,13 @@
 #pragma once
 
 #include <atomic>
+#include <boost/json.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +31,9 @@
 #include "lake/tables.h"
 #include "log/commit_log.h"
 #include "serving/batch_scheduler.h"
+#include "serving/point_select.h"
+#include "serving/read_moment.h"
+#include "serving/system_relations.h"
 #include "serving/view_reader.h"
 #include "speed/speed_layer.h"
 #include "sql/as_of.h"
@@ -55,6 +61,32 @@ struct StatementResult {
   std::uint64_t rows = 0;
   bool truncated = false;
   std::vector<SourceCoverage> sources;
+  /// Rows that a statement put, changed or took away.
+  std::optional<std::uint64_t> affected = {};
+};
+
+/// A SELECT that was read once, to be executed as often as wanted. Parameters are still in its
+/// tree; who executes it puts values there.
+struct ParsedSelect {
+  std::string text;  // that the tree was made of
+  boost::json::object tree;
+  std::vector<sql::PastRelation> past;
+};
+
+/// What a session adds to a statement of its own.
+struct StatementContext {
+  std::uint64_t deadline_ms = 0;  // 0: the server's
+  sql::CancelFlag cancelled = {};
+  ReadMoment* moment = nullptr;  // of its transaction
+  std::optional<std::uint64_t> rows_max = {};
+  const SessionFacts* facts = nullptr;
+};
+
+/// The rows of an INSERT INTO a stream, as a body for ingest.
+struct InsertRows {
+  std::shared_ptr<speed::StreamState> stream;
+  std::string lines;  // JSON, a row each
+  std::uint64_t rows = 0;
 };
 
 struct StatementOptions {
@@ -89,6 +121,47 @@ class StatementRunner {
   /// statements of whoever starts the program: their files may be anywhere, and relative paths
   /// begin there.
   Result<StatementResult> run(std::string_view sql, const std::filesystem::path& base_folder = {});
+  /// The same of a session, of a statement that was read already.
+  Result<StatementResult> run_as(const access::Principal& who, const sql::Statement& statement,
+                                 const StatementContext& context);
+  static Result<ParsedSelect> read_select(std::string_view text);
+  Result<StatementResult> select(const access::Principal& who, const ParsedSelect& select,
+                                 const StatementContext& context);
+  /// Columns of the answer, and types of the parameters that are left in the tree.
+  Result<sql::StatementShape> shape_of(const access::Principal& who, const ParsedSelect& select);
+  /// What recognises and answers reads by key, where the view is as it was then; nullopt: another
+  /// definition has its name, or a value is not in its plain form: select() answers.
+  [[nodiscard]] std::shared_ptr<const PointSelect> point_select(
+      const access::Principal& who, const ParsedSelect& select,
+      std::span<const std::optional<Type>> given) const;
+  Result<std::optional<StatementResult>> point_rows(
+      const access::Principal& who, const PointSelect& select,
+      std::span<const std::optional<std::string>> values, const StatementContext& context);
+  /// insert_events.cc
+  /// Nothing is stored yet. Errors: also kNotFound (kStreamNotFound).
+  Result<InsertRows> insert_rows(const access::Principal& who, const sql::Insert& statement,
+                                 const StatementContext& context);
+  /// Durable and visible when it returns; all of the rows or none. Gives how many are stored, which
+  /// is fewer where the stream has some already, by its dedup column.
+  Result<std::uint64_t> append(const InsertRows& rows);
+  /// The columns that an INSERT sets, in its order. Errors: kNotFound, kInvalidArgument.
+  [[nodiscard]] Result<std::vector<Column>> columns_of_insert(const sql::Insert& statement) const;
+  /// A body of CSV with a header, of COPY; as append(). `rows_before`: for the numbers in errors.
+  Result<std::uint64_t> append_csv(const access::Principal& who, std::string_view stream,
+                                   std::string body, std::uint64_t rows_before);
+  [[nodiscard]] bool is_stream(std::string_view name) const {
+    return speed_.find_stream(name) != nullptr;
+  }
+  [[nodiscard]] bool is_admin(const access::Principal& who) const { return access_.is_admin(who); }
+  [[nodiscard]] bool may_publish(const access::Principal& who, std::string_view stream) const {
+    return access_.allowed(who, Privilege::kPublish, stream);
+  }
+  /// explain.cc
+  /// What the SELECT reads, and how; a line each.
+  Result<StatementResult> explain(const access::Principal& who, const ParsedSelect& select);
+  /// Statements whose flag of cancelling is set end now. Thread: any.
+  void wake_cancelled() { workers_.wake(); }
+  [[nodiscard]] const StatementOptions& options() const { return options_; }
   /// Whether `who` may know that a stream, view or table of this name is there.
   [[nodiscard]] bool is_visible(const access::Principal& who, std::string_view name) const;
   /// Those that wait for a view wait no longer.
@@ -131,6 +204,7 @@ class StatementRunner {
                                          const speed::Coverage& coverage) const;
 
  private:
+  friend class SystemRelations;
   /// What a name shall mean instead of what the catalog has: how a change is tried out.
   struct Redefinition {
     std::string name;
@@ -150,11 +224,25 @@ class StatementRunner {
     std::vector<sql::PastRelation> past = {};
     /// Of the text that was given: what plain views read, their readers may read through them.
     access::Principal who = access::Principal::owner();
+    /// The text may name what PostgreSQL's clients ask for (sql/catalogue_rewrite.h).
+    bool catalogue = false;
+    /// With it: what the session of the client adds; null where there is none.
+    const SessionFacts* facts = nullptr;
+    std::shared_ptr<SystemRelations> system = {};
+    /// With it: columns without AS are called as PostgreSQL calls them.
+    bool postgres_names = false;
+    /// What is read as it was at one moment; null where each relation is read when it comes.
+    ReadMoment* moment = nullptr;
+    std::uint64_t deadline_ms = 0;  // 0: the server's
   };
 
   Result<StatementResult> execute(const sql::Statement& statement, const access::Principal& who,
-                                  const std::filesystem::path& base_folder);
+                                  const std::filesystem::path& base_folder,
+                                  const StatementContext& context = {});
   /// access_statements.cc
+  Status check_known(const access::Principal& who) const;
+  /// What a hint suggests may be a name that this client should not learn.
+  [[nodiscard]] Error told(const access::Principal& who, Error error) const;
   Status check_allowed(const access::Principal& who, const sql::Statement& statement) const;
   Result<StatementResult> create_user(const sql::CreateUser& statement);
   Result<StatementResult> drop_user(const sql::DropUser& statement);
@@ -186,8 +274,6 @@ class StatementRunner {
   Result<StatementResult> replay_quarantine(const sql::ReplayQuarantine& statement);
   Result<StatementResult> show(const access::Principal& who, const sql::Show& statement);
   Result<StatementResult> describe(const sql::Describe& statement);
-  Result<StatementResult> select(const access::Principal& who, std::string_view text,
-                                 std::uint64_t rows_max);
   /// The columns that a SELECT would give.
   Result<std::vector<Column>> columns_of_select(std::string_view text,
                                                 std::span<const Redefinition> redefined = {});
@@ -196,7 +282,20 @@ class StatementRunner {
   [[nodiscard]] std::string resolve(std::string_view name) const;
   /// Fills in what the query reads of a name, and of what that reads if it is a plain view.
   Status assemble(std::string_view text, Assembly& assembly);
+  Status assemble_tree(const boost::json::object& tree, std::string_view text, Assembly& assembly);
   Status add_relation(const std::string& name, bool hidden_columns, Assembly& assembly);
+  /// catalogue_statements.cc: system relations, and "public.name"
+  Result<bool> add_catalogue_relation(const std::string& name, bool hidden_columns,
+                                      Assembly& assembly);
+  /// A function of the catalogue, and what it reads.
+  Status add_macro(const std::string& name, Assembly& assembly);
+  /// "public.name" as "name".
+  [[nodiscard]] static std::set<std::string> without_schema(const std::set<std::string>& relations);
+  /// What a name means that the check asks for; empty where there is none.
+  [[nodiscard]] std::string resolve_for(const Assembly& assembly, std::string_view name) const;
+  /// None where it means nothing any more.
+  std::vector<Column> columns_of_plain_view(const catalog::ViewRecord& record)
+      EXCLUDES(plain_columns_mutex_);
   Status add_stream(const StreamDefinition& stream, bool hidden_columns, Assembly& assembly);
   Status add_plain_view(const std::string& name, const std::string& select, bool hidden_columns,
                         Assembly& assembly);
@@ -207,12 +306,7 @@ class StatementRunner {
   Status check_name_is_free(std::string_view name) const;
 
   // time_travel.cc
-  struct Events {
-    StreamDefinition stream;  // as it was at that moment
-    std::shared_ptr<const lake::LakeSnapshot> lake;
-    std::vector<StreamBatch> tail;
-    Position applied;
-  };
+  using Events = StreamEvents;
   Result<Events> events_of(const StreamDefinition& stream);
   Status read_commit(const StreamDefinition& stream, const catalog::LakeCommit& commit,
                      const std::function<Status(const StreamBatch&)>& visit);
@@ -221,6 +315,17 @@ class StatementRunner {
   Result<Position> point_of(const StreamDefinition& stream, const Events& events,
                             const sql::PastRelation& past);
   Result<ViewRows> read_past(const speed::ViewState& view, const sql::PastRelation& past);
+  /// `events` and `points` are those of `streams`, which the view reads.
+  Result<ViewRows> read_at(const speed::ViewState& view, std::span<const StreamDefinition> streams,
+                           std::span<const Events> events, std::vector<Position> points);
+
+  // read_moment.cc
+  /// Takes the moment at which the relations are read, where they must be read at one. `own` is
+  /// made and used where the statement has no transaction.
+  Status take_moment(const std::set<std::string>& relations, std::optional<ReadMoment>& own,
+                     Assembly& assembly);
+  Result<ViewRows> read_in(const std::shared_ptr<speed::ViewState>& view, Assembly& assembly);
+  Result<Events> events_in(const StreamDefinition& stream, Assembly& assembly);
 
   // view_replacement.cc
   /// Plain views that read `name`, or read one that does.
@@ -244,6 +349,10 @@ class StatementRunner {
   Status start_view(catalog::ViewRecord record, std::span<const StreamDefinition> streams)
       REQUIRES(definitions_);
   void refresh_views_locked() REQUIRES(definitions_);
+
+  Result<std::uint64_t> store(const std::shared_ptr<speed::StreamState>& stream,
+                              std::string_view body, const format::PayloadType& type,
+                              std::uint64_t rows_before);
 
   // table_statements.cc
   Result<StatementResult> create_table(const sql::CreateTable& statement,
@@ -278,6 +387,10 @@ class StatementRunner {
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists
+  /// Columns of plain views, as long as nothing is made, changed or dropped.
+  Mutex plain_columns_mutex_;
+  std::uint64_t plain_columns_of_ GUARDED_BY(plain_columns_mutex_) = 0;
+  std::map<ViewId, std::vector<Column>> plain_columns_ GUARDED_BY(plain_columns_mutex_);
   std::atomic<bool> stopping_{false};
   std::atomic<unsigned> waiting_{0};  // for a view to be built
 };

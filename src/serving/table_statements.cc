@@ -7,6 +7,7 @@
 #include "base/ascii_case.h"
 #include "model/value_text.h"
 #include "runtime/clock.h"
+#include "serving/statement_rows.h"
 #include "serving/statement_runner.h"
 #include "sql/table_file.h"
 #include "view/key_codec.h"
@@ -103,17 +104,6 @@ Result<std::shared_ptr<ColumnBatch>> rows_of(const catalog::TableRecord& table,
   return out;
 }
 
-StatementResult changed(std::string command, std::uint64_t rows) {
-  StatementResult out;
-  out.command = std::move(command);
-  out.columns = {{"rows", Type{TypeKind::kBigInt}}};
-  auto batch = empty_rows(out.columns);
-  batch->column(0).push(static_cast<std::int64_t>(rows));
-  out.rows = 1;
-  out.batches.push_back(std::move(batch));
-  return out;
-}
-
 /// In parentheses; the line break ends a comment that the text may end with.
 std::string nested(std::string_view text) { return fmt::format("({}\n)", text); }
 
@@ -171,7 +161,10 @@ Status StatementRunner::add_table(const catalog::TableRecord& table, Assembly& a
                               .lake_files = {},
                               .tail = {},
                               .rows = {}};
-  if (!assembly.types_only) {
+  const auto* const kept = assembly.moment == nullptr ? nullptr : assembly.moment->table(table.id);
+  if (kept != nullptr && !assembly.types_only) {
+    relation.rows.push_back(*kept);
+  } else if (!assembly.types_only) {
     auto content = tables_.read(table, table.newest().version);
     // A change that came between dropped the file: what is newest now is there.
     if (!content) {
@@ -181,6 +174,7 @@ Status StatementRunner::add_table(const catalog::TableRecord& table, Assembly& a
       MR_TRY(content, tables_.read(*now, now->newest().version));
     }
     relation.rows.push_back(content->rows);
+    if (assembly.moment != nullptr) assembly.moment->keep(table.id, content->rows);
   }
   assembly.query.relations.push_back(std::move(relation));
   return {};

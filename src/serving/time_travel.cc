@@ -111,12 +111,7 @@ Result<Position> StatementRunner::point_of(const StreamDefinition& stream, const
 
 Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
                                             const sql::PastRelation& past) {
-  const auto& compiled = view.compiled();
   MR_TRY(const auto streams, streams_of(catalog_, view.record()));
-  if (compiled.join) {
-    return fail(ErrorCode::kUnimplemented, error_id::kUnsupportedStatement,
-                "{} joins two streams; AS OF takes views that do not", view.record().name);
-  }
   if (streams.size() != 1 && std::holds_alternative<Position>(past.point)) {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadValue,
                 "AS OF POSITION is of one stream, and {} reads {}; use AS OF TIMESTAMP",
@@ -130,7 +125,20 @@ Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
     events.push_back(std::move(found));
     points.push_back(std::move(point));
   }
+  return read_at(view, streams, events, std::move(points));
+}
 
+Result<ViewRows> StatementRunner::read_at(const speed::ViewState& view,
+                                          std::span<const StreamDefinition> streams,
+                                          std::span<const Events> events,
+                                          std::vector<Position> points) {
+  const auto& compiled = view.compiled();
+  if (compiled.join) {
+    return fail(ErrorCode::kUnimplemented, error_id::kUnsupportedStatement,
+                "{} joins two streams, and cannot be read as it was; read it in the first "
+                "statement of a transaction, and without AS OF",
+                view.record().name);
+  }
   auto generations = catalog_.generations(view.record().id);
   std::ranges::sort(generations, std::greater<>(), &catalog::Generation::number);
   catalog::Generation generation;

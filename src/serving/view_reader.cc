@@ -101,6 +101,10 @@ std::vector<Column> columns_of(const view::CompiledView& view) {
 
 Result<ViewRows> read_all(const speed::ViewState& view) {
   MR_TRY(const auto snapshot, view.snapshot());
+  return read_snapshot(view, snapshot);
+}
+
+Result<ViewRows> read_snapshot(const speed::ViewState& view, const speed::ViewSnapshot& snapshot) {
   view::GroupTable merged = *snapshot.active;
   if (snapshot.frozen != nullptr) merged.merge(*snapshot.frozen);
   for (std::size_t i = 0; i < snapshot.base->entries(); ++i) {

@@ -40,6 +40,9 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
 /// All merged rows, in the order of their keys.
 Result<ViewRows> read_all(const speed::ViewState& view);
 
+/// The same of the view as it was.
+Result<ViewRows> read_snapshot(const speed::ViewState& view, const speed::ViewSnapshot& snapshot);
+
 [[nodiscard]] std::vector<Column> columns_of(const view::CompiledView& view);
 
 }  // namespace millrace::serving

@@ -167,6 +167,11 @@ StreamState::Snapshot StreamState::snapshot(const std::function<void()>& also) c
   return {applied_, {tail_.begin(), tail_.end()}};
 }
 
+void StreamState::hold(const std::function<void(const Position& applied)>& during) const {
+  const MutexLock lock(mutex_);
+  during(applied_);
+}
+
 Position StreamState::applied() const {
   const MutexLock lock(mutex_);
   return applied_;

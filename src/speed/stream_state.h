@@ -103,6 +103,8 @@ class StreamState {
   };
   /// `also` runs under the same lock, so that what it reads fits the snapshot.
   Snapshot snapshot(const std::function<void()>& also = {}) const;
+  /// Runs `during` between two rounds of apply(), under the same lock.
+  void hold(const std::function<void(const Position& applied)>& during) const;
   [[nodiscard]] Position applied() const;
   /// Number of events before `applied`; never waits for a round that is being applied.
   [[nodiscard]] std::uint64_t events() const { return events_.load(std::memory_order_acquire); }

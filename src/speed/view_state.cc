@@ -251,31 +251,58 @@ ViewState::BatchInput ViewState::batch_input() const {
   return {generation_, base_, frozen_, frozen_skipped_};
 }
 
+namespace {
+
+/// Adds the states that the parts of a view have of some keys.
+Status merge_parts(std::span<const std::string> keys, const view::StateRun& base,
+                   const view::GroupTable* frozen, const view::GroupTable& active,
+                   view::GroupTable& merged) {
+  std::string state;
+  for (const auto& key : keys) {
+    if (const auto found = base.find(key)) MR_RETURN_IF_ERROR(merged.merge_state(key, *found));
+    state.clear();
+    if (frozen != nullptr && frozen->find_state(key, state))
+      MR_RETURN_IF_ERROR(merged.merge_state(key, state));
+    state.clear();
+    if (active.find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) const {
   Lookup out;
   view::GroupTable merged(compiled_.plan);
-  std::string state;
   {
     const MutexLock lock(mutex_);
     MR_RETURN_IF_ERROR(usable_locked());
     out.coverage = coverage_locked();
-    for (const auto& key : keys) {
-      if (const auto found = base_->find(key)) MR_RETURN_IF_ERROR(merged.merge_state(key, *found));
-      state.clear();
-      if (frozen_ != nullptr && frozen_->find_state(key, state))
-        MR_RETURN_IF_ERROR(merged.merge_state(key, state));
-      state.clear();
-      if (active_.find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
-    }
+    MR_RETURN_IF_ERROR(merge_parts(keys, *base_, frozen_.get(), active_, merged));
   }
+  MR_TRY(out.rows, rows_of(merged, keys));
+  return out;
+}
+
+Result<ViewState::Lookup> ViewState::lookup(const ViewSnapshot& snapshot,
+                                            std::span<const std::string> keys) const {
+  Lookup out{.rows = nullptr, .coverage = snapshot.coverage};
+  view::GroupTable merged(compiled_.plan);
+  MR_RETURN_IF_ERROR(
+      merge_parts(keys, *snapshot.base, snapshot.frozen.get(), *snapshot.active, merged));
+  MR_TRY(out.rows, rows_of(merged, keys));
+  return out;
+}
+
+Result<std::shared_ptr<ColumnBatch>> ViewState::rows_of(const view::GroupTable& merged,
+                                                        std::span<const std::string> keys) const {
   auto rows = [&] {
     if (compiled_.final_sql.empty()) return finalizer_->rows_of(merged, keys);
     const MutexLock lock(final_mutex_);
     return finalizer_->rows_of(merged, keys);
   }();
   if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
-  out.rows = std::move(*rows);
-  return out;
+  return rows;
 }
 
 Result<std::shared_ptr<ColumnBatch>> ViewState::finalize(const view::GroupTable& merged,

@@ -169,6 +169,8 @@ class ViewState {
   /// The merged rows of some encoded keys. Microseconds each; no SQL but for a final stage that has
   /// some. Not of a view over sessions.
   Result<Lookup> lookup(std::span<const std::string> keys) const;
+  /// The same in the view as it was.
+  Result<Lookup> lookup(const ViewSnapshot& snapshot, std::span<const std::string> keys) const;
 
   /// From here on the watcher is told what events change, and at once the present position; null:
   /// nobody is. Without a watcher events cost nothing more.
@@ -213,6 +215,8 @@ class ViewState {
   Result<UnitRows> rows_of_each(std::span<const view::GroupTable> groups,
                                 std::span<const std::string> keys) const;
   Status usable_locked() const REQUIRES(mutex_);
+  Result<std::shared_ptr<ColumnBatch>> rows_of(const view::GroupTable& merged,
+                                               std::span<const std::string> keys) const;
   void start_join(std::span<const Position> ends);
 
   // Constant after construction.

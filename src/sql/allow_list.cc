@@ -13,6 +13,7 @@
 #include "model/stream.h"
 #include "model/type.h"
 #include "sql/allow_list_functions.h"
+#include "sql/catalogue_functions.h"
 #include "sql/suggestion.h"
 #include "sql/tokens.h"
 
@@ -229,6 +230,7 @@ class Checker {
 
   Status check_function(const json::object& object, std::string_view name) const {
     if (is_allowed_function(name, use_)) return {};
+    if (use_ == Use::kAdHoc && is_catalogue_function(name)) return {};
     if (use_ == Use::kView && is_allowed_function(name, Use::kAdHoc)) {
       return deny(
           &object,
@@ -383,7 +385,8 @@ class Checker {
                   "a materialized view reads one stream");
     }
     MR_RETURN_IF_ERROR(check_schema(function, fmt::format("the table function {}", name)));
-    if (text_of(function, "class") != "FUNCTION" || !is_allowed_table_function(name)) {
+    if (text_of(function, "class") != "FUNCTION" ||
+        !(is_allowed_table_function(name) || is_catalogue_function(name))) {
       return deny(
           &object,
           fmt::format("the table function {} is not on the list of functions for a query", name),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <chrono>
 #include <thread>
 
@@ -277,6 +278,28 @@ Result<std::vector<Column>> Connection::describe(std::string_view sql) {
   MR_TRY(const Prepared statement, prepare_statement(*handle_, sql));
   bool has_foreign = false;
   return columns_of(statement.get(), &has_foreign);
+}
+
+Result<StatementShape> Connection::shape(std::string_view sql) {
+  MR_TRY(const Prepared statement, prepare_statement(*handle_, sql));
+  StatementShape out;
+  bool has_foreign = false;
+  MR_TRY(out.columns, columns_of(statement.get(), &has_foreign));
+  for (idx_t i = 1; i <= duckdb_nparams(statement.get()); ++i) {
+    const char* name = duckdb_parameter_name(statement.get(), i);
+    const std::string_view text = name == nullptr ? "" : name;
+    std::size_t number = 0;
+    const bool good =
+        std::from_chars(text.data(), text.data() + text.size(), number).ec == std::errc() &&
+        number >= 1 && number <= kParametersMax;
+    duckdb_free(const_cast<char*>(name));
+    if (!good)
+      return fail(ErrorCode::kInvalidArgument, error_id::kSyntax, "parameters are $1, $2, ...");
+    if (out.parameters.size() < number) out.parameters.resize(number);
+    const LogicalType type(duckdb_param_logical_type(statement.get(), i));
+    if (type != nullptr) out.parameters[number - 1] = from_duckdb(type.get());
+  }
+  return out;
 }
 
 void Connection::interrupt() { duckdb_interrupt(handle_->connection); }

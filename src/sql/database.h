@@ -29,9 +29,18 @@ struct DatabaseOptions {
   std::filesystem::path spill_folder = {};
 };
 
+/// A statement has at most so many: what PostgreSQL's protocol can number.
+inline constexpr std::size_t kParametersMax = 65'535;
+
 /// Called for each chunk of a result, 2,048 rows at most. A Status that is an error ends the query
 /// with it.
 using ChunkVisitor = std::function<Status(const BatchView&)>;
+
+/// What a SELECT with parameters takes and gives.
+struct StatementShape {
+  std::vector<Column> columns;
+  std::vector<std::optional<Type>> parameters;  // of $1, $2, …; none where it cannot be told
+};
 
 class Connection;
 
@@ -58,6 +67,9 @@ class Connection {
   Result<std::vector<Column>> query(std::string_view sql, const ChunkVisitor& visit);
   /// Names and types that a SELECT would give, without running it.
   Result<std::vector<Column>> describe(std::string_view sql);
+  /// The same of a SELECT with parameters. Errors: also kInvalidArgument (kSyntax) where one has a
+  /// name, or the numbers have a gap that is too wide to be meant.
+  Result<StatementShape> shape(std::string_view sql);
   /// Ends a running statement of this connection with kCancelled; on any thread.
   void interrupt();
 

@@ -204,7 +204,9 @@ Result<Request> make_request(const Query& query) {
                   .rows_max = query.rows_max,
                   .result_bytes_max = query.result_bytes_max,
                   .relations = {},
-                  .views = {}};
+                  .views = {},
+                  .macros = query.macros,
+                  .prepare_only = query.prepare_only};
   for (const QueryRelation& relation : query.relations) {
     WorkerRelation& to = out.relations.emplace_back();
     to.name = relation.name;
@@ -248,6 +250,14 @@ Error deadline_error(const Query& query) {
       .message = fmt::format("the query took longer than {} ms and was stopped", query.deadline_ms),
       .hint = "narrow it by WHERE, or make a materialized view of it",
       .place = {}};
+}
+
+bool is_cancelled(const CancelFlag& flag) {
+  return flag != nullptr && flag->load(std::memory_order_acquire);
+}
+
+std::unexpected<Error> cancelled() {
+  return fail(ErrorCode::kCancelled, error_id::kCancelled, "the statement was cancelled");
 }
 
 /// Why a worker is gone that nobody here has killed.
@@ -343,7 +353,8 @@ class Conversation {
           return std::unexpected(deadline_error(query_));
         case ErrorCode::kUnavailable: {
           const std::optional<int> status = worker_.ended_by_itself();
-          was_dead_ = !begun_ && !interrupted_;
+          was_dead_ = !begun_ && !interrupted_ && !is_cancelled(query_.cancelled);
+          if (is_cancelled(query_.cancelled)) return cancelled();
           if (interrupted_) return std::unexpected(deadline_error(query_));
           return std::unexpected(death_error(status));
         }
@@ -381,6 +392,7 @@ class Conversation {
     if (interrupted_) return std::unexpected(deadline_error(query_));
     result.columns = std::move(done->columns);
     result.truncated = done->truncated;
+    result.parameters = std::move(done->parameters);
     return result;
   }
 
@@ -408,18 +420,20 @@ struct QueryWorkers::Pool {
   explicit Pool(QueryWorkerOptions wanted) : options(std::move(wanted)) {}
 
   /// An idle worker, or a new one, or kBusy at the deadline.
-  Result<std::unique_ptr<WorkerProcess>> take(std::int64_t deadline_us) {
+  Result<std::unique_ptr<WorkerProcess>> take(std::int64_t deadline_us, const CancelFlag& flag) {
     const MutexLock lock(mutex);
     ++waiting;
-    auto taken = take_one(deadline_us);
+    auto taken = take_one(deadline_us, flag);
     --waiting;
-    if (taken) busy.push_back(taken->get());
+    if (taken) busy.push_back({taken->get(), flag});
     return taken;
   }
 
-  Result<std::unique_ptr<WorkerProcess>> take_one(std::int64_t deadline_us) REQUIRES(mutex) {
+  Result<std::unique_ptr<WorkerProcess>> take_one(std::int64_t deadline_us, const CancelFlag& flag)
+      REQUIRES(mutex) {
     bool asked = false;
     while (true) {
+      if (is_cancelled(flag)) return cancelled();
       if (stopping)
         return fail(ErrorCode::kUnavailable, error_id::kStopping, "the server is stopping");
       while (!idle.empty()) {
@@ -448,7 +462,7 @@ struct QueryWorkers::Pool {
 
   void give_back(std::unique_ptr<WorkerProcess> worker) {
     const MutexLock lock(mutex);
-    std::erase(busy, worker.get());
+    std::erase_if(busy, [&](const Busy& one) { return one.worker == worker.get(); });
     idle.push_back(std::move(worker));
     changed.notify_one();
   }
@@ -457,7 +471,7 @@ struct QueryWorkers::Pool {
   void replace(std::unique_ptr<WorkerProcess> worker) {
     {
       const MutexLock lock(mutex);
-      std::erase(busy, worker.get());
+      std::erase_if(busy, [&](const Busy& one) { return one.worker == worker.get(); });
     }
     worker.reset();
     const MutexLock lock(mutex);
@@ -474,8 +488,16 @@ struct QueryWorkers::Pool {
   void stop() {
     const MutexLock lock(mutex);
     stopping = true;
-    for (const auto* worker : busy) worker->channel().hang_up();
+    for (const auto& one : busy) one.worker->channel().hang_up();
     keeper_wanted.notify_all();
+    changed.notify_all();
+  }
+
+  void wake() {
+    const MutexLock lock(mutex);
+    for (const auto& one : busy) {
+      if (is_cancelled(one.cancelled)) one.worker->channel().hang_up();
+    }
     changed.notify_all();
   }
 
@@ -513,8 +535,12 @@ struct QueryWorkers::Pool {
   CondVar changed;
   CondVar keeper_wanted;
   std::vector<std::unique_ptr<WorkerProcess>> idle GUARDED_BY(mutex);
-  std::vector<const WorkerProcess*> busy GUARDED_BY(mutex);  // owned by who runs a query
-  std::uint32_t alive GUARDED_BY(mutex) = 0;                 // idle, busy, or being started
+  struct Busy {
+    const WorkerProcess* worker;  // owned by who runs a query
+    CancelFlag cancelled;
+  };
+  std::vector<Busy> busy GUARDED_BY(mutex);
+  std::uint32_t alive GUARDED_BY(mutex) = 0;  // idle, busy, or being started
   std::uint32_t starts_wanted GUARDED_BY(mutex) = 0;
   std::uint32_t being_started GUARDED_BY(mutex) = 0;
   std::uint32_t waiting GUARDED_BY(mutex) = 0;  // callers in take()
@@ -554,6 +580,8 @@ QueryWorkers::~QueryWorkers() {
 
 void QueryWorkers::stop() { pool_->stop(); }
 
+void QueryWorkers::wake() { pool_->wake(); }
+
 Result<QueryResult> QueryWorkers::run(const Query& query) {
   const std::int64_t deadline_us =
       runtime::monotonic_us() +
@@ -561,10 +589,11 @@ Result<QueryResult> QueryWorkers::run(const Query& query) {
   MR_TRY(const Request request, make_request(query));
   constexpr int kTries = 3;  // workers that died while they were idle
   for (int i = 1;; ++i) {
-    MR_TRY(auto worker, pool_->take(deadline_us));
+    MR_TRY(auto worker, pool_->take(deadline_us, query.cancelled));
     worker->count_query();
     Conversation conversation(*worker, query, deadline_us);
     auto result = conversation.run(request);
+    if (!result && is_cancelled(query.cancelled)) result = cancelled();
     if (!result && pool_->is_stopping())
       result = fail(ErrorCode::kUnavailable, error_id::kStopping, "the server is stopping");
     const bool keep = conversation.reusable() && !worker->used_up();

@@ -7,9 +7,11 @@
 //   process. A worker that dies or is killed is replaced; nobody else notices.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,20 +56,30 @@ struct QueryView {
   std::string select;  // checked text
 };
 
+/// Set by another thread, which then calls QueryWorkers::wake().
+using CancelFlag = std::shared_ptr<std::atomic<bool>>;
+
 struct Query {
   std::string select;  // text made of the checked tree
   std::vector<QueryRelation> relations;
   std::vector<QueryView> views;
+  /// Statements of ours that make macros over the relations, in order (catalogue_functions.h).
+  std::vector<std::string> macros = {};
   std::uint64_t deadline_ms = 30'000;
   std::uint64_t rows_max = 100'000;
   std::uint64_t result_bytes_max = std::uint64_t{256} << 20;
+  /// Nothing runs: columns and the types of parameters are the answer.
+  bool prepare_only = false;
+  /// Once it is true the query ends with kCancelled; null: nobody cancels it.
+  CancelFlag cancelled = {};
 };
 
 struct QueryResult {
   std::vector<Column> columns;  // types that model::Type lacks come as VARCHAR
   std::vector<std::shared_ptr<const ColumnBatch>> batches;
   std::uint64_t rows = 0;
-  bool truncated = false;  // there were more than rows_max
+  bool truncated = false;                       // there were more than rows_max
+  std::vector<std::optional<Type>> parameters;  // with prepare_only
 };
 
 class QueryWorkers {
@@ -75,6 +87,8 @@ class QueryWorkers {
   static Result<std::unique_ptr<QueryWorkers>> start(QueryWorkerOptions options);
   ~QueryWorkers();
   Result<QueryResult> run(const Query& query);
+  /// Queries whose flag is set end now, with their worker process. Thread: any.
+  void wake();
   /// Ends the queries that run, and refuses later ones, with kUnavailable (kStopping).
   void stop();
 

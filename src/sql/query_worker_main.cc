@@ -97,7 +97,17 @@ class QueryRun {
         return std::unexpected(std::move(made).error().within("view {}", view.name));
       }
     }
+    for (const std::string& macro : query_.macros) {
+      if (auto made = connection_.execute(macro); !made)
+        return std::unexpected(std::move(made).error().within("a function of the catalogue"));
+    }
     WorkerDone done;
+    if (query_.prepare_only) {
+      MR_TRY(auto shape, connection_.shape(query_.select));
+      done.columns = std::move(shape.columns);
+      done.parameters = std::move(shape.parameters);
+      return done;
+    }
     auto columns = connection_.query(
         query_.select, [&](const BatchView& batch) -> Status { return send_rows(batch, done); });
     if (columns) {

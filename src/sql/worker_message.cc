@@ -92,6 +92,9 @@ std::string encode(const WorkerQuery& query) {
     writer.put_string(view.name);
     writer.put_string(view.select);
   }
+  writer.put_varint(query.macros.size());
+  for (const std::string& macro : query.macros) writer.put_string(macro);
+  writer.put<std::uint8_t>(query.prepare_only ? 1 : 0);
   return out;
 }
 
@@ -127,6 +130,9 @@ Result<WorkerQuery> decode_query(std::string_view bytes) {
     view.name = reader.get_string();
     view.select = reader.get_string();
   }
+  query.macros.resize(get_count(reader));
+  for (std::string& macro : query.macros) macro = reader.get_string();
+  query.prepare_only = reader.get<std::uint8_t>() != 0;
   if (!reader.at_end()) return broken();
   return query;
 }
@@ -137,6 +143,11 @@ std::string encode(const WorkerDone& done) {
   put_columns(out, done.columns);
   writer.put(done.rows);
   writer.put<std::uint8_t>(done.truncated ? 1 : 0);
+  writer.put_varint(done.parameters.size());
+  for (const auto& type : done.parameters) {
+    writer.put<std::uint8_t>(type ? 1 : 0);
+    if (type) append_type(out, *type);
+  }
   return out;
 }
 
@@ -146,6 +157,10 @@ Result<WorkerDone> decode_done(std::string_view bytes) {
   done.columns = get_columns(reader);
   done.rows = reader.get<std::uint64_t>();
   done.truncated = reader.get<std::uint8_t>() != 0;
+  done.parameters.resize(get_count(reader));
+  for (auto& type : done.parameters) {
+    if (reader.get<std::uint8_t>() != 0) type = read_type(reader);
+  }
   if (!reader.at_end()) return broken();
   return done;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,12 +53,16 @@ struct WorkerQuery {
   std::uint64_t result_bytes_max = 0;
   std::vector<WorkerRelation> relations;
   std::vector<WorkerView> views;
+  std::vector<std::string> macros;
+  /// Nothing runs: columns and the types of parameters are the answer.
+  bool prepare_only = false;
 };
 
 struct WorkerDone {
   std::vector<Column> columns;
   std::uint64_t rows = 0;
   bool truncated = false;
+  std::vector<std::optional<Type>> parameters;  // of $1, $2, …; with prepare_only
 };
 
 [[nodiscard]] std::string encode(const WorkerSetup& setup);

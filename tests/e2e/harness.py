@@ -164,6 +164,7 @@ class Server:
         self.stdout_file = self.files / f"{name}.stdout"
         http, mqtt = (self.port, self.mqtt_port) if self.restart_on_the_same_port else (0, 0)
         command = [binary(), "up", "--data", str(self.data), "--http-port", str(http), "--mqtt-port", str(mqtt),
+                   "--postgres-port", "0",
                    "--ready-file", str(self.ready_file)]
         if self.config is not None:
             path = self.files / f"{name}.yaml"
@@ -193,6 +194,7 @@ class Server:
         self.url = ready["http"]
         self.port = urllib.parse.urlsplit(self.url).port
         self.mqtt_port = urllib.parse.urlsplit(ready["mqtt"]).port
+        self.postgres_url = ready.get("postgres")
         self._connections = threading.local()
         return self
 

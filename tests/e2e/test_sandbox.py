@@ -49,8 +49,9 @@ ESCAPES = [
     # what tells about the process and the engine
     "SELECT * FROM duckdb_settings()", "SELECT * FROM duckdb_secrets()", "SELECT * FROM duckdb_extensions()",
     "SELECT * FROM duckdb_databases()", "SELECT * FROM duckdb_temporary_files()", "SELECT * FROM duckdb_logs()",
-    "SELECT * FROM pragma_database_size()", "SELECT current_setting('memory_limit')", "SELECT getenv('HOME')",
-    "SELECT * FROM information_schema.tables", "SELECT * FROM pg_catalog.pg_settings", "SELECT * FROM sqlite_master",
+    "SELECT * FROM pragma_database_size()", "SELECT getenv('HOME')", "SELECT * FROM sqlite_master",
+    "SELECT * FROM system.information_schema.tables", "SELECT * FROM memory.information_schema.tables",
+    "SELECT * FROM system.pg_catalog.pg_settings",
     "SELECT * FROM duckdb_functions()", "SELECT nextval('s')", "SELECT * FROM pragma_table_info('items')",
 ]
 

@@ -1,0 +1,127 @@
+// What one PostgreSQL client asks once it is let in, and what it is answered: simple queries, and
+// prepared statements with portals (PostgreSQL 15, chapter 55.2). Without a socket: messages in,
+// bytes out, as many at a time as fit. Owns: the client's statements, portals and the answer under
+// way. Thread: one at a time: run() on the pool, for it waits for statements; fill() and the
+// questions on the I/O thread; abandon() any. Errors: to the client; what breaks the protocol ends
+// the dialog. Invariant: behind an error in the extended protocol nothing runs until Sync; an
+// answer that was cut off is never given as a whole one.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "access/access.h"
+#include "endpoint/postgres_answer.h"
+#include "endpoint/postgres_state.h"
+#include "serving/sql_session.h"
+#include "sql/statement.h"
+#include "wire/postgres.h"
+
+namespace millrace::endpoint {
+
+class PostgresDialog {
+ public:
+  PostgresDialog(std::shared_ptr<PostgresServerState> state,
+                 std::shared_ptr<serving::SqlSession> session, access::Principal who);
+
+  /// Goes on with what has begun, and takes messages off the front of `bytes`. Gives how many
+  /// bytes it took; what came behind is for the next call.
+  std::size_t run(std::string_view bytes, std::string& out);
+  /// Rows wait for room.
+  [[nodiscard]] bool has_rows() const { return running_.has_value(); }
+  void fill(std::string& out);
+  /// run() has more to do, also without a message.
+  [[nodiscard]] bool has_statements() const { return script_ != nullptr; }
+  /// Nothing more is read; what was written last goes out.
+  [[nodiscard]] bool ended() const { return ended_; }
+  /// The client is gone, or has to go: what runs is cancelled, and nothing more begins.
+  void abandon();
+  [[nodiscard]] const access::Principal& who() const { return who_; }
+
+ private:
+  struct Prepared {
+    std::string text;
+    std::string_view statement;  // of the text, without what is around it; empty for none
+    std::shared_ptr<const serving::PreparedStatement> plan;  // null for none
+    std::vector<std::uint32_t> parameter_types;
+  };
+  struct Portal {
+    std::shared_ptr<const Prepared> prepared;
+    std::vector<std::optional<std::string>> values;
+    std::size_t bytes = 0;  // of the values
+    ResultFormats formats;
+    std::shared_ptr<PostgresAnswer> answer;  // once it was executed
+  };
+  /// An answer whose rows are being written.
+  struct Running {
+    std::shared_ptr<PostgresAnswer> answer;
+    std::uint64_t rows_max = 0;
+    std::uint64_t rows_left = 0;
+    bool of_portal = false;
+  };
+  /// The statements of a simple query.
+  struct Script {
+    std::string text;
+    std::vector<sql::ScriptPart> parts;
+    std::size_t next = 0;
+  };
+
+  // postgres_dialog.cc
+  void take(const wire::postgres::Frame& frame, std::string& out);
+  void on(const wire::postgres::Query& query, std::string& out);
+  void on(const wire::postgres::Sync& sync, std::string& out);
+  void on(const wire::postgres::Flush& flush, std::string& out);
+  void on(const wire::postgres::Terminate& terminate, std::string& out);
+  void on(const wire::postgres::Password& password, std::string& out);
+  void on(const wire::postgres::CopyData& data, std::string& out);
+  void on(const wire::postgres::CopyDone& done, std::string& out);
+  void on(const wire::postgres::CopyFail& fail, std::string& out);
+  void on(const wire::postgres::FunctionCall& call, std::string& out);
+  void run_script(std::string& out);
+  Status run_part(std::string_view part, std::string& out);
+  Result<std::shared_ptr<PostgresAnswer>> execute(
+      const serving::PreparedStatement& plan, std::span<const std::optional<std::string>> values,
+      const ResultFormats& formats);
+  [[nodiscard]] static Error cut_off(const serving::StatementResult& result);
+  /// False, and the end, where what the client logged in with is not good any more.
+  bool may_stay(std::string& out);
+  void ready(std::string& out);
+  void report(const Error& error, std::string_view query, std::string_view statement,
+              std::string& out);
+  void violated(std::string_view what, std::string& out);
+
+  // postgres_prepared.cc: the extended protocol.
+  void on(const wire::postgres::Parse& parse, std::string& out);
+  void on(const wire::postgres::Bind& bind, std::string& out);
+  void on(const wire::postgres::Describe& describe, std::string& out);
+  void on(const wire::postgres::Execute& execute, std::string& out);
+  void on(const wire::postgres::Close& close, std::string& out);
+  Result<std::shared_ptr<const Prepared>> prepare(const wire::postgres::Parse& parse);
+  Result<Portal> bind(const wire::postgres::Bind& bind);
+  void start(Portal& portal, std::uint32_t rows_max, std::string& out);
+  void refuse(std::string_view state, std::string message, std::string& out);
+  void close_statement(std::string_view name);
+  void close_portal(std::string_view name);
+  void describe(const Prepared& prepared, const ResultFormats& formats, std::string& out);
+
+  const std::shared_ptr<PostgresServerState> state_;
+  const std::shared_ptr<serving::SqlSession> session_;
+  const access::Principal who_;
+  std::map<std::string, std::shared_ptr<const Prepared>, std::less<>> prepared_;
+  std::map<std::string, Portal, std::less<>> portals_;
+  std::size_t prepared_bytes_ = 0;  // the texts of all of them and the values of the portals
+  std::unique_ptr<Script> script_;
+  std::optional<Running> running_;
+  bool skipping_ = false;    // to the next Sync
+  bool sent_whole_ = false;  // the client waits for what was written
+  bool ended_ = false;
+  std::atomic<bool> abandoned_{false};
+};
+
+}  // namespace millrace::endpoint

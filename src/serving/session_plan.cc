@@ -1,0 +1,257 @@
+// prepare(): what a statement's parameters and columns are, found out without running it.
+#include "serving/session_plan.h"
+
+#include <algorithm>
+
+#include "base/ascii_case.h"
+#include "serving/sql_session.h"
+#include "sql/syntax.h"
+
+namespace millrace::serving {
+
+namespace {
+
+namespace json = boost::json;
+using Given = std::span<const std::optional<Type>>;
+
+std::optional<Type> given_type(Given given, std::size_t index) {
+  return index < given.size() ? given[index] : std::nullopt;
+}
+
+/// The parameters that stand in a place of a column by themselves: VALUES ($1, $2), SELECT $1.
+void take_column_types(const json::object& tree, std::span<const Column> columns,
+                       std::vector<std::optional<Type>>& types) {
+  const auto take = [&](const json::array& row) {
+    for (std::size_t i = 0; i < row.size() && i < columns.size(); ++i) {
+      const auto* node = row[i].if_object();
+      if (node == nullptr || !node->contains("class") || node->at("class") != "PARAMETER") continue;
+      const auto number = sql::count_parameters(row[i]);
+      if (number && *number != 0 && !types[*number - 1]) types[*number - 1] = columns[i].type;
+    }
+  };
+  const auto* node = tree.at("node").if_object();
+  const auto* list = node == nullptr ? nullptr : node->if_contains("select_list");
+  if (list != nullptr && list->is_array()) take(list->get_array());
+  const auto* table = node == nullptr ? nullptr : node->if_contains("from_table");
+  const auto* rows =
+      table == nullptr || !table->is_object() ? nullptr : table->get_object().if_contains("values");
+  if (rows == nullptr || !rows->is_array()) return;
+  for (const json::value& row : rows->get_array()) {
+    if (row.is_array()) take(row.get_array());
+  }
+}
+
+/// Fills in the types that are not given. Gives the columns of the answer.
+Result<std::vector<Column>> infer(StatementRunner& runner, const access::Principal& who,
+                                  const ParsedSelect& select,
+                                  std::vector<std::optional<Type>>& types) {
+  for (;;) {
+    ParsedSelect typed = select;
+    std::vector<json::value> casts(types.size());
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      if (!types[i]) continue;
+      MR_TRY(casts[i], sql::cast_parameter(i, *types[i]));
+    }
+    json::value tree = std::move(typed.tree);
+    sql::replace_parameters(tree, [&](std::size_t index) { return casts[index]; });
+    typed.tree = std::move(tree.get_object());
+    MR_TRY(auto shape, runner.shape_of(who, typed));
+    bool all = true;
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      if (types[i]) continue;
+      const bool told = i < shape.parameters.size() && shape.parameters[i];
+      all = all && told;
+      types[i] = told ? *shape.parameters[i] : Type{TypeKind::kVarchar};
+    }
+    // A parameter whose type nothing tells is a text; then the columns may be others.
+    if (all) return std::move(shape.columns);
+  }
+}
+
+Status take_types(std::vector<std::optional<Type>> types, SessionPlan& plan,
+                  PreparedStatement& out) {
+  for (auto& type : types) {
+    MR_TRY(auto node, sql::ParameterNode::make(*type));
+    plan.nodes.push_back(std::move(node));
+    out.parameters.push_back(std::move(*type));
+  }
+  return {};
+}
+
+std::vector<std::optional<Type>> types_for(std::size_t count, Given given) {
+  std::vector<std::optional<Type>> types(std::max(count, given.size()));
+  for (std::size_t i = 0; i < types.size(); ++i) types[i] = given_type(given, i);
+  return types;
+}
+
+/// The tree of one expression. Errors: also for a text that is more than that.
+Result<json::value> expression_tree(const std::string& text) {
+  MR_TRY(auto tree, sql::parse_select("SELECT " + text));
+  const auto& node = tree.at("node").as_object();
+  const auto& items = node.at("select_list").as_array();
+  MR_TRY(const auto alone, sql::expression_text(items.at(0)));
+  MR_TRY(const auto whole, sql::select_text(tree));
+  if (items.size() == 1 && whole == "SELECT " + alone) return items.at(0);
+  return fail(ErrorCode::kInvalidArgument, error_id::kSyntax, "an expression is expected");
+}
+
+}  // namespace
+
+std::vector<SessionPlan::SetConfig> set_configs_of(const json::object& tree) {
+  std::vector<SessionPlan::SetConfig> out;
+  const auto member = [](const json::value* value, std::string_view key) -> const json::value* {
+    return value == nullptr || !value->is_object() ? nullptr : value->get_object().if_contains(key);
+  };
+  const auto text = [](const json::value* value) {
+    return value == nullptr || !value->is_string() ? std::string()
+                                                   : std::string(value->get_string());
+  };
+  const auto* node = tree.if_contains("node");
+  const auto* items = member(node, "select_list");
+  if (items == nullptr || !items->is_array() ||
+      text(member(member(node, "from_table"), "type")) != "EMPTY") {
+    return out;
+  }
+  for (const auto& item : items->get_array()) {
+    const auto* arguments = member(&item, "children");
+    if (!same_name(text(member(&item, "function_name")), "set_config") || arguments == nullptr ||
+        !arguments->is_array() || arguments->get_array().size() != 3) {
+      return {};
+    }
+    const auto& three = arguments->get_array();
+    const auto constant = [&](const json::value& value) {
+      return text(member(member(&value, "value"), "value"));
+    };
+    // The parser makes TRUE and FALSE a cast of 't' and 'f'.
+    const auto* cast = member(&three[2], "child");
+    out.push_back({constant(three[0]), constant(three[1]),
+                   constant(cast == nullptr ? three[2] : *cast) == "t"});
+  }
+  return out;
+}
+
+Result<json::value> with_values(const json::value& tree,
+                                const std::vector<sql::ParameterNode>& nodes,
+                                std::span<const std::optional<std::string>> values) {
+  std::vector<json::value> constants;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    MR_TRY(auto constant, nodes[i].of(i, values[i]));
+    constants.push_back(std::move(constant));
+  }
+  json::value out = tree;
+  sql::replace_parameters(out, [&](std::size_t index) { return constants.at(index); });
+  return out;
+}
+
+Status SqlSession::plan_select(SessionPlan& plan, Given given, PreparedStatement& out) {
+  MR_TRY(const std::size_t count, sql::count_parameters(plan.select->tree));
+  plan.point = runner_.point_select(who_, *plan.select, given);
+  if (plan.point != nullptr) {
+    out.columns = plan.point->columns();
+    const auto& found = plan.point->parameters();
+    return take_types({found.begin(), found.end()}, plan, out);
+  }
+  auto types = types_for(count, given);
+  MR_TRY(out.columns, infer(runner_, who_, *plan.select, types));
+  return take_types(std::move(types), plan, out);
+}
+
+Status SqlSession::plan_data(SessionPlan& plan, Given given, PreparedStatement& out) {
+  MR_TRY(plan.statement, sql::parse_statement(out.text));
+  if (const auto* select = std::get_if<sql::Select>(&*plan.statement)) {
+    MR_TRY(plan.select, StatementRunner::read_select(select->text));
+    plan.set_configs = set_configs_of(plan.select->tree);
+    return plan_select(plan, given, out);
+  }
+  if (const auto* insert = std::get_if<sql::Insert>(&*plan.statement)) {
+    MR_TRY(auto tree, sql::parse_select(insert->select));
+    MR_TRY(const std::size_t count, sql::count_parameters(tree));
+    if (count == 0 && given.empty()) return {};
+    auto types = types_for(count, given);
+    MR_TRY(const auto columns, runner_.columns_of_insert(*insert));
+    take_column_types(tree, columns, types);
+    plan.select = ParsedSelect{.text = insert->select, .tree = std::move(tree), .past = {}};
+    MR_RETURN_IF_ERROR(infer(runner_, who_, *plan.select, types));
+    return take_types(std::move(types), plan, out);
+  }
+  const auto* update = std::get_if<sql::Update>(&*plan.statement);
+  const auto* remove = std::get_if<sql::Delete>(&*plan.statement);
+  if (update != nullptr || remove != nullptr) return plan_change(update, remove, plan, given, out);
+  if (std::holds_alternative<sql::Show>(*plan.statement) ||
+      std::holds_alternative<sql::Describe>(*plan.statement)) {
+    MR_TRY(const auto result, runner_.run_as(who_, *plan.statement, {}));
+    out.columns = result.columns;
+  } else if (std::holds_alternative<sql::CreateToken>(*plan.statement)) {
+    out.columns = {{"token", Type{TypeKind::kVarchar}}};
+  } else if (std::holds_alternative<sql::ReplayQuarantine>(*plan.statement)) {
+    out.columns = {};
+  }
+  return {};
+}
+
+Status SqlSession::plan_change(const sql::Update* update, const sql::Delete* remove,
+                               SessionPlan& plan, Given given, PreparedStatement& out) {
+  std::vector<std::string> texts;
+  for (std::size_t i = 0; update != nullptr && i < update->assignments.size(); ++i)
+    texts.push_back(update->assignments[i].expression);
+  const auto& where = update != nullptr ? update->where : remove->where;
+  if (!where.empty()) texts.push_back(where);
+  std::size_t count = 0;
+  std::vector<json::value> trees;
+  for (const auto& text : texts) {
+    // What is not one expression is for the statement to refuse.
+    auto tree = expression_tree(text);
+    if (!tree) return given.empty() ? Status() : Status(std::unexpected(tree.error()));
+    MR_TRY(const std::size_t inside, sql::count_parameters(*tree));
+    count = std::max(count, inside);
+    trees.push_back(std::move(*tree));
+  }
+  if (count == 0) return {};
+  auto types = types_for(count, given);
+  const auto& table = update != nullptr ? update->table : remove->table;
+  std::string items;
+  for (std::size_t i = 0; i < trees.size(); ++i) {
+    MR_TRY(const auto text, sql::expression_text(trees[i]));
+    items += (i == 0 ? "" : ", ") + text;
+  }
+  MR_TRY(auto probe, StatementRunner::read_select(
+                         fmt::format("SELECT {} FROM {}", items, quote_identifier(table))));
+  if (update != nullptr) {
+    sql::Insert target{.table = table, .columns = {}, .select = {}, .select_place = {}};
+    for (const auto& assignment : update->assignments) target.columns.push_back(assignment.column);
+    MR_TRY(const auto columns, runner_.columns_of_insert(target));
+    take_column_types(probe.tree, columns, types);
+  }
+  MR_RETURN_IF_ERROR(infer(runner_, who_, probe, types));
+  plan.expressions = std::move(trees);
+  return take_types(std::move(types), plan, out);
+}
+
+Status SqlSession::plan_session(SessionPlan& plan, PreparedStatement& out) {
+  const Type text{TypeKind::kVarchar};
+  const auto& statement = *plan.session;
+  if (const auto* show = std::get_if<sql::ShowSetting>(&statement)) {
+    if (show->name.empty()) {
+      out.columns = {{"name", text}, {"setting", text}, {"description", text}};
+      return {};
+    }
+    MR_TRY(const auto shown, settings_.shown(show->name));
+    out.columns = {{shown.first, text}};
+  } else if (const auto* execute = std::get_if<sql::ExecuteStatement>(&statement)) {
+    MR_TRY(const auto prepared, named(execute->name));
+    out.columns = prepared->columns;
+  } else if (const auto* fetch = std::get_if<sql::FetchStatement>(&statement)) {
+    MR_TRY(auto* const cursor, transaction_.cursor(fetch->name));
+    if (!fetch->move) out.columns = cursor->result.columns;
+  } else if (const auto* explain = std::get_if<sql::Explain>(&statement)) {
+    MR_TRY(plan.select, StatementRunner::read_select(explain->text));
+    out.columns = {{"QUERY PLAN", text}};
+  } else if (const auto* declare = std::get_if<sql::DeclareCursor>(&statement)) {
+    MR_TRY(plan.select, StatementRunner::read_select(declare->text));
+  } else if (const auto* copy = std::get_if<sql::Copy>(&statement)) {
+    return plan_copy(*copy, plan, out);
+  }
+  return {};
+}
+
+}  // namespace millrace::serving

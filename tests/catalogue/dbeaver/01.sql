@@ -1,0 +1,3 @@
+-- dbeaver
+SELECT current_database()
+--> ["millrace"]

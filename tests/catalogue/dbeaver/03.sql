@@ -1,0 +1,3 @@
+-- dbeaver
+SELECT version()
+--> ["PostgreSQL 15.0 (Millrace 0.1.0)"]

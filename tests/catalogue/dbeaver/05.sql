@@ -1,0 +1,3 @@
+-- dbeaver
+SELECT current_schema(),session_user
+--> ["public", "millrace"]

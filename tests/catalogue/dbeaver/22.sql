@@ -1,0 +1,2 @@
+-- dbeaver
+SELECT sa.* FROM pg_catalog.pg_stat_activity sa

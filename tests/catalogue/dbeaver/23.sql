@@ -1,0 +1,2 @@
+-- dbeaver
+SELECT * FROM pg_catalog.pg_enum WHERE 1=1

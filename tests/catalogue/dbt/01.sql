@@ -1,0 +1,6 @@
+-- dbt
+select distinct nspname from pg_namespace
+--> ["information_schema"]
+--> ["millrace"]
+--> ["pg_catalog"]
+--> ["public"]

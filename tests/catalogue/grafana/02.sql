@@ -1,0 +1,2 @@
+-- grafana
+SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'

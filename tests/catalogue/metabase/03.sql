@@ -1,0 +1,10 @@
+-- metabase
+SELECT "c"."column_name" AS "name", CASE WHEN "c"."udt_schema" IN ('public', 'pg_catalog') THEN FORMAT('%s', "c"."udt_name") ELSE FORMAT('"%s"."%s"', "c"."udt_schema", "c"."udt_name") END AS "database-type", "c"."ordinal_position" - 1 AS "database-position", "c"."table_schema" AS "table-schema", "c"."table_name" AS "table-name", "pk"."column_name" IS NOT NULL AS "pk?", COL_DESCRIPTION(CAST(CAST(FORMAT('%I.%I', CAST("c"."table_schema" AS TEXT), CAST("c"."table_name" AS TEXT)) AS REGCLASS) AS OID), "c"."ordinal_position") AS "field-comment", ("column_default" IS NULL OR LOWER("column_default") = 'null') AND ("is_nullable" = 'NO') AND NOT ("is_identity" = 'YES') AS "database-required" FROM "information_schema"."columns" AS "c" LEFT JOIN (SELECT "tc"."table_schema", "tc"."table_name", "kc"."column_name" FROM "information_schema"."table_constraints" AS "tc" INNER JOIN "information_schema"."key_column_usage" AS "kc" ON ("tc"."constraint_name" = "kc"."constraint_name") AND ("tc"."table_schema" = "kc"."table_schema") AND ("tc"."table_name" = "kc"."table_name") WHERE "tc"."constraint_type" = 'PRIMARY KEY') AS "pk" ON ("c"."table_schema" = "pk"."table_schema") AND ("c"."table_name" = "pk"."table_name") AND ("c"."column_name" = "pk"."column_name") WHERE c.table_schema !~ '^information_schema|catalog_history|pg_' AND ("c"."table_schema" IN ('public')) AND ("c"."table_name" IN ('flights', 'airports')) ORDER BY "table-schema" ASC, "table-name" ASC, "database-position" ASC
+--> ["code", "text", 0, "public", "airports", true, null, true]
+--> ["date", "timestamp", 0, "public", "flights", false, "event time", false]
+--> ["delay", "int8", 3, "public", "flights", false, null, false]
+--> ["destination", "text", 2, "public", "flights", false, null, false]
+--> ["distance", "int8", 4, "public", "flights", false, null, false]
+--> ["name", "text", 1, "public", "airports", false, null, false]
+--> ["origin", "text", 1, "public", "flights", false, "key", false]
+--> ["runways", "int4", 2, "public", "airports", false, null, false]

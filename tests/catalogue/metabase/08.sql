@@ -1,0 +1,3 @@
+-- metabase
+SELECT current_setting('timezone')
+--> ["UTC"]

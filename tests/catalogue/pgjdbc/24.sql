@@ -1,0 +1,3 @@
+-- pgjdbc
+select current_schema()
+--> ["public"]

@@ -1,0 +1,3 @@
+-- pgjdbc
+select array['a']::text[], array[1::int8]
+--> [["a"], [1]]

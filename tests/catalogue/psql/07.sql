@@ -1,0 +1,19 @@
+-- \d flights
+SELECT a.attname,
+  pg_catalog.format_type(a.atttypid, a.atttypmod),
+  (SELECT pg_catalog.pg_get_expr(d.adbin, d.adrelid, true)
+   FROM pg_catalog.pg_attrdef d
+   WHERE d.adrelid = a.attrelid AND d.adnum = a.attnum AND a.atthasdef),
+  a.attnotnull,
+  (SELECT c.collname FROM pg_catalog.pg_collation c, pg_catalog.pg_type t
+   WHERE c.oid = a.attcollation AND t.oid = a.atttypid AND a.attcollation <> t.typcollation) AS attcollation,
+  a.attidentity,
+  a.attgenerated
+FROM pg_catalog.pg_attribute a
+WHERE a.attrelid = '{flights}' AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum;
+--> ["date", "timestamp without time zone", null, false, null, "", ""]
+--> ["delay", "bigint", null, false, null, "", ""]
+--> ["destination", "text", null, false, null, "", ""]
+--> ["distance", "bigint", null, false, null, "", ""]
+--> ["origin", "text", null, false, null, "", ""]

@@ -1,0 +1,3 @@
+-- \sv long_flights
+SELECT 'long_flights'::pg_catalog.regclass::pg_catalog.oid
+--> [16401]

@@ -1,0 +1,3 @@
+-- sqlalchemy
+select current_schema()
+--> ["public"]
