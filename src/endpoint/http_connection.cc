@@ -63,7 +63,10 @@ void HttpConnection::start(Admission admission) {
 }
 
 bool HttpConnection::store(std::uint64_t sequence, HttpResponse response) {
-  if (closed_ || sequence < front_ || sequence >= back_) return false;
+  if (closed_ || sequence < front_ || sequence >= back_) {
+    if (response.stream != nullptr) response.stream->closed();
+    return false;
+  }
   take_answer(in_flight(sequence), std::move(response));
   return !std::exchange(answers_stored_, true);
 }

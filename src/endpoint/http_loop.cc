@@ -108,7 +108,11 @@ void HttpLoop::deliver() {
   auto waiting = mailbox_->take();
   for (HttpAnswer& answer : waiting.answers) {
     const auto found = connections_.find(answer.tag.connection);
-    if (found == connections_.end()) continue;
+    if (found == connections_.end()) {
+      // Nobody gets it: whoever would write more of it is told.
+      if (answer.response.stream != nullptr) answer.response.stream->closed();
+      continue;
+    }
     // All answers of one connection go out in one write.
     if (found->second->store(answer.tag.sequence, std::move(answer.response))) {
       answered_.push_back(found->second);

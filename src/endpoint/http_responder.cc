@@ -33,10 +33,15 @@ void compress(HttpResponse& response, ContentEncoding packing) {
 
 void AnswerMailbox::put(HttpAnswer answer) {
   if (AnswerInPlace::take(*this, answer)) return;
-  const MutexLock lock(mutex_);
-  if (closed_) return;
-  waiting_.answers.push_back(std::move(answer));
-  if (waiting_.answers.size() + waiting_.parts.size() == 1) wake_();
+  {
+    const MutexLock lock(mutex_);
+    if (!closed_) {
+      waiting_.answers.push_back(std::move(answer));
+      if (waiting_.answers.size() + waiting_.parts.size() == 1) wake_();
+      return;
+    }
+  }
+  if (answer.response.stream != nullptr) answer.response.stream->closed();
 }
 
 void AnswerMailbox::put(HttpStreamPart part) {
@@ -52,9 +57,15 @@ AnswerMailbox::Waiting AnswerMailbox::take() {
 }
 
 void AnswerMailbox::close() {
-  const MutexLock lock(mutex_);
-  closed_ = true;
-  waiting_ = {};
+  Waiting dropped;
+  {
+    const MutexLock lock(mutex_);
+    closed_ = true;
+    dropped = std::exchange(waiting_, {});
+  }
+  for (const HttpAnswer& answer : dropped.answers) {
+    if (answer.response.stream != nullptr) answer.response.stream->closed();
+  }
 }
 
 AnswerInPlace::AnswerInPlace(const AnswerMailbox& mailbox, RequestTag tag)

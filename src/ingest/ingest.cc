@@ -4,6 +4,7 @@
 #include <chrono>
 #include <map>
 
+#include "ingest/bad_records.h"
 #include "ingest/record_codec.h"
 #include "runtime/clock.h"
 #include "runtime/thread_priority.h"
@@ -118,37 +119,6 @@ std::unexpected<Error> repeat_was_lost() {
               "again");
 }
 
-std::string first_of(const format::Decoded& decoded) {
-  const auto& first = decoded.rejected.front();
-  return fmt::format("record {}: {} {}", first.line, first.id, first.reason);
-}
-
-Error too_many_rejected(const format::Decoded& decoded, std::string_view stream) {
-  return {
-      .code = ErrorCode::kPayloadTooLarge,
-      .id = std::string(error_id::kTooManyRejected),
-      .message = fmt::format("{} records of this request are bad, which is more than stream {} "
-                             "takes into quarantine at once; nothing was stored. The first is {}",
-                             decoded.rejected_count, stream, first_of(decoded)),
-      .hint = "send fewer records in a request; ?on_error=reject tells of the first ones",
-      .place = {}};
-}
-
-/// All of the body is one bad record.
-void reject_whole(format::Decoded& decoded, const StreamDefinition& stream,
-                  const format::DecodeLimits& limits, std::string_view body) {
-  std::string reason = fmt::format(
-      "{} records of it are bad, more than go to quarantine at once; "
-      "the first is {}",
-      decoded.rejected_count, first_of(decoded));
-  decoded = {};
-  decoded.columns = std::make_shared<ColumnBatch>(stream.types());
-  decoded.refuse(limits, {.line = 1,
-                          .id = std::string(error_id::kTooManyRejected),
-                          .reason = std::move(reason),
-                          .raw = std::string(body.substr(0, format::kRawBytesMax))});
-}
-
 /// The named rows of what was decoded.
 format::Decoded only(const format::Decoded& decoded, std::span<const std::uint32_t> rows) {
   format::Decoded out;
@@ -255,7 +225,7 @@ void Ingest::submit(std::shared_ptr<speed::StreamState> stream, PaddedBytes body
       done(std::unexpected(too_many_rejected(decoded, definition.name)));
       return;
     }
-    reject_whole(decoded, definition, options_.limits, body.view());
+    decoded = rejected_whole(decoded, definition, options_.limits, body.view());
   }
 
   counters_.bytes.fetch_add(body.size(), std::memory_order_relaxed);

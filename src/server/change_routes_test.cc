@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
+#include <functional>
 #include <set>
 
 #include "endpoint/api_routes.h"
@@ -268,6 +269,35 @@ TEST_F(ChangeRoutes, AClientThatGoesIsForgotten) {
   for (int i = 0; i < 10'000 && node_->feed().counters().subscribers != 0; ++i)
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(node_->feed().counters().subscribers, 0U);
+}
+
+TEST_F(ChangeRoutes, AClientThatGoesWhileItWaitsForAPositionIsForgotten) {
+  serve();
+  make_view();
+  const std::string target = "/v1/views/v/changes?timeout_ms=60000&at_least=" + position(1);
+  const auto wait_until = [](const std::function<bool()>& condition) {
+    for (int i = 0; i < 10'000 && !condition(); ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    return condition();
+  };
+  const std::string request = get(target);
+  const auto& metrics = server_->metrics();
+  {
+    RawClient gone(port());
+    gone.send(request);
+    ASSERT_TRUE(wait_until([&] { return metrics.received_bytes >= request.size(); }));
+    // With a reset: after a mere end of what it sends the client could still read.
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    ASSERT_EQ(::setsockopt(gone.descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
+  }
+  ASSERT_TRUE(wait_until([&] { return metrics.connections_open == 0; }));
+  RawClient there(port());
+  there.send(request);
+  ASSERT_TRUE(wait_until([&] { return metrics.received_bytes >= 2 * request.size(); }));
+  add("Lima", 1);
+  // Whoever waited first is told first.
+  EXPECT_EQ(read_reply(there, false).status, 200);
+  EXPECT_TRUE(wait_until([&] { return node_->feed().counters().subscribers == 1; }));
 }
 
 TEST_F(ChangeRoutes, AWebSocketHasTheSameMessagesAndWaitsForAcknowledgements) {

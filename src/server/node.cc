@@ -193,8 +193,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       *log_, *speed_, *filters_,
       ingest::IngestOptions{
           .limits = {.depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
-                     .record_bytes_max =
-                         static_cast<std::uint32_t>(config.ingest_record_bytes_max),
+                     .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max),
                      .rejected_bytes_max = config.ingest_rejected_bytes_max},
           .schemas = registry_.get()},
       requests_.get());
