@@ -136,7 +136,7 @@ TEST_F(ReferenceTableTest, RefusesWhatItCannotKeepAndStaysAsItWas) {
   EXPECT_THAT(error_of("CREATE OR REPLACE TABLE t (a BIGINT)").message, HasSubstr("other columns"));
   EXPECT_EQ(error_of("CREATE TABLE u AS SELECT 1 AS a, 2 AS A").id, error_id::kBadName);
   sql("CREATE STREAM s (a BIGINT)");
-  EXPECT_THAT(error_of("INSERT INTO s VALUES (1)").hint, HasSubstr("is a stream"));
+  EXPECT_THAT(error_of("DELETE FROM s").hint, HasSubstr("is a stream"));
   EXPECT_EQ(error_of("DELETE FROM nope").id, error_id::kTableNotFound);
   EXPECT_EQ(rows("SELECT * FROM t ORDER BY a"), "1|x|\n2|y|\n");
   EXPECT_EQ(files(), 1U);
