@@ -20,6 +20,17 @@ Format format_of(const ResultFormats& formats, std::size_t column) {
 
 }  // namespace
 
+wire::postgres::CopyOptions copy_options(const serving::CopyPlan& plan) {
+  wire::postgres::CopyOptions options;
+  options.format = static_cast<wire::postgres::CopyOptions::Format>(plan.format);
+  options.delimiter = plan.delimiter;
+  options.quote = plan.quote;
+  options.escape = plan.escape;
+  options.null = plan.null;
+  options.header = plan.header;
+  return options;
+}
+
 void append_columns(std::span<const Column> columns, const ResultFormats& formats,
                     std::string& out) {
   std::vector<postgres::Field> fields;
@@ -91,7 +102,41 @@ bool PostgresAnswer::find_batch() {
   return false;
 }
 
+void PostgresAnswer::describe(std::string& out) const {
+  if (!copy_) {
+    append_columns(result_.columns, formats_, out);
+    return;
+  }
+  const bool binary = copy_->format == postgres::CopyOptions::Format::kBinary;
+  postgres::append_copy_out(binary ? Format::kBinary : Format::kText,
+                            static_cast<std::uint16_t>(result_.columns.size()), out);
+  std::vector<std::string_view> names;
+  for (const auto& column : result_.columns) names.push_back(column.name);
+  std::string head;
+  postgres::append_copy_begin(*copy_, names, head);
+  if (!head.empty()) postgres::append_copy_data(head, out);
+}
+
+void PostgresAnswer::complete(std::uint64_t rows, std::string& out) const {
+  if (copy_) {
+    std::string end;
+    postgres::append_copy_end(*copy_, end);
+    if (!end.empty()) postgres::append_copy_data(end, out);
+    postgres::append(postgres::Bare::kCopyDone, out);
+    postgres::append_command_complete(command_tag("COPY", rows), out);
+    return;
+  }
+  const std::uint64_t count = has_columns() ? rows : result_.affected.value_or(result_.rows);
+  postgres::append_command_complete(command_tag(result_.command, count), out);
+}
+
 void PostgresAnswer::append_row(std::string& out) {
+  if (copy_) {
+    copy_row_.clear();
+    postgres::append_copy_row(*copy_, views_, row_++, copy_row_);
+    postgres::append_copy_data(copy_row_, out);
+    return;
+  }
   postgres::RowWriter row(static_cast<std::uint16_t>(views_.size()), out);
   for (std::size_t i = 0; i < views_.size(); ++i) {
     if (!views_[i].valid(row_)) {

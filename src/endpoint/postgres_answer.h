@@ -8,18 +8,24 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "model/column_batch.h"
-#include "serving/statement_runner.h"
+#include "serving/sql_session.h"
 #include "wire/postgres.h"
+#include "wire/postgres_copy.h"
 
 namespace millrace::endpoint {
 
 /// The formats that a client asked for: none, one for all, or one for each column.
 using ResultFormats = std::vector<wire::postgres::Format>;
+
+/// COPY as the session understood it, for the codec.
+[[nodiscard]] wire::postgres::CopyOptions copy_options(const serving::CopyPlan& plan);
 
 /// Appends a RowDescription.
 void append_columns(std::span<const Column> columns, const ResultFormats& formats,
@@ -44,9 +50,15 @@ class PostgresAnswer {
   PostgresAnswer(const PostgresAnswer&) = delete;
   PostgresAnswer& operator=(const PostgresAnswer&) = delete;
 
+  /// The rows go as COPY's data.
+  void copy_out(wire::postgres::CopyOptions options) { copy_ = std::move(options); }
   [[nodiscard]] bool has_columns() const { return !result_.columns.empty(); }
   [[nodiscard]] const serving::StatementResult& result() const { return result_; }
-  void describe(std::string& out) const { append_columns(result_.columns, formats_, out); }
+  /// What comes before the rows, where they are not a portal's.
+  void describe(std::string& out) const;
+  [[nodiscard]] bool is_copy() const { return copy_.has_value(); }
+  /// What comes behind them. `rows` were written since the portal was executed last.
+  void complete(std::uint64_t rows, std::string& out) const;
   /// Appends rows until `out` has `bytes_max` or `rows_left` is 0; counts that down.
   Written append_rows(std::uint64_t& rows_left, std::size_t bytes_max, std::string& out);
 
@@ -60,6 +72,8 @@ class PostgresAnswer {
   const ResultFormats formats_;  // one for each column
   std::atomic<std::uint64_t>& held_bytes_;
   const std::uint64_t bytes_;
+  std::optional<wire::postgres::CopyOptions> copy_;
+  std::string copy_row_;
   std::vector<ColumnView> views_;  // of the batch below
   std::size_t batch_ = 0;
   std::size_t row_ = 0;

@@ -308,6 +308,13 @@ void PostgresConnection::time_is_over(std::chrono::steady_clock::time_point now)
   }
 }
 
+void PostgresConnection::look_after() {
+  if (state_ != State::kOpen || working_ || dialog_->has_rows() || dialog_->has_statements())
+    return;
+  dialog_->look_after(out_);
+  if (dialog_->ended()) finish();
+}
+
 void PostgresConnection::review() {
   if (state_ == State::kOpen && !server_.access.is_current(dialog_->who())) leave();
 }

@@ -30,6 +30,8 @@ class PostgresConnection : public std::enable_shared_from_this<PostgresConnectio
   void start();
   /// Users or passwords have changed, or time passed.
   void review();
+  /// Every second or so.
+  void look_after();
   /// The server stops: what runs is cancelled, and the client is told.
   void leave();
   void close();

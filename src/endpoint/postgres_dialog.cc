@@ -1,10 +1,11 @@
 #include "endpoint/postgres_dialog.h"
 
-#include <limits>
 #include <utility>
 
+#include "base/ascii_case.h"
 #include "endpoint/postgres_error.h"
 #include "format/json_text.h"
+#include "sql/tokens.h"
 
 namespace millrace::endpoint {
 namespace {
@@ -13,6 +14,15 @@ namespace postgres = wire::postgres;
 
 /// So much is encoded at once; the rest waits until the client has read.
 constexpr std::size_t kOutBytes = std::size_t{64} * 1024;
+
+/// Whether it begins with the word, behind comments.
+bool is_copy(std::string_view statement) {
+  const auto tokens = sql::tokenize(statement);
+  if (!tokens || tokens->empty()) return false;
+  const auto& first = tokens->front();
+  return first.kind == sql::TokenKind::kWord &&
+         same_name(statement.substr(first.begin, first.end - first.begin), "COPY");
+}
 
 postgres::TransactionState wire_state(serving::TransactionState state) {
   switch (state) {
@@ -50,8 +60,8 @@ void PostgresDialog::abandon() {
 std::size_t PostgresDialog::run(std::string_view bytes, std::string& out) {
   std::size_t taken = 0;
   sent_whole_ = false;
-  if (script_ != nullptr) run_script(out);
-  while (!ended_ && !sent_whole_ && !has_rows() && script_ == nullptr && out.size() < kOutBytes &&
+  if (has_statements()) run_script(out);
+  while (!ended_ && !sent_whole_ && !has_rows() && !has_statements() && out.size() < kOutBytes &&
          !abandoned_.load(std::memory_order_acquire)) {
     const auto frame = postgres::try_frame(bytes.substr(taken), postgres::Framing::kTyped,
                                            state_->options.message_bytes_max);
@@ -69,10 +79,28 @@ void PostgresDialog::take(const postgres::Frame& frame, std::string& out) {
     violated(message.error().what, out);
     return;
   }
+  if (copying_ != nullptr && !belongs_to_copy(*message)) {
+    fail_copy(Error{.code = ErrorCode::kInvalidArgument,
+                    .id = std::string(error_id::kBadPayload),
+                    .message = "another message came in the middle of COPY's data",
+                    .hint = {},
+                    .place = {}},
+              out);
+  }
   const bool counts = std::holds_alternative<postgres::Sync>(*message) ||
                       std::holds_alternative<postgres::Terminate>(*message);
   if (skipping_ && !counts) return;
   std::visit([&](const auto& one) { on(one, out); }, *message);
+}
+
+/// Flush and Sync may come in the middle, and mean nothing there.
+bool PostgresDialog::belongs_to_copy(const postgres::Message& message) {
+  return std::holds_alternative<postgres::CopyData>(message) ||
+         std::holds_alternative<postgres::CopyDone>(message) ||
+         std::holds_alternative<postgres::CopyFail>(message) ||
+         std::holds_alternative<postgres::Terminate>(message) ||
+         std::holds_alternative<postgres::Flush>(message) ||
+         std::holds_alternative<postgres::Sync>(message);
 }
 
 void PostgresDialog::violated(std::string_view what, std::string& out) {
@@ -84,7 +112,8 @@ void PostgresDialog::violated(std::string_view what, std::string& out) {
 void PostgresDialog::report(const Error& error, std::string_view query, std::string_view statement,
                             std::string& out) {
   state_->metrics.statement_errors.fetch_add(1, std::memory_order_relaxed);
-  append_report(error, Severity::kError, error_position(error, query, statement), out);
+  const auto position = error_position(error, query, statement);
+  append_report(error, Severity::kError, position, out, was_failed_);
 }
 
 bool PostgresDialog::may_stay(std::string& out) {
@@ -148,34 +177,57 @@ void PostgresDialog::run_script(std::string& out) {
       report(done.error(), script_->text, part, out);
       break;
     }
-    if (has_rows()) return;
+    if (has_rows() || copying_ != nullptr) return;
   }
   script_.reset();
   ready(out);
 }
 
 Status PostgresDialog::run_part(std::string_view part, std::string& out) {
-  MR_TRY(const auto plan, session_->prepare(part));
-  MR_TRY(auto answer, execute(*plan, {}, {}));
+  state_->metrics.statements.fetch_add(1, std::memory_order_relaxed);
+  was_failed_ = session_->transaction() == serving::TransactionState::kFailed;
+  if (is_copy(part)) {
+    MR_TRY(auto plan, session_->prepare(part));
+    if (plan->copy) return run_copy(std::move(plan), out);
+  }
+  MR_TRY(auto answer, answer_of(session_->run(part), {}, out));
   if (answer->result().truncated) return std::unexpected(cut_off(answer->result()));
   if (answer->has_columns()) answer->describe(out);
-  running_ = Running{.answer = std::move(answer),
-                     .rows_max = std::numeric_limits<std::uint64_t>::max(),
-                     .rows_left = std::numeric_limits<std::uint64_t>::max(),
-                     .of_portal = false};
-  fill(out);
+  run_rows({.answer = std::move(answer), .rows_max = kAllRows, .rows_left = kAllRows}, out);
   return {};
 }
 
-Result<std::shared_ptr<PostgresAnswer>> PostgresDialog::execute(
-    const serving::PreparedStatement& plan, std::span<const std::optional<std::string>> values,
-    const ResultFormats& formats) {
-  auto& metrics = state_->metrics;
-  metrics.statements.fetch_add(1, std::memory_order_relaxed);
-  MR_TRY(auto result, session_->execute(plan, values));
-  MR_TRY(auto answer, PostgresAnswer::make(std::move(result), formats, metrics.held_bytes,
+Result<std::shared_ptr<PostgresAnswer>> PostgresDialog::answer_of(
+    Result<serving::StatementResult> result, const ResultFormats& formats, std::string& out) {
+  tell(out);
+  if (!result) return std::unexpected(std::move(result).error());
+  MR_TRY(auto answer, PostgresAnswer::make(*std::move(result), formats, state_->metrics.held_bytes,
                                            state_->options.held_bytes_max));
   return std::shared_ptr<PostgresAnswer>(std::move(answer));
+}
+
+void PostgresDialog::run_rows(Running running, std::string& out) {
+  running_ = std::move(running);
+  fill(out);
+}
+
+void PostgresDialog::tell(std::string& out) {
+  for (const auto& notice : session_->take_notices()) {
+    append_report(
+        notice,
+        notice.code == ErrorCode::kFailedPrecondition ? Severity::kWarning : Severity::kNotice, 0,
+        out);
+  }
+  for (const auto& [name, value] : session_->take_reported())
+    postgres::append_parameter_status(name, value, out);
+}
+
+void PostgresDialog::look_after(std::string& out) {
+  if (session_->transaction() != serving::TransactionState::kOpen || ended_ || copying_ != nullptr)
+    return;
+  if (!session_->expire_idle()) return;
+  append_report("25P03", "the transaction did nothing for too long", Severity::kFatal, out);
+  ended_ = true;
 }
 
 void PostgresDialog::fill(std::string& out) {
@@ -190,19 +242,18 @@ void PostgresDialog::fill(std::string& out) {
     postgres::append(postgres::Bare::kPortalSuspended, out);
     return;
   }
-  const auto& result = done.answer->result();
-  if (result.truncated) {
+  if (done.answer->result().truncated) {
     skipping_ = done.of_portal;
-    report(cut_off(result), {}, {}, out);
+    report(cut_off(done.answer->result()), {}, {}, out);
     return;
   }
-  postgres::append_command_complete(
-      command_tag(result.command, done.answer->has_columns() ? rows : result.rows), out);
+  done.answer->complete(rows, out);
 }
 
 // --- the rest -----------------------------------------------------------------------------------
 
 void PostgresDialog::on(const postgres::Sync&, std::string& out) {
+  if (copying_ != nullptr) return;
   skipping_ = false;
   ready(out);
 }
@@ -214,11 +265,6 @@ void PostgresDialog::on(const postgres::Terminate&, std::string&) { ended_ = tru
 void PostgresDialog::on(const postgres::Password&, std::string& out) {
   violated("a password, and nobody asked for one", out);
 }
-
-// What is left of a COPY that has failed.
-void PostgresDialog::on(const postgres::CopyData&, std::string&) {}
-void PostgresDialog::on(const postgres::CopyDone&, std::string&) {}
-void PostgresDialog::on(const postgres::CopyFail&, std::string&) {}
 
 void PostgresDialog::on(const postgres::FunctionCall&, std::string& out) {
   append_report("0A000", "functions are not called by their number: use SELECT", Severity::kError,

@@ -22,6 +22,7 @@
 #include "serving/sql_session.h"
 #include "sql/statement.h"
 #include "wire/postgres.h"
+#include "wire/postgres_copy.h"
 
 namespace millrace::endpoint {
 
@@ -37,7 +38,10 @@ class PostgresDialog {
   [[nodiscard]] bool has_rows() const { return running_.has_value(); }
   void fill(std::string& out);
   /// run() has more to do, also without a message.
-  [[nodiscard]] bool has_statements() const { return script_ != nullptr; }
+  [[nodiscard]] bool has_statements() const { return script_ != nullptr && copying_ == nullptr; }
+  /// No statement runs: a transaction that has done nothing for too long is ended, and with it the
+  /// dialog.
+  void look_after(std::string& out);
   /// Nothing more is read; what was written last goes out.
   [[nodiscard]] bool ended() const { return ended_; }
   /// The client is gone, or has to go: what runs is cancelled, and nothing more begins.
@@ -58,12 +62,20 @@ class PostgresDialog {
     ResultFormats formats;
     std::shared_ptr<PostgresAnswer> answer;  // once it was executed
   };
+  static constexpr std::uint64_t kAllRows = ~std::uint64_t{0};
   /// An answer whose rows are being written.
   struct Running {
     std::shared_ptr<PostgresAnswer> answer;
     std::uint64_t rows_max = 0;
     std::uint64_t rows_left = 0;
     bool of_portal = false;
+  };
+  /// A COPY FROM STDIN.
+  struct Copying {
+    std::shared_ptr<const serving::PreparedStatement> plan;
+    wire::postgres::CopyReader reader;
+    wire::postgres::CopyValues values;
+    std::size_t bytes = 0;  // of data that the values were read of
   };
   /// The statements of a simple query.
   struct Script {
@@ -83,11 +95,14 @@ class PostgresDialog {
   void on(const wire::postgres::CopyDone& done, std::string& out);
   void on(const wire::postgres::CopyFail& fail, std::string& out);
   void on(const wire::postgres::FunctionCall& call, std::string& out);
+  [[nodiscard]] static bool belongs_to_copy(const wire::postgres::Message& message);
   void run_script(std::string& out);
   Status run_part(std::string_view part, std::string& out);
-  Result<std::shared_ptr<PostgresAnswer>> execute(
-      const serving::PreparedStatement& plan, std::span<const std::optional<std::string>> values,
-      const ResultFormats& formats);
+  Result<std::shared_ptr<PostgresAnswer>> answer_of(Result<serving::StatementResult> result,
+                                                    const ResultFormats& formats, std::string& out);
+  void run_rows(Running running, std::string& out);
+  /// What the session has to say beside the answer.
+  void tell(std::string& out);
   [[nodiscard]] static Error cut_off(const serving::StatementResult& result);
   /// False, and the end, where what the client logged in with is not good any more.
   bool may_stay(std::string& out);
@@ -95,6 +110,13 @@ class PostgresDialog {
   void report(const Error& error, std::string_view query, std::string_view statement,
               std::string& out);
   void violated(std::string_view what, std::string& out);
+
+  // postgres_copy.cc
+  Status run_copy(std::shared_ptr<const serving::PreparedStatement> plan, std::string& out);
+  void begin_copy_in(std::shared_ptr<const serving::PreparedStatement> plan, std::string& out);
+  Status give_copied();
+  Result<serving::StatementResult> end_copy();
+  void fail_copy(const Error& error, std::string& out);
 
   // postgres_prepared.cc: the extended protocol.
   void on(const wire::postgres::Parse& parse, std::string& out);
@@ -117,6 +139,8 @@ class PostgresDialog {
   std::map<std::string, Portal, std::less<>> portals_;
   std::size_t prepared_bytes_ = 0;  // the texts of all of them and the values of the portals
   std::unique_ptr<Script> script_;
+  std::unique_ptr<Copying> copying_;
+  bool was_failed_ = false;  // the transaction, before the statement
   std::optional<Running> running_;
   bool skipping_ = false;    // to the next Sync
   bool sent_whole_ = false;  // the client waits for what was written

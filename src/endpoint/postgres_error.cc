@@ -34,6 +34,11 @@ constexpr std::array kStates = {
     StateOfId{error_id::kFunctionNotAllowed, "0A000"},
     StateOfId{error_id::kNotMergeable, "0A000"},
     StateOfId{error_id::kViewBuilding, "55000"},
+    StateOfId{error_id::kTransaction, "25000"},
+    StateOfId{error_id::kIdleTransaction, "25P03"},
+    StateOfId{error_id::kSetting, "22023"},
+    StateOfId{error_id::kPrepared, "26000"},
+    StateOfId{error_id::kBadPayload, "22P04"},
     StateOfId{error_id::kSqlDeadline, "57014"},
     StateOfId{error_id::kSqlMemory, "53200"},
     StateOfId{error_id::kMissingColumn, "23502"},
@@ -141,7 +146,12 @@ bool begins_a_character(char byte) { return (static_cast<unsigned char>(byte) & 
 
 }  // namespace
 
-std::string_view sqlstate(const Error& error) {
+std::string_view sqlstate(const Error& error, bool in_failed) {
+  if (in_failed && error.id == error_id::kTransaction) return "25P02";
+  if (error.id == error_id::kSetting && error.code == ErrorCode::kNotFound) return "42704";
+  if (error.id == error_id::kPrepared && error.code == ErrorCode::kFailedPrecondition)
+    return "0A000";
+  if (error.id == error_id::kPrepared && error.code == ErrorCode::kAlreadyExists) return "42P05";
   // Whatever was cancelled is, wherever it was.
   if (error.code == ErrorCode::kCancelled) return state_of_code(error.code);
   const auto* const known = std::ranges::find(kStates, error.id, &StateOfId::id);
@@ -175,11 +185,11 @@ std::uint32_t error_position(const Error& error, std::string_view query,
   return position;
 }
 
-void append_report(const Error& error, Severity severity, std::uint32_t position,
-                   std::string& out) {
+void append_report(const Error& error, Severity severity, std::uint32_t position, std::string& out,
+                   bool in_failed) {
   wire::postgres::Report report;
   report.severity = name(severity);
-  report.sqlstate = sqlstate(error);
+  report.sqlstate = sqlstate(error, in_failed);
   report.message = error.message;
   report.hint = error.hint;
   report.position = position;

@@ -10,7 +10,8 @@
 namespace millrace::endpoint {
 
 /// Five characters (docs/reference/postgres.md has the table).
-[[nodiscard]] std::string_view sqlstate(const Error& error);
+/// `in_failed`: of a statement in a transaction that had failed.
+[[nodiscard]] std::string_view sqlstate(const Error& error, bool in_failed = false);
 
 /// What a client sent that the protocol does not allow.
 inline constexpr std::string_view kProtocolViolation = "08P01";
@@ -23,7 +24,8 @@ inline constexpr std::string_view kProtocolViolation = "08P01";
 enum class Severity : std::uint8_t { kNotice, kWarning, kError, kFatal };
 
 /// Appends an ErrorResponse, or a NoticeResponse.
-void append_report(const Error& error, Severity severity, std::uint32_t position, std::string& out);
+void append_report(const Error& error, Severity severity, std::uint32_t position, std::string& out,
+                   bool in_failed = false);
 /// Of an error of the protocol itself, which has no id.
 void append_report(std::string_view state, std::string_view message, Severity severity,
                    std::string& out);

@@ -17,6 +17,7 @@ constexpr std::size_t kScratchBytes = std::size_t{64} * 1024;
 constexpr std::chrono::milliseconds kTick{100};
 /// Tokens expire without a change.
 constexpr std::chrono::seconds kReview{10};
+constexpr std::chrono::seconds kLook{1};
 
 }  // namespace
 
@@ -100,6 +101,10 @@ void PostgresLoop::tick() {
   }
   for (const auto& connection : late) connection->time_is_over(now);
   review();
+  if (now >= look_due_) {
+    look_due_ = now + kLook;
+    for (const auto& connection : all()) connection->look_after();
+  }
   schedule_tick();
 }
 

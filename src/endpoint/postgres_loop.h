@@ -67,6 +67,7 @@ class PostgresLoop : public std::enable_shared_from_this<PostgresLoop> {
   // Of the loop's thread.
   std::uint64_t reviewed_access_ = 0;
   std::chrono::steady_clock::time_point review_due_;
+  std::chrono::steady_clock::time_point look_due_;
   std::unordered_map<std::uint64_t, std::shared_ptr<PostgresConnection>> connections_;
   std::uint64_t next_connection_ = 1;
   bool draining_ = false;

@@ -1,6 +1,5 @@
 // The extended protocol: statements that are prepared, portals, and rows by the piece.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "endpoint/postgres_dialog.h"
@@ -56,6 +55,7 @@ void PostgresDialog::on(const postgres::Parse& parse, std::string& out) {
   }
   // The unnamed one makes room for the next, also where that is none.
   close_statement(parse.statement);
+  was_failed_ = session_->transaction() == serving::TransactionState::kFailed;
   auto prepared = prepare(parse);
   if (!prepared) {
     const auto start = parse.text.find_first_not_of(" \t\r\n");
@@ -167,7 +167,7 @@ Result<PostgresDialog::Portal> PostgresDialog::bind(const postgres::Bind& bind) 
 
 void PostgresDialog::describe(const Prepared& prepared, const ResultFormats& formats,
                               std::string& out) {
-  if (prepared.plan == nullptr || prepared.plan->columns.empty()) {
+  if (prepared.plan == nullptr || prepared.plan->columns.empty() || prepared.plan->copy) {
     postgres::append(postgres::Bare::kNoData, out);
   } else {
     append_columns(prepared.plan->columns, formats, out);
@@ -215,7 +215,13 @@ void PostgresDialog::start(Portal& portal, std::uint32_t rows_max, std::string& 
   };
   const auto& plan = *portal.prepared->plan;
   if (portal.answer == nullptr) {
-    auto answer = execute(plan, portal.values, portal.formats);
+    state_->metrics.statements.fetch_add(1, std::memory_order_relaxed);
+    was_failed_ = session_->transaction() == serving::TransactionState::kFailed;
+    if (plan.copy) {
+      if (const auto begun = run_copy(portal.prepared->plan, out); !begun) failed(begun.error());
+      return;
+    }
+    auto answer = answer_of(session_->execute(plan, portal.values), portal.formats, out);
     if (!answer) return failed(answer.error());
     const auto& columns = (*answer)->result().columns;
     const bool as_described =
@@ -231,11 +237,8 @@ void PostgresDialog::start(Portal& portal, std::uint32_t rows_max, std::string& 
     if (rows_max == 0 && portal.answer->result().truncated)
       return failed(cut_off(portal.answer->result()));
   }
-  const std::uint64_t rows =
-      rows_max == 0 ? std::numeric_limits<std::uint64_t>::max() : std::uint64_t{rows_max};
-  running_ =
-      Running{.answer = portal.answer, .rows_max = rows, .rows_left = rows, .of_portal = true};
-  fill(out);
+  const std::uint64_t rows = rows_max == 0 ? kAllRows : rows_max;
+  run_rows({.answer = portal.answer, .rows_max = rows, .rows_left = rows, .of_portal = true}, out);
 }
 
 void PostgresDialog::close_statement(std::string_view name) {

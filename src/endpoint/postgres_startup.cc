@@ -21,18 +21,28 @@ constexpr std::size_t kUserBytesMax = 256;
 /// What asks to send the password itself, which TLS hides on its way: a token has no verifier.
 constexpr std::string_view kPasswordOption = "millrace.auth=password";
 
-constexpr std::pair<std::string_view, std::string_view> kStatus[] = {
-    {"server_version", "15.0 (Millrace " MR_VERSION ")"},
-    {"server_encoding", "UTF8"},
-    {"client_encoding", "UTF8"},
-    {"DateStyle", "ISO, MDY"},
-    {"IntervalStyle", "postgres"},
-    {"TimeZone", "UTC"},
-    {"integer_datetimes", "on"},
-    {"standard_conforming_strings", "on"},
-    {"default_transaction_read_only", "off"},
-    {"in_hot_standby", "off"},
-};
+/// The settings of "-c name=value --name=value"; a backslash takes a blank its meaning.
+std::vector<std::pair<std::string, std::string>> settings_of(std::string_view options) {
+  std::vector<std::string> words(1);
+  for (std::size_t i = 0; i < options.size(); ++i) {
+    if (options[i] == '\\' && i + 1 < options.size()) {
+      words.back() += options[++i];
+    } else if (options[i] != ' ') {
+      words.back() += options[i];
+    } else if (!words.back().empty() && words.back() != "-c") {
+      words.emplace_back();
+    }
+  }
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (std::string_view word : words) {
+    if (!word.starts_with("-c") && !word.starts_with("--")) continue;
+    word.remove_prefix(2);
+    const auto equals = word.find('=');
+    if (equals != std::string_view::npos)
+      settings.emplace_back(word.substr(0, equals), word.substr(equals + 1));
+  }
+  return settings;
+}
 
 }  // namespace
 
@@ -96,7 +106,9 @@ void PostgresConnection::on_startup(const postgres::Startup& startup) {
   for (const auto& [name, value] : startup.parameters) {
     if (name.starts_with("_pq_.")) {
       unknown.push_back(name);
-    } else if (name != "user" && name != "database" && name != "replication" && name != "options") {
+    } else if (name == "options") {
+      for (auto& setting : settings_of(value)) entrance_->settings.push_back(std::move(setting));
+    } else if (name != "user" && name != "database" && name != "replication") {
       entrance_->settings.emplace_back(name, value);
     }
   }
@@ -190,8 +202,15 @@ void PostgresConnection::refuse_who(const Error& error) {
 
 void PostgresConnection::let_in(access::Principal who) {
   auto session = std::make_shared<serving::SqlSession>(server_.statements, who);
+  for (const auto& [name, value] : entrance_->settings) {
+    const auto set = session->set(name, value);
+    if (set) continue;
+    append_report(set.error(), Severity::kFatal, 0, out_);
+    return finish();
+  }
   postgres::append_authentication_ok(out_);
-  for (const auto& [name, value] : kStatus) postgres::append_parameter_status(name, value, out_);
+  for (const auto& [name, value] : session->take_reported())
+    postgres::append_parameter_status(name, value, out_);
   postgres::append_parameter_status("is_superuser", server_.access.is_admin(who) ? "on" : "off",
                                     out_);
   postgres::append_parameter_status("session_authorization", entrance_->user, out_);

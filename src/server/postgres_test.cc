@@ -173,6 +173,99 @@ TEST_F(PostgresPreparedTest, WhatAConnectionKeepsHasABound) {
   EXPECT_EQ(client.shortly(client.until_ready()), "2 2 E(53200) Z(I)");
 }
 
+TEST_F(PostgresPreparedTest, AStatementIsDescribedBoundAndExecuted) {
+  PostgresTestClient client(port());
+  client.connect();
+  client.send(parse("s", "SELECT $1::INTEGER + 1 AS a, $2::VARCHAR AS b") +
+              message('D', text("Ss")) + kSync);
+  const auto described = client.until_ready();
+  ASSERT_EQ(client.shortly(described), "1 t T Z(I)");
+  EXPECT_EQ(described[1].body, u16(2) + u32(23) + u32(25));
+  EXPECT_THAT(described[2].body, StartsWith(u16(2) + text("a")));
+  for (const std::string_view value : {"1", "41"}) {
+    client.send(bind("", "s", {std::string(value), "x"}) + execute("") + kSync);
+    EXPECT_EQ(client.shortly(client.until_ready()),
+              fmt::format("2 D({}|x|) C(SELECT 1) Z(I)", std::stoi(std::string(value)) + 1));
+  }
+  client.send(bind("", "s", {"no number", "x"}) + execute("") + kSync);
+  EXPECT_THAT(client.shortly(client.until_ready()), HasSubstr("E(22P02) Z(I)"));
+}
+
+TEST_F(PostgresPreparedTest, ValuesGoInBinaryBothWays) {
+  PostgresTestClient client(port());
+  client.connect();
+  client.send(message('P', text("") + text("SELECT $1 + 1 AS a") + u16(1) + u32(20)) +
+              message('B', text("") + text("") + u16(1) + u16(1) + u16(1) + u32(8) + u32(0) +
+                               u32(41) + u16(1) + u16(1)) +
+              execute("") + kSync);
+  EXPECT_EQ(client.shortly(client.until_ready()),
+            "1 2 D(" + u32(0) + u32(42) + "|) C(SELECT 1) Z(I)");
+}
+
+TEST_F(PostgresPreparedTest, APortalGivesItsRowsByThePiece) {
+  PostgresTestClient client(port());
+  client.connect();
+  EXPECT_EQ(client.ask("BEGIN"), "C(BEGIN) Z(T)");
+  client.send(parse("", "SELECT * FROM range(5)") + bind("p", "") + execute("p", 2) + kSync);
+  EXPECT_EQ(client.shortly(client.until_ready()), "1 2 D(0|) D(1|) s Z(T)");
+  client.send(execute("p", 2) + execute("p") + execute("p") + kSync);
+  EXPECT_EQ(client.shortly(client.until_ready()),
+            "D(2|) D(3|) s D(4|) C(SELECT 1) C(SELECT 0) Z(T)");
+  EXPECT_EQ(client.ask("COMMIT"), "C(COMMIT) Z(I)");
+  client.send(execute("p") + kSync);
+  EXPECT_EQ(client.shortly(client.until_ready()), "E(34000) Z(I)");
+}
+
+TEST_F(PostgresPreparedTest, AFailedTransactionSaysSoUntilItsEnd) {
+  PostgresTestClient client(port());
+  client.connect();
+  EXPECT_EQ(client.ask("BEGIN; SELECT * FROM nothing"), "C(BEGIN) E(42P01) Z(E)");
+  EXPECT_EQ(client.ask("SELECT 1"), "E(25P02) Z(E)");
+  EXPECT_EQ(client.ask("COMMIT"), "C(ROLLBACK) Z(I)");
+  EXPECT_EQ(client.ask("SET application_name = 'x'"), "S C(SET) Z(I)");
+  EXPECT_THAT(client.ask("COMMIT"), StartsWith("N "));
+}
+
+TEST_F(PostgresPreparedTest, ACancelNeedsTheRightKey) {
+  PostgresTestClient client(port());
+  std::string key;
+  for (const auto& one : client.connect()) {
+    if (one.type == 'K') key = one.body;
+  }
+  client.send(message('Q', text("SELECT count(*) FROM range(100000000) a, range(100000) b")));
+  auto wrong = key;
+  wrong.back() = static_cast<char>(wrong.back() ^ 1);
+  for (const auto& request : {wrong, key}) {
+    ASSERT_TRUE(comes_true([&] {
+      PostgresTestClient other(port());
+      other.send(first_message(u32(80877102) + request));
+      EXPECT_EQ(other.raw().read_to_end(), "");
+      return request == wrong || server_->metrics().statement_errors == 1;
+    }));
+    EXPECT_EQ(server_->metrics().statement_errors, request == wrong ? 0U : 1U);
+  }
+  EXPECT_EQ(client.shortly(client.until_ready()), "E(57014) Z(I)");
+  EXPECT_EQ(client.ask("SELECT 1"), "T D(1|) C(SELECT 1) Z(I)");
+}
+
+TEST_F(PostgresPreparedTest, ACopyThatIsBrokenOffStoresNothing) {
+  sql("CREATE STREAM s (at TIMESTAMP, n INTEGER) WITH (time = at)");
+  PostgresTestClient client(port());
+  client.connect();
+  const std::string row = message('d', "2026-01-01 00:00:00\t1\n");
+  const auto copy = [&](const std::string& then) {
+    client.send(message('Q', text("COPY s FROM STDIN; SELECT 1")) + row + then);
+    return client.shortly(client.until_ready());
+  };
+  EXPECT_EQ(copy(message('c', "")), "G C(COPY 1) T D(1|) C(SELECT 1) Z(I)");
+  EXPECT_EQ(copy(message('f', text("no more"))), "G E(57014) Z(I)");
+  EXPECT_EQ(copy(message('d', "one column\n") + row + message('c', "")), "G E(22P04) Z(I)");
+  EXPECT_EQ(client.ask("SELECT count(*) FROM s"), "T D(1|) C(SELECT 1) Z(I)");
+  client.send(parse("", "COPY s FROM STDIN") + bind("", "") + execute("") + kSync + row + kSync +
+              message('c', "") + kSync);
+  EXPECT_EQ(client.shortly(client.until_ready()), "1 2 G C(COPY 1) Z(I)");
+}
+
 TEST_F(PostgresHostileTest, ARequestForTlsWithoutACertificateIsAnsweredNo) {
   PostgresTestClient client(port());
   client.send(first_message(u32(80877104)));
