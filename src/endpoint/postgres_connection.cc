@@ -38,6 +38,8 @@ PostgresConnection::PostgresConnection(PostgresLoop& loop, std::uint64_t id, Tra
       transport_(std::move(transport)) {}
 
 void PostgresConnection::start() {
+  share_ = {.owner = std::hash<const PeerShare*>{}(transport_.share()),
+            .client = std::hash<const PostgresConnection*>{}(this)};
   began_ = std::chrono::steady_clock::now();
   set_deadline();
   receive();
@@ -172,8 +174,8 @@ void PostgresConnection::pump() {
 void PostgresConnection::hand_over() {
   auto bytes = std::make_shared<std::string>(std::move(in_));
   in_.clear();
-  const bool posted =
-      server_.pool.post([self = weak_from_this(), loop = keeps_loop_, dialog = dialog_, bytes] {
+  const bool posted = server_.pool.post(
+      share_, [self = weak_from_this(), loop = keeps_loop_, dialog = dialog_, bytes] {
         std::string out;
         const std::size_t taken = dialog->run(*bytes, out);
         loop->post([self, bytes, taken, out = std::move(out)]() mutable {

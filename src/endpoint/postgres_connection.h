@@ -19,6 +19,7 @@
 #include "endpoint/postgres_dialog.h"
 #include "endpoint/postgres_loop.h"
 #include "endpoint/transport.h"
+#include "runtime/worker_pool.h"
 #include "wire/postgres.h"
 
 namespace millrace::endpoint {
@@ -81,6 +82,7 @@ class PostgresConnection : public std::enable_shared_from_this<PostgresConnectio
   PostgresServerState& server_;
   const std::uint64_t id_;
   Transport transport_;
+  runtime::WorkShare share_;  // its part of the query threads
   State state_ = State::kNew;
 
   // Until it is let in.

@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <boost/asio/buffer.hpp>
+#include <functional>
 #include <utility>
 
 #include "base/ascii_case.h"
@@ -176,8 +177,8 @@ Result<bool> PostgresConnection::check_proof(std::string_view body) {
 // It takes milliseconds of processor time, on purpose.
 void PostgresConnection::check_password(std::string_view body) {
   const auto end = std::min(body.find('\0'), body.size());
-  working_ = server_.pool.post([self = shared_from_this(), user = entrance_->user,
-                                password = std::string(body.substr(0, end))] {
+  working_ = server_.pool.post(share_, [self = shared_from_this(), user = entrance_->user,
+                                        password = std::string(body.substr(0, end))] {
     auto who = std::make_shared<Result<access::Principal>>(
         self->server_.access.authenticate(user, password, self->transport_.peer().address));
     self->loop_.post([self, who] {
@@ -201,6 +202,7 @@ void PostgresConnection::refuse_who(const Error& error) {
 }
 
 void PostgresConnection::let_in(access::Principal who) {
+  if (!who.name().empty()) share_.owner = std::hash<std::string_view>{}(who.name());
   auto session = std::make_shared<serving::SqlSession>(server_.statements, who);
   for (const auto& [name, value] : entrance_->settings) {
     const auto set = session->set(name, value);
