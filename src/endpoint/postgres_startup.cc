@@ -110,7 +110,9 @@ void PostgresConnection::on_startup(const postgres::Startup& startup) {
     } else if (name == "options") {
       for (auto& setting : settings_of(value)) entrance_->settings.push_back(std::move(setting));
     } else if (name != "user" && name != "database" && name != "replication") {
-      entrance_->settings.emplace_back(name, value);
+      // asyncpg writes a value as SQL would have it.
+      const bool quoted = value.size() > 1 && value.starts_with('\'') && value.ends_with('\'');
+      entrance_->settings.emplace_back(name, quoted ? value.substr(1, value.size() - 2) : value);
     }
   }
   if (startup.minor != 0 || !unknown.empty()) postgres::append_negotiate_version(0, unknown, out_);

@@ -1,14 +1,42 @@
-"""PostgreSQL's wire with psql."""
+"""PostgreSQL's wire with the clients that people use: psql, psycopg 2 and 3, node-postgres."""
+import importlib
+import datetime
+import decimal
+import json
 import os
 import shutil
 import subprocess
+import sys
+import threading
+import time
+import uuid
 
-from harness import expect, expect_equal
+from harness import ROOT, Failure, expect, expect_equal
 from test_tls import Authority
 
 STATEMENTS = ["CREATE STREAM trips (at TIMESTAMP, city VARCHAR, n INTEGER) WITH (time = at, key = city)",
               "CREATE MATERIALIZED VIEW by_city AS SELECT city, count(*) AS trips, sum(n) AS n FROM trips GROUP BY city"]
 EVENTS = [{"at": "2026-01-01T08:00:00Z", "city": city, "n": n} for n, city in enumerate(["Lima", "Oslo", "Lima"])]
+# What each driver makes of a value of each type, as Python has it.
+VALUES = [("true", True), ("12::SMALLINT", 12), ("-5::INTEGER", -5), ("9000000000::BIGINT", 9000000000),
+          ("18446744073709551615::UBIGINT", decimal.Decimal("18446744073709551615")), ("0.1::DOUBLE", 0.1),
+          ("12.340::DECIMAL(9,3)", decimal.Decimal("12.340")), ("'é'", "é"),
+          ("DATE '2026-02-28'", datetime.date(2026, 2, 28)), ("TIME '23:59:59.5'", datetime.time(23, 59, 59, 500000)),
+          ("TIMESTAMP '2026-02-28 12:00:00.25'", datetime.datetime(2026, 2, 28, 12, 0, 0, 250000)),
+          ("UUID '00000000-0000-0000-0000-00000000000a'", uuid.UUID(int=10)), ("[1, 2, NULL]::INTEGER[]", [1, 2, None]),
+          ("['a', 'b,\"']", ["a", "b,\""]), ("NULL::INTEGER", None)]
+SELECT = "SELECT " + ", ".join(f"{sql} AS c{i}" for i, (sql, _) in enumerate(VALUES))
+
+
+def driver(name):
+    """A Python driver, from build/python where ./dev setup installs it."""
+    for site in sorted((ROOT / "build/python/lib").glob("python3*/site-packages")):
+        if str(site) not in sys.path:
+            sys.path.append(str(site))
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise Failure(f"{name} is not installed: run ./dev setup") from error
 
 
 def start(test, **more):
@@ -27,6 +55,25 @@ def psql(url, *commands, env=None, script=None):
     done = subprocess.run(["psql", url, "-X", "-A", "-t", *arguments], capture_output=True, timeout=60, env=environment,
                           input=script.encode() if script else b"")
     return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+class NodePostgres:
+    def __init__(self, url):
+        self.process = subprocess.Popen(["node", str(ROOT / "tests/e2e/pg_client.cjs"), url], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        expect_equal(self.answer(), {"connected": True}, "node-postgres connects")
+
+    def answer(self):
+        return json.loads(self.process.stdout.readline())
+
+    def query(self, sql, *values, name=None):
+        self.process.stdin.write(json.dumps({"sql": sql, "values": values or None, "name": name}) + "\n")
+        self.process.stdin.flush()
+        return self.answer()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(timeout=20)
 
 
 def test_psql_asks_and_is_told_where_it_is_wrong(test):
@@ -77,3 +124,87 @@ def test_psql_logs_in_over_tls(test):
     (folder / "ana.key").chmod(0o600)
     code, out, err = psql(base + f"&sslmode=require&sslcert={folder / 'ana.crt'}&sslkey={folder / 'ana.key'}", select)
     expect_equal((code, out), (0, "1\n"), f"with a certificate: {err}")
+
+
+def test_psycopg_3_gets_types_back_right(test):
+    """Parameters and results, in text and binary; prepared statements; pieces; errors."""
+    psycopg = driver("psycopg")
+    server = start(test)
+    with psycopg.connect(server.postgres_url, autocommit=True) as db:
+        for binary in (False, True):
+            row = db.execute(SELECT, binary=binary).fetchone()
+            expect_equal(list(row), [value for _, value in VALUES], f"binary: {binary}")
+            for _ in range(7):  # from the fifth on it is a named statement
+                row = db.execute("SELECT trips FROM by_city WHERE city = %s AND n >= %s", ["Lima", 2],
+                                 binary=binary).fetchone()
+                expect_equal(row, (2,), "by parameters")
+        try:
+            db.execute("SELECT * FROM nothing")
+            expect(False, "an error")
+        except psycopg.errors.UndefinedTable as error:
+            expect_equal((error.diag.context, error.diag.severity), ("MR1201", "ERROR"), str(error))
+        expect_equal(db.execute("SELECT 1").fetchone(), (1,), "behind an error")
+        with db.pipeline():
+            cursors = [db.execute("SELECT %s::INTEGER", [i]) for i in range(100)]
+            expect_equal([c.fetchone()[0] for c in cursors], list(range(100)), "in a pipeline")
+    with psycopg.connect(server.postgres_url) as db:
+        with db.transaction():
+            expect_equal(db.execute("SELECT count(*) FROM trips").fetchone(), (3,), "in a transaction")
+            expect_equal(db.info.transaction_status, psycopg.pq.TransactionStatus.INTRANS, "inside")
+        expect_equal(db.info.transaction_status, psycopg.pq.TransactionStatus.IDLE, "outside")
+
+
+def test_psycopg_2_gets_types_back_right(test):
+    """Simple queries only, and a transaction around each."""
+    psycopg2 = driver("psycopg2")
+    server = start(test)
+    db = psycopg2.connect(server.postgres_url)
+    cursor = db.cursor()
+    cursor.execute(SELECT)
+    as_text = {12: [1, 2, None], 11: str(uuid.UUID(int=10))}
+    expect_equal(list(cursor.fetchone()), [as_text.get(i, value) for i, (_, value) in enumerate(VALUES)], "values")
+    cursor.execute("SELECT trips FROM by_city WHERE city = %s", ["Lima"])
+    expect_equal(cursor.fetchall(), [(2,)], "by a parameter")
+    try:
+        cursor.execute("SELECT * FROM nothing")
+        expect(False, "an error")
+    except psycopg2.errors.UndefinedTable as error:
+        expect_equal(error.diag.context, "MR1201", str(error))
+    db.rollback()
+    cursor.execute("SELECT 1")
+    expect_equal(cursor.fetchone(), (1,), "behind an error")
+    db.close()
+
+
+def test_node_postgres_gets_types_back_right(test):
+    """Untyped parameters as text, named statements, errors."""
+    server = start(test)
+    client = NodePostgres(server.postgres_url.replace("://", "://anybody@"))
+    answer = client.query("SELECT 1::INTEGER AS a, 'x' AS b, 0.5::DOUBLE AS c, NULL AS d, [1, 2]::INTEGER[] AS e")
+    expect_equal(answer["rows"], [[1, "x", 0.5, None, [1, 2]]], str(answer))
+    for _ in range(2):
+        answer = client.query("SELECT trips FROM by_city WHERE city = $1 AND n >= $2", "Lima", 2, name="by_city")
+        expect_equal((answer.get("rows"), answer.get("count")), ([["2"]], 1), str(answer))
+    answer = client.query("SELECT * FROM nothing WHERE a = $1", 1)
+    expect_equal((answer.get("code"), answer.get("where")), ("42P01", "MR1201"), str(answer))
+    expect_equal(client.query("SELECT 1 AS one")["rows"], [[1]], "behind an error")
+    client.close()
+
+
+def test_a_statement_is_cancelled(test):
+    """psycopg's cancel ends the statement that runs, and the session goes on; a lost client ends its own."""
+    psycopg = driver("psycopg")
+    server = start(test)
+    slow = "SELECT count(*) FROM range(10000000) a, range(10000000) b"
+    with psycopg.connect(server.postgres_url, autocommit=True) as db:
+        timer = threading.Timer(1.0, db.cancel)
+        timer.start()
+        began = time.monotonic()
+        try:
+            db.execute(slow)
+            expect(False, "an error")
+        except psycopg.errors.QueryCanceled as error:
+            expect_equal(error.sqlstate, "57014", str(error))
+        expect(time.monotonic() - began < 15, "it took as long as if nobody had cancelled it")
+        timer.join()
+        expect_equal(db.execute("SELECT 1").fetchone(), (1,), "behind it")
