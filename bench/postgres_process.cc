@@ -1,13 +1,10 @@
 #include "postgres_process.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <libpq-fe.h>
-#include <netinet/in.h>
 #include <pwd.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,24 +12,14 @@
 #include <thread>
 #include <vector>
 
+#include "free_port.h"
+
 namespace millrace::bench {
 
 namespace {
 
 constexpr const char* kPrograms = "/usr/lib/postgresql/15/bin";
 constexpr auto kStartTime = std::chrono::seconds(20);
-
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
-                     ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  ::close(fd);
-  return bound ? ntohs(address.sin_port) : std::uint16_t{0};
-}
 
 /// Starts a program as `user` where one is given.
 pid_t spawn(const std::vector<std::string>& arguments, const passwd* user, const std::string& log) {
