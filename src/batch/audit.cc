@@ -58,42 +58,33 @@ class GroupText {
 
 }  // namespace
 
-Result<Drift> audit(const view::CompiledView& view, const view::StateRun& base,
-                    const view::GroupTable& delta, const view::StateRun& generation) {
-  view::StateRunWriter writer(0);
-  delta.for_each_sorted(
-      [&](std::string_view key, std::string_view state) { writer.add(key, state); });
-  MR_TRY(const auto delta_run, view::StateRun::parse(writer.finish(), 0));
+Result<Drift> audit(const view::CompiledView& view, const view::GroupParts& speed,
+                    const std::shared_ptr<const view::StateRun>& generation) {
   Drift drift;
   GroupText text(view);
-  Status readable;
-  std::size_t next = 0;
-  const auto differs = [&](std::string_view key, const std::string_view* batch,
-                           const std::string_view* speed) {
-    if (drift.rows++ >= Drift::kRowsKept || !readable) return;
-    if (auto row = text.row(key, batch, speed)) {
-      drift.first.push_back(*std::move(row));
-    } else {
-      readable = std::unexpected(std::move(row).error());
+  const auto differs = [&](std::string_view key, const std::string_view* batch_state,
+                           const std::string_view* speed_state) -> Status {
+    if (drift.rows++ >= Drift::kRowsKept) return {};
+    MR_TRY(auto row, text.row(key, batch_state, speed_state));
+    drift.first.push_back(std::move(row));
+    return {};
+  };
+  MR_TRY(const auto merged, speed.cursor(view.plan, false));
+  view::RunCursor batch(generation, false);
+  MR_RETURN_IF_ERROR(batch.seek({}));
+  while (!merged->at_end() || !batch.at_end()) {
+    const bool in_speed = !merged->at_end() && (batch.at_end() || merged->key() <= batch.key());
+    const bool in_batch = !batch.at_end() && (merged->at_end() || batch.key() <= merged->key());
+    const std::string_view speed_state = in_speed ? merged->state() : std::string_view();
+    const std::string_view batch_state = in_batch ? batch.state() : std::string_view();
+    if (in_speed != in_batch || speed_state != batch_state) {
+      MR_RETURN_IF_ERROR(differs(in_speed ? merged->key() : batch.key(),
+                                 in_batch ? &batch_state : nullptr,
+                                 in_speed ? &speed_state : nullptr));
     }
-  };
-  const auto only_in_generation = [&] {
-    const auto entry = generation.entry(next++);
-    differs(entry.key, &entry.state, nullptr);
-  };
-  MR_RETURN_IF_ERROR(view::merge_runs(
-      view.plan, base, *delta_run, [&](std::string_view key, std::string_view state) {
-        while (next < generation.entries() && generation.entry(next).key < key)
-          only_in_generation();
-        if (next == generation.entries() || generation.entry(next).key != key) {
-          differs(key, nullptr, &state);
-          return;
-        }
-        const auto entry = generation.entry(next++);
-        if (entry.state != state) differs(key, &entry.state, &state);
-      }));
-  while (next < generation.entries()) only_in_generation();
-  MR_RETURN_IF_ERROR(readable);
+    if (in_speed) MR_RETURN_IF_ERROR(merged->next());
+    if (in_batch) MR_RETURN_IF_ERROR(batch.next());
+  }
   return drift;
 }
 

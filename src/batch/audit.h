@@ -4,12 +4,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "base/result.h"
 #include "catalog/catalog.h"
 #include "view/compiler.h"
-#include "view/group_table.h"
+#include "view/group_parts.h"
 #include "view/state_run.h"
 
 namespace millrace::batch {
@@ -21,9 +22,8 @@ struct Drift {
   std::vector<catalog::DriftRow> first;  // by key, at most kRowsKept
 };
 
-/// `base` and `delta` are what the speed layer's answers were merged from until the cut of
-/// `generation`.
-Result<Drift> audit(const view::CompiledView& view, const view::StateRun& base,
-                    const view::GroupTable& delta, const view::StateRun& generation);
+/// `speed` is what the speed layer's answers were merged from until the cut of `generation`.
+Result<Drift> audit(const view::CompiledView& view, const view::GroupParts& speed,
+                    const std::shared_ptr<const view::StateRun>& generation);
 
 }  // namespace millrace::batch

@@ -11,6 +11,7 @@
 #include "batch/state_files.h"
 #include "sql/syntax.h"
 #include "view/evaluator.h"
+#include "view/run_in_memory.h"
 
 namespace millrace::batch {
 namespace {
@@ -83,13 +84,24 @@ class BatchTest : public testing::Test {
     EXPECT_TRUE(view) << view.error().text();
     return std::move(*view);
   }
-  Result<BatchOutput> run(const view::CompiledView& view, std::uint64_t after, std::uint64_t upto,
-                          std::shared_ptr<const view::StateRun> base = {}) {
+  /// A generation, and its file's bytes.
+  struct Output {
+    std::shared_ptr<const view::StateRun> run;
+    std::string run_bytes;
+    std::uint64_t skipped_rows = 0;
+  };
+  Result<Output> run(const view::CompiledView& view, std::uint64_t after, std::uint64_t upto,
+                     std::shared_ptr<const view::StateRun> base = {}) {
     const BatchInput input{
         .view = &view,
         .streams = {{.stream = &stream_, .after = CommitNumber(after), .upto = CommitNumber(upto)}},
-        .base = std::move(base)};
-    return run_batch_job(*database_, *lake_, input, progress_);
+        .base = std::move(base),
+        .scratch = states_.get(),
+        .table_bytes_max = table_bytes_max_};
+    const auto name = StateFiles::generation_name(ViewId(1), GenerationNumber(++generations_));
+    MR_TRY(const auto made, run_batch_job(*database_, *lake_, *states_, name, input, progress_));
+    MR_TRY(auto bytes, runtime::read_file(runtime::system_files(), folder_ / "states" / name));
+    return Output{made.generation.run, std::move(bytes), made.skipped_rows};
   }
   /// What the speed layer makes of all events.
   view::GroupTable evaluated(const view::CompiledView& view, std::uint64_t& skipped) {
@@ -101,10 +113,10 @@ class BatchTest : public testing::Test {
     return groups;
   }
   static std::string run_bytes(const view::CompiledView& view, const view::GroupTable& groups) {
-    view::StateRunWriter writer(view.fingerprint);
-    groups.for_each_sorted(
-        [&](std::string_view key, std::string_view state) { writer.add(key, state); });
-    return writer.finish();
+    return view::run_file(view.fingerprint, groups);
+  }
+  std::vector<std::string> state_names() {
+    return *runtime::system_files().list(folder_ / "states");
   }
 
   std::filesystem::path folder_;
@@ -115,6 +127,8 @@ class BatchTest : public testing::Test {
   StreamDefinition stream_;
   std::vector<StreamBatch> history_;
   BatchProgress progress_;
+  std::uint64_t table_bytes_max_ = std::uint64_t{512} << 20;
+  std::uint64_t generations_ = 0;
 };
 
 const char* const kViews[] = {
@@ -154,6 +168,29 @@ TEST_F(BatchTest, GivesWhatTheSpeedLayerGivesAndTheSameInStepsAsAtOnce) {
     EXPECT_EQ(nothing->run_bytes, full->run_bytes);
   }
   EXPECT_GT(progress_.rows_total.load() + 1, 0U);
+}
+
+TEST_F(BatchTest, GivesTheSameBytesWhereItsGroupsDoNotFitTheMemory) {
+  for (const std::uint64_t rows : {700U, 1300U}) commit(rows);
+  for (const auto* select : {"SELECT n, k, count(*) AS c, sum(d) AS s FROM e GROUP BY n, k",
+                             "SELECT n::VARCHAR AS t, list(d ORDER BY d) AS l FROM e GROUP BY t",
+                             "SELECT n * n AS q, count(*) AS c FROM e GROUP BY q"}) {
+    SCOPED_TRACE(select);
+    const auto view = compile(select);
+    table_bytes_max_ = std::uint64_t{512} << 20;
+    const auto whole = run(view, 0, 2);
+    ASSERT_TRUE(whole) << whole.error().text();
+    table_bytes_max_ = 16 << 10;
+    const auto spilled = run(view, 0, 2);
+    ASSERT_TRUE(spilled) << spilled.error().text();
+    EXPECT_EQ(spilled->run_bytes, whole->run_bytes);
+    const auto first = run(view, 0, 1);
+    ASSERT_TRUE(first) << first.error().text();
+    const auto second = run(view, 1, 2, first->run);
+    ASSERT_TRUE(second) << second.error().text();
+    EXPECT_EQ(second->run_bytes, whole->run_bytes);
+  }
+  for (const auto& name : state_names()) EXPECT_THAT(name, testing::StartsWith("view-"));
 }
 
 TEST_F(BatchTest, SkipsTheRowsThatTheSpeedLayerSkips) {
@@ -221,27 +258,39 @@ TEST_F(BatchTest, AuditFindsNoDifferenceWhereThereIsNoneAndEachThatThereIs) {
   std::uint64_t skipped = 0;
   const auto delta = map_commits(*database_, *lake_, rest, progress_, skipped);
   ASSERT_TRUE(delta) << delta.error().text();
-  auto drift = audit(view, *base->run, *delta, *next->run);
+  // With what the speed layer had as it was, as a run, and without it.
+  const auto with = [](std::shared_ptr<const view::StateRun> run, const view::GroupParts& parts) {
+    view::GroupParts out = parts;
+    out.runs.push_back(std::move(run));
+    return out;
+  };
+  auto drift = audit(view, with(base->run, *delta), next->run);
+  ASSERT_TRUE(drift) << drift.error().text();
+  EXPECT_EQ(drift->rows, 0U);
+  view::ScratchInMemory scratch;
+  view::GroupParts spilled;
+  for (const auto& table : delta->tables)
+    spilled.runs.push_back(*view::spill(scratch, view.fingerprint, table));
+  drift = audit(view, with(base->run, spilled), next->run);
   ASSERT_TRUE(drift) << drift.error().text();
   EXPECT_EQ(drift->rows, 0U);
 
-  view::GroupTable none(view.plan);
-  drift = audit(view, *base->run, none, *next->run);
+  drift = audit(view, with(base->run, {}), next->run);
   ASSERT_TRUE(drift);
   EXPECT_EQ(drift->rows, next->run->entries()) << "every group has events in the second commit";
   EXPECT_EQ(drift->first.size(), std::min<std::size_t>(drift->rows, Drift::kRowsKept));
-  drift = audit(view, *view::StateRun::empty(), none, *next->run);
+  drift = audit(view, {}, next->run);
   EXPECT_EQ(drift->rows, next->run->entries()) << "groups that only the batch layer has";
-  drift = audit(view, *base->run, *delta, *view::StateRun::empty());
+  drift = audit(view, with(base->run, *delta), view::StateRun::empty());
   EXPECT_EQ(drift->rows, next->run->entries()) << "groups that only the speed layer has";
 
   // One event twice, in one group.
-  view::GroupTable doubled = *delta;
   const auto again = compile(
       "SELECT k, count(*) AS c, sum(n) AS s, sum(d) AS ds, avg(d) AS a, min(d) AS lo, max(k) AS hi "
       "FROM e WHERE _offset = 700 AND _partition = 1 GROUP BY k");
-  doubled.merge(evaluated(again, skipped));
-  drift = audit(view, *base->run, doubled, *next->run);
+  view::GroupParts doubled = with(base->run, *delta);
+  doubled.tables.push_back(std::make_shared<view::GroupTable>(evaluated(again, skipped)));
+  drift = audit(view, doubled, next->run);
   ASSERT_TRUE(drift);
   EXPECT_EQ(drift->rows, 1U);
   ASSERT_EQ(drift->first.size(), 1U);
@@ -257,36 +306,94 @@ TEST_F(BatchTest, ReadsStateFilesBackAndNamesTheOneThatIsDamaged) {
   const auto output = run(view, 0, 1);
   ASSERT_TRUE(output);
   const auto name = StateFiles::generation_name(ViewId(4), GenerationNumber(9));
-  const auto record = states_->write(name, output->run_bytes, output->run->entries());
-  ASSERT_TRUE(record) << record.error().text();
-  EXPECT_EQ(record->rows, output->run->entries());
-  auto back = states_->read(*record, view.fingerprint);
+  const auto written =
+      states_->write(name, view.fingerprint, [&](view::StateRunWriter& writer) -> Status {
+        view::RunCursor cursor(output->run, false);
+        MR_RETURN_IF_ERROR(cursor.seek({}));
+        return view::write_all(cursor, writer);
+      });
+  ASSERT_TRUE(written) << written.error().text();
+  const auto& record = written->record;
+  EXPECT_EQ(record.rows, output->run->entries());
+  EXPECT_EQ(written->run->entries(), output->run->entries());
+  auto back = states_->read(record, view.fingerprint);
   ASSERT_TRUE(back) << back.error().text();
   EXPECT_EQ((*back)->entries(), output->run->entries());
-  EXPECT_FALSE(states_->read(*record, view.fingerprint + 1)) << "another view's";
+  EXPECT_FALSE(states_->read(record, view.fingerprint + 1)) << "another view's";
 
   const auto path = folder_ / "states" / name;
   std::string damaged = output->run_bytes;
   damaged[damaged.size() / 2] ^= 4;
   ASSERT_TRUE(runtime::write_file_durably(runtime::system_files(), path, damaged));
-  back = states_->read(*record, view.fingerprint);
+  back = states_->read(record, view.fingerprint);
   ASSERT_FALSE(back);
   EXPECT_EQ(back.error().code, ErrorCode::kDataLoss);
   EXPECT_THAT(back.error().message, HasSubstr(path.string()));
   std::filesystem::resize_file(path, 10);
-  EXPECT_EQ(states_->read(*record, view.fingerprint).error().code, ErrorCode::kDataLoss);
+  EXPECT_EQ(states_->read(record, view.fingerprint).error().code, ErrorCode::kDataLoss);
   std::filesystem::remove(path);
-  EXPECT_FALSE(states_->read(*record, view.fingerprint));
+  EXPECT_FALSE(states_->read(record, view.fingerprint));
+}
+
+TEST_F(BatchTest, GoesOnReadingARunWhoseFileIsRemoved) {
+  commit(100);
+  const auto view = compile(kViews[0]);
+  const auto output = run(view, 0, 1);
+  ASSERT_TRUE(output);
+  states_->remove(state_names());
+  view::GroupTable groups(view.plan);
+  const view::GroupParts parts{.runs = {output->run}, .tables = {}};
+  ASSERT_TRUE(parts.visit("", [&](std::string_view key, std::string_view state) {
+    return groups.merge_state(key, state);
+  }));
+  EXPECT_EQ(run_bytes(view, groups), output->run_bytes);
+}
+
+TEST_F(BatchTest, KeepsASpilledRunAsLongAsItIsUsed) {
+  const auto view = compile(kViews[0]);
+  auto run = states_->spill(
+      view.fingerprint, [](view::StateRunWriter& writer) { return writer.add("key", "state"); });
+  ASSERT_TRUE(run) << run.error().text();
+  EXPECT_EQ(state_names().size(), 1U);
+  EXPECT_TRUE((*run)->find("key")->has_value());
+  run->reset();
+  EXPECT_TRUE(state_names().empty());
+  const auto failed = states_->spill(view.fingerprint, [](view::StateRunWriter&) -> Status {
+    return fail(ErrorCode::kInternal, error_id::kInternal, "no more");
+  });
+  EXPECT_FALSE(failed);
+  EXPECT_TRUE(state_names().empty()) << "nothing is left of a run that was not finished";
+}
+
+TEST(SharedBlockCache, KeepsWhatWasUsedLastWithinItsBudget) {
+  SharedBlockCache cache(1 << 20);
+  const auto run = cache.take_run_number();
+  const auto value = std::make_shared<const int>(7);
+  for (std::uint64_t part = 0; part < 5000; ++part) {
+    cache.put({run, part}, value, 4096);
+    ASSERT_LE(cache.statistics().bytes, std::uint64_t{1} << 20);
+    ASSERT_NE(cache.find({run, 0}), nullptr) << "it is asked for all the time";
+  }
+  EXPECT_EQ(cache.find({run, 1}), nullptr);
+  EXPECT_EQ(cache.find({run, 4999}), value);
+  EXPECT_GT(cache.statistics().bytes, std::uint64_t{1} << 19);
+  // What runs hold leaves less for blocks.
+  cache.hold(10 << 20);
+  for (std::uint64_t part = 0; part < 5000; ++part) cache.put({run, 10'000 + part}, value, 1024);
+  EXPECT_LE(cache.statistics().bytes, std::uint64_t{1} << 17);
 }
 
 TEST_F(BatchTest, SweepsWhatTheCatalogDoesNotName) {
   const auto keep = StateFiles::generation_name(ViewId(1), GenerationNumber(1));
   const auto drop = StateFiles::checkpoint_name(ViewId(1), CommitNumber(1), CommitNumber(2));
-  for (const auto& name : {keep, drop}) ASSERT_TRUE(states_->write(name, "bytes", 0));
+  const auto nothing = [](view::StateRunWriter&) { return Status(); };
+  for (const auto& name : {keep, drop}) ASSERT_TRUE(states_->write(name, 0, nothing));
+  auto scratch = states_->spill(0, nothing);
+  ASSERT_TRUE(scratch);
   ASSERT_TRUE(states_->sweep({keep, "view-7-generation-7.run"}));
-  EXPECT_EQ(*runtime::system_files().list(folder_ / "states"), std::vector<std::string>{keep});
+  EXPECT_EQ(state_names(), std::vector<std::string>{keep});
   states_->remove({keep, "never-was.run"});
-  EXPECT_TRUE(runtime::system_files().list(folder_ / "states")->empty());
+  EXPECT_TRUE(state_names().empty());
 }
 
 }  // namespace

@@ -43,7 +43,7 @@ class JoinMap {
         join_(*input.view->join),
         progress_(progress) {}
 
-  Result<view::GroupTable> run(std::uint64_t& skipped_rows);
+  Result<view::GroupParts> run(std::uint64_t& skipped_rows);
 
  private:
   using Files = std::vector<sql::LakeFile>;
@@ -51,7 +51,7 @@ class JoinMap {
   Status find_old(std::size_t number);
   Result<std::int64_t> bucket_width() const;
   Status scan(const Files& left, const Files& right, std::int64_t width, ThreadTables& tables);
-  Result<view::GroupTable> one_by_one(std::uint64_t& skipped_pairs);
+  Result<view::GroupParts> one_by_one(std::uint64_t& skipped_pairs);
   Status read(std::size_t number, const Files& files,
               const std::function<Status(const view::JoinRows&)>& visit);
 
@@ -182,8 +182,8 @@ Status JoinMap::read(std::size_t number, const Files& files,
 }
 
 /// The right side in parts that fit into memory, each with all of the left side.
-Result<view::GroupTable> JoinMap::one_by_one(std::uint64_t& skipped_pairs) {
-  view::GroupTable groups(input_.view->plan);
+Result<view::GroupParts> JoinMap::one_by_one(std::uint64_t& skipped_pairs) {
+  auto groups = groups_of(input_, input_.table_bytes_max);
   progress_.rows_done = 0;
   for (const bool added : {false, true}) {
     const auto left = added ? sides_[0].all() : sides_[0].added.files;
@@ -191,8 +191,10 @@ Result<view::GroupTable> JoinMap::one_by_one(std::uint64_t& skipped_pairs) {
     const auto join_part = [&]() -> Status {
       const view::JoinIndex* const part = right.get();
       if (part->rows() == 0) return {};
-      MR_RETURN_IF_ERROR(read(0, left, [&](const view::JoinRows& rows) {
-        return evaluator_->join(0, rows, std::span(&part, 1), groups, skipped_pairs);
+      MR_RETURN_IF_ERROR(read(0, left, [&](const view::JoinRows& rows) -> Status {
+        MR_RETURN_IF_ERROR(
+            evaluator_->join(0, rows, std::span(&part, 1), groups.table(), skipped_pairs));
+        return groups.spill_if_large();
       }));
       right = std::make_unique<view::JoinIndex>(evaluator_->types(1));
       return {};
@@ -205,10 +207,10 @@ Result<view::GroupTable> JoinMap::one_by_one(std::uint64_t& skipped_pairs) {
                             }));
     MR_RETURN_IF_ERROR(join_part());
   }
-  return groups;
+  return groups.take();
 }
 
-Result<view::GroupTable> JoinMap::run(std::uint64_t& skipped_rows) {
+Result<view::GroupParts> JoinMap::run(std::uint64_t& skipped_rows) {
   progress_.rows_done = 0;
   progress_.rows_total = 0;
   // A stream that is joined with itself has one range.
@@ -225,17 +227,17 @@ Result<view::GroupTable> JoinMap::run(std::uint64_t& skipped_rows) {
   }
   for (std::size_t i = 0; i < 2; ++i) MR_RETURN_IF_ERROR(find_old(i));
   MR_TRY(const auto width, bucket_width());
-  ThreadTables tables(input_.view->plan);
+  ThreadTables tables(input_);
   auto scanned = scan(sides_[0].added.files, sides_[1].all(), width, tables);
   if (scanned) scanned = scan(sides_[0].old, sides_[1].added.files, width, tables);
   if (!scanned && scanned.error().id == error_id::kEvaluation) return one_by_one(skipped_rows);
   if (!scanned) return std::unexpected(std::move(scanned).error());
-  return tables.merged();
+  return tables.take();
 }
 
 }  // namespace
 
-Result<view::GroupTable> map_join(sql::Database& database, lake::Lake& lake,
+Result<view::GroupParts> map_join(sql::Database& database, lake::Lake& lake,
                                   const BatchInput& input, BatchProgress& progress,
                                   std::uint64_t& skipped_rows) {
   return JoinMap(database, lake, input, progress).run(skipped_rows);

@@ -9,7 +9,7 @@
 
 namespace millrace::batch {
 
-Result<view::GroupTable> map_join(sql::Database& database, lake::Lake& lake,
+Result<view::GroupParts> map_join(sql::Database& database, lake::Lake& lake,
                                   const BatchInput& input, BatchProgress& progress,
                                   std::uint64_t& skipped_rows);
 

@@ -235,6 +235,16 @@ std::string metrics_text(const Services& services) {
   }
   families.gauge("millrace_delta_bytes", "Memory of all deltas.",
                  number(services.speed.delta_bytes()));
+  const auto cache = services.batch.state_files().cache_statistics();
+  families.gauge("millrace_state_cache_bytes",
+                 "Memory of what was read of generations and other sorted files.",
+                 number(cache.bytes));
+  families.gauge("millrace_state_index_bytes", "Memory of the indexes of these files.",
+                 number(cache.held_bytes));
+  families.counter("millrace_state_cache_hits_total", "Reads of these files that memory answered.",
+                   number(cache.hits));
+  families.counter("millrace_state_cache_misses_total",
+                   "Reads of these files that went to the file.", number(cache.misses));
 
   const auto batch = services.batch.state();
   families.counter("millrace_batch_runs_total", "Batch runs since the start.", number(batch.runs));

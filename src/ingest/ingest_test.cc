@@ -235,8 +235,7 @@ class IngestTest : public testing::Test {
       catalog::Generation empty;
       empty.view = ViewId(1);
       empty.cuts.resize(1);
-      view_->restore(empty, view::StateRun::empty(), view::GroupTable(view_->compiled().plan),
-                     {edges[0].end}, 0);
+      view_->restore(empty, view::StateRun::empty(), {}, {edges[0].end}, 0);
     });
   }
   std::string view_rows() {

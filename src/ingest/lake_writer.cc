@@ -170,28 +170,27 @@ Status LakeWriter::make_commit(speed::StreamState& stream,
 
 Status LakeWriter::write_checkpoint(const StreamDefinition& stream,
                                     const speed::CheckpointDraft& draft) {
-  std::uint64_t fingerprint = 0;
-  for (const auto& view : speed_.views()) {
-    if (view->record().id != draft.view) continue;
-    fingerprint = view->compiled().fingerprint;
-    if (view->coverage().streams.front().cut_commit != draft.base_commit)
-      return {};  // a newer generation made it worthless
-  }
-  if (fingerprint == 0) return {};  // dropped meanwhile
-  view::StateRunWriter writer(fingerprint);
-  draft.states->for_each_sorted(
-      [&](std::string_view key, std::string_view state) { writer.add(key, state); });
-  const std::uint64_t entries = writer.entries();
-  const std::string run = writer.finish();
+  const auto views = speed_.views();
+  const auto found =
+      std::ranges::find(views, draft.view, [](const auto& view) { return view->record().id; });
+  if (found == views.end()) return {};  // dropped meanwhile
+  const auto& view = *found;
+  if (view->coverage().streams.front().cut_commit != draft.base_commit)
+    return {};  // a newer generation made it worthless
   catalog::Checkpoint checkpoint{.view = draft.view,
                                  .stream = stream.id,
                                  .base_commit = draft.base_commit,
                                  .commit = draft.commit,
                                  .file = {},
                                  .skipped_rows = draft.skipped_rows};
-  MR_TRY(checkpoint.file, state_files_.write(batch::StateFiles::checkpoint_name(
-                                                 draft.view, draft.base_commit, draft.commit),
-                                             run, entries));
+  const auto fill = [&](view::StateRunWriter& writer) -> Status {
+    MR_TRY(const auto groups, draft.states.cursor(view->compiled().plan, false));
+    return view::write_all(*groups, writer);
+  };
+  MR_TRY(auto written, state_files_.write(batch::StateFiles::checkpoint_name(
+                                              draft.view, draft.base_commit, draft.commit),
+                                          view->compiled().fingerprint, fill));
+  checkpoint.file = std::move(written.record);
   auto garbage = catalog_.add_checkpoint(checkpoint);
   if (!garbage) {
     state_files_.remove({checkpoint.file.name});

@@ -22,7 +22,10 @@ struct Config {
   std::uint64_t lake_commit_interval_ms = 0;
   std::uint64_t batch_interval_ms = 0;
   std::uint64_t batch_memory_bytes_max = 0;
+  std::uint64_t batch_table_bytes_max = 0;
   std::uint64_t speed_delta_bytes_max = 0;
+  std::uint64_t speed_table_bytes_max = 0;
+  std::uint64_t state_cache_bytes_max = 0;
   std::uint64_t speed_tail_bytes_max = 0;
   std::uint64_t speed_checkpoint_rows = 0;
   std::uint64_t http_body_bytes_max = 0;

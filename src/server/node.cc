@@ -15,6 +15,8 @@ namespace {
 /// Rows of the lake that a start maps again for a view without a generation: a fraction of a
 /// second.
 constexpr std::uint64_t kRestoreRowsMax = 2'000'000;
+/// A checkpoint's file that is read into memory at a start.
+constexpr std::uint64_t kLoadedBytesMax = std::uint64_t{32} << 20;
 
 ingest::RequestLimits request_limits(const Config& config) {
   return {
@@ -117,7 +119,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   MR_TRY(lake_, lake::Lake::open(files, *catalog_, lake_database_, lake_folder));
   MR_RETURN_IF_ERROR(lake_->sweep());
   MR_TRY(tables_, lake::Tables::open(files, *catalog_, lake_database_, tables_folder));
-  MR_TRY(state_files_, batch::StateFiles::open(files, folder / "states"));
+  MR_TRY(state_files_, batch::StateFiles::open(files, folder / "states",
+                                               {.cache_bytes_max = config.state_cache_bytes_max}));
 
   speed_ = std::make_unique<speed::SpeedLayer>(
       speed::TailOptions{.commit_rows = config.lake_commit_rows,
@@ -139,6 +142,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       named.insert(checkpoint.file.name);
   }
   MR_RETURN_IF_ERROR(state_files_->sweep(named));
+  spiller_ =
+      std::make_unique<speed::DeltaSpiller>(*speed_, *state_files_, config.speed_table_bytes_max);
   for (const auto& view : catalog_->views()) {
     if (view.materialized) MR_RETURN_IF_ERROR(restore_view(view));
   }
@@ -211,7 +216,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   batch_ = std::make_unique<serving::BatchScheduler>(
       *batch_database_, *lake_, *catalog_, *state_files_, *speed_, *lake_writer_,
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
-                            .delta_bytes_max = config.speed_delta_bytes_max});
+                            .delta_bytes_max = config.speed_delta_bytes_max,
+                            .table_bytes_max = config.batch_table_bytes_max});
   bridge_ = std::make_unique<bridge::Bridge>(*catalog_, *broker_);
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
@@ -307,17 +313,41 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
   return {};
 }
 
+namespace {
+
+/// The states of a checkpoint: in a table, as they were, where they are few, else as they lie
+/// there.
+Status take_checkpoint(const view::AggregatePlan& plan, std::shared_ptr<const view::StateRun> run,
+                       view::GroupParts& delta) {
+  if (run->file_bytes() > kLoadedBytesMax) {
+    delta.runs.push_back(std::move(run));
+    return {};
+  }
+  auto table = std::make_shared<view::GroupTable>(plan);
+  view::RunCursor cursor(std::move(run), false);
+  MR_RETURN_IF_ERROR(cursor.seek({}));
+  while (!cursor.at_end()) {
+    MR_RETURN_IF_ERROR(table->merge_state(cursor.key(), cursor.state()));
+    MR_RETURN_IF_ERROR(cursor.next());
+  }
+  delta.tables.push_back(std::move(table));
+  return {};
+}
+
+}  // namespace
+
 Status Node::restore_delta(speed::ViewState& view, std::span<const StreamDefinition> streams,
                            const catalog::Generation& generation,
                            std::shared_ptr<const view::StateRun> base) {
   const auto& compiled = view.compiled();
-  view::GroupTable delta(compiled.plan);
+  view::GroupParts delta;
   std::uint64_t skipped = 0;
   std::map<StreamId, std::vector<view::FailedRow>> failed;
   batch::BatchInput input{.view = &compiled,
                           .streams = {},
                           .base = {},
                           .tables = view.tables(),
+                          .scratch = state_files_.get(),
                           .failed = [&](StreamId stream, view::FailedRow row) -> Status {
                             failed[stream].push_back(std::move(row));
                             return {};
@@ -339,10 +369,7 @@ Status Node::restore_delta(speed::ViewState& view, std::span<const StreamDefinit
                     run.error().message);
       continue;
     }
-    for (std::size_t i = 0; i < (*run)->entries(); ++i) {
-      const auto entry = (*run)->entry(i);
-      MR_RETURN_IF_ERROR(delta.merge_state(entry.key, entry.state));
-    }
+    MR_RETURN_IF_ERROR(take_checkpoint(compiled.plan, *std::move(run), delta));
     range.after = checkpoint.commit;
     skipped = checkpoint.skipped_rows;
     break;
@@ -350,8 +377,8 @@ Status Node::restore_delta(speed::ViewState& view, std::span<const StreamDefinit
   for (const auto& range : input.streams) behind = behind || range.after < range.upto;
   if (behind) {
     batch::BatchProgress progress;
-    MR_TRY(const auto rest, batch::map_commits(*batch_database_, *lake_, input, progress, skipped));
-    delta.merge(rest);
+    MR_TRY(auto rest, batch::map_commits(*batch_database_, *lake_, input, progress, skipped));
+    delta.add(std::move(rest));
   }
   view.restore(generation, std::move(base), std::move(delta), std::move(ends), skipped);
   for (auto& [stream, rows] : failed) {

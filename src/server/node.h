@@ -29,6 +29,7 @@
 #include "serving/event_reader.h"
 #include "serving/position_wait.h"
 #include "serving/statement_runner.h"
+#include "speed/delta_spiller.h"
 #include "speed/speed_layer.h"
 #include "sql/database.h"
 #include "sql/query_worker.h"
@@ -86,6 +87,7 @@ class Node {
   std::unique_ptr<lake::Tables> tables_;
   std::unique_ptr<batch::StateFiles> state_files_;
   std::unique_ptr<speed::SpeedLayer> speed_;
+  std::unique_ptr<speed::DeltaSpiller> spiller_;
   std::unique_ptr<ingest::DuplicateFilters> filters_;
   std::unique_ptr<ingest::RequestMemory> requests_;
   std::unique_ptr<broker::Broker> broker_;

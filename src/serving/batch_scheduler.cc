@@ -192,6 +192,82 @@ void BatchScheduler::run_streams(speed::Streams streams, BatchRunSummary& summar
   for (const auto& stream : streams) stream->want_checkpoint();
 }
 
+GenerationNumber BatchScheduler::next_number(ViewId view, GenerationNumber last) const {
+  // The catalog may have newer ones than the view started from: those whose files were found
+  // damaged.
+  for (const auto& other : catalog_.generations(view)) last = std::max(last, other.number);
+  return GenerationNumber(last.value + 1);
+}
+
+/// The generation's states, into its file: from the one before, or, where it is to be full, from
+/// the lake alone.
+Status BatchScheduler::compute(speed::Streams streams,
+                               const std::shared_ptr<speed::ViewState>& view,
+                               const speed::ViewState::BatchInput& before,
+                               catalog::Generation& generation,
+                               std::shared_ptr<const view::StateRun>& run) {
+  batch::BatchInput input{.view = &view->compiled(),
+                          .streams = {},
+                          .base = generation.full ? nullptr : before.base,
+                          .tables = view->tables(),
+                          .scratch = &state_files_,
+                          .table_bytes_max = options_.table_bytes_max};
+  std::map<StreamId, std::vector<view::FailedRow>> failures;
+  const auto keep_failures = [&](StreamId stream) -> Status {
+    return lake_writer_.keep_failures(
+        stream, {view->record().id, view->record().name, std::exchange(failures[stream], {})},
+        progress_.cancel);
+  };
+  input.failed = [&](StreamId stream, view::FailedRow row) -> Status {
+    auto& rows = failures[stream];
+    rows.push_back(std::move(row));
+    return rows.size() < kFailuresAtOnce ? Status() : keep_failures(stream);
+  };
+  for (std::size_t i = 0; i < generation.cuts.size(); ++i) {
+    const auto stream = std::ranges::find(streams, view->record().streams[i],
+                                          [](const auto& one) { return one->definition().id; });
+    input.streams.push_back(
+        {.stream = &(*stream)->definition(),
+         .after = generation.full ? CommitNumber(0) : before.generation.cuts[i].commit,
+         .upto = generation.cuts[i].commit});
+  }
+  const std::string name = batch::StateFiles::generation_name(generation.view, generation.number);
+  MR_TRY(auto output, batch::run_batch_job(database_, lake_, state_files_, name, input, progress_));
+  // Before the generation is recorded, which counts them as skipped and is never looked at again.
+  for (const auto& [stream, rows] : failures) {
+    if (rows.empty()) continue;
+    if (auto kept = keep_failures(stream); !kept) {
+      state_files_.remove({name});
+      return kept;
+    }
+  }
+  generation.file = std::move(output.generation.record);
+  generation.skipped_rows =
+      output.skipped_rows + (generation.full ? 0 : before.generation.skipped_rows);
+  run = std::move(output.generation.run);
+  return {};
+}
+
+/// Against what the speed layer answered at the generation's cut.
+Status BatchScheduler::audit(const speed::ViewState& view,
+                             const std::shared_ptr<const view::StateRun>& run,
+                             catalog::Generation& generation) {
+  // Of now: a frozen segment may have been spilled since the run began.
+  auto now = view.batch_input();
+  if (!now.frozen) return {};
+  auto states = std::move(*now.frozen);
+  states.runs.push_back(now.base);
+  MR_TRY(auto drift, batch::audit(view.compiled(), states, run));
+  generation.drift_rows = drift.rows;
+  for (const auto& row : drift.first) {
+    spdlog::error("audit: view {} generation {}: {}: the batch layer has {}; the speed layer {}",
+                  view.record().name, generation.number, row.key.empty() ? "the row" : row.key,
+                  row.batch, row.speed);
+  }
+  generation.drift = std::move(drift.first);
+  return {};
+}
+
 Status BatchScheduler::run_view(speed::Streams streams, const speed::Rolled& rolled,
                                 const std::shared_ptr<speed::ViewState>& view,
                                 BatchRunSummary& summary) {
@@ -204,70 +280,41 @@ Status BatchScheduler::run_view(speed::Streams streams, const speed::Rolled& rol
     progress_.rows_total = 0;
     state_.view_started_us = runtime::wall_us();
   }
-  const auto before = view->batch_input();
-  const bool full = summary.full || before.base == nullptr;
-  batch::BatchInput input{.view = &view->compiled(),
-                          .streams = {},
-                          .base = full ? nullptr : before.base,
-                          .tables = view->tables()};
-  std::map<StreamId, std::vector<view::FailedRow>> failures;
-  const auto keep_failures = [&](StreamId stream) -> Status {
-    return lake_writer_.keep_failures(
-        stream, {view->record().id, view->record().name, std::exchange(failures[stream], {})},
-        progress_.cancel);
-  };
-  input.failed = [&](StreamId stream, view::FailedRow row) -> Status {
-    auto& rows = failures[stream];
-    rows.push_back(std::move(row));
-    return rows.size() < kFailuresAtOnce ? Status() : keep_failures(stream);
-  };
+  auto before = view->batch_input();
+  // Not held while the run goes on: it may have to leave the memory.
+  before.frozen.reset();
   catalog::Generation generation;
   generation.view = view->record().id;
   generation.cuts = rolled.cuts_of(*view);
-  for (std::size_t i = 0; i < generation.cuts.size(); ++i) {
-    const auto stream = std::ranges::find(streams, view->record().streams[i],
-                                          [](const auto& one) { return one->definition().id; });
-    input.streams.push_back({.stream = &(*stream)->definition(),
-                             .after = full ? CommitNumber(0) : before.generation.cuts[i].commit,
-                             .upto = generation.cuts[i].commit});
-    generation.events += generation.cuts[i].end.events();
+  for (const auto& cut : generation.cuts) generation.events += cut.end.events();
+  generation.number = next_number(generation.view, before.generation.number);
+  generation.full = summary.full || before.base == nullptr;
+  std::shared_ptr<const view::StateRun> run;
+  auto computed = compute(streams, view, before, generation, run);
+  if (!computed && computed.error().code == ErrorCode::kDataLoss && !generation.full) {
+    // The generation before may be what is damaged; the lake has all that it was made of.
+    spdlog::error("view {}: {}; it is computed again from the lake", view->record().name,
+                  computed.error().message);
+    generation.full = true;
+    computed = compute(streams, view, before, generation, run);
   }
-  MR_TRY(const auto output, batch::run_batch_job(database_, lake_, input, progress_));
-  // Before the generation, which counts them as skipped and is never looked at again.
-  for (const auto& [stream, rows] : failures) {
-    if (!rows.empty()) MR_RETURN_IF_ERROR(keep_failures(stream));
-  }
-
-  // The catalog may have newer ones than the view started from: those whose files were found
-  // damaged.
-  generation.number = before.generation.number;
-  for (const auto& other : catalog_.generations(view->record().id)) {
-    generation.number = std::max(generation.number, other.number);
-  }
-  ++generation.number.value;
-  generation.full = full;
-  generation.skipped_rows = output.skipped_rows + (full ? 0 : before.generation.skipped_rows);
-  if (before.base != nullptr && before.frozen != nullptr) {
-    MR_TRY(auto drift, batch::audit(view->compiled(), *before.base, *before.frozen, *output.run));
-    generation.drift_rows = drift.rows;
-    for (const auto& row : drift.first) {
-      spdlog::error("audit: view {} generation {}: {}: the batch layer has {}; the speed layer {}",
-                    view->record().name, generation.number, row.key.empty() ? "the row" : row.key,
-                    row.batch, row.speed);
+  MR_RETURN_IF_ERROR(computed);
+  if (before.base != nullptr) {
+    // What of the speed layer's states is on disk may be damaged too: then nothing can be said.
+    if (auto audited = audit(*view, run, generation); !audited) {
+      spdlog::error("audit: view {} generation {}: {}", view->record().name, generation.number,
+                    audited.error().message);
     }
-    generation.drift = std::move(drift.first);
   }
-  const std::string name = batch::StateFiles::generation_name(generation.view, generation.number);
-  MR_TRY(generation.file, state_files_.write(name, output.run_bytes, output.run->entries()));
   generation.created_us = runtime::wall_us();
   generation.duration_us = runtime::monotonic_us() - started;
   auto garbage = catalog_.add_generation(generation, options_.generations_kept);
   if (!garbage) {
-    state_files_.remove({name});
+    state_files_.remove({generation.file.name});
     if (garbage.error().code == ErrorCode::kNotFound) return {};  // dropped meanwhile
     return std::unexpected(std::move(garbage).error());
   }
-  view->publish(generation, output.run);
+  view->publish(generation, std::move(run));
   state_files_.remove(*garbage);
   if (on_published_) on_published_(view);
   ++summary.generations;

@@ -31,6 +31,7 @@ namespace millrace::serving {
 struct BatchOptions {
   std::uint64_t interval_ms = 60'000;
   std::uint64_t delta_bytes_max = std::uint64_t{256} << 20;
+  std::uint64_t table_bytes_max = std::uint64_t{512} << 20;
   std::uint32_t generations_kept = 2;
 };
 
@@ -77,6 +78,7 @@ class BatchScheduler {
   std::uint64_t request(bool full, std::string reason);
   void cancel();
   [[nodiscard]] BatchState state() const;
+  [[nodiscard]] const batch::StateFiles& state_files() const { return state_files_; }
   /// How much of the view's files the run under way has read, from 0 to 1; 0 where it is not its
   /// turn.
   [[nodiscard]] double built(ViewId view) const;
@@ -87,6 +89,13 @@ class BatchScheduler {
   void run_streams(speed::Streams streams, BatchRunSummary& summary);
   Status run_view(speed::Streams streams, const speed::Rolled& rolled,
                   const std::shared_ptr<speed::ViewState>& view, BatchRunSummary& summary);
+  Status compute(speed::Streams streams, const std::shared_ptr<speed::ViewState>& view,
+                 const speed::ViewState::BatchInput& before, catalog::Generation& generation,
+                 std::shared_ptr<const view::StateRun>& run);
+  static Status audit(const speed::ViewState& view,
+                      const std::shared_ptr<const view::StateRun>& run,
+                      catalog::Generation& generation);
+  [[nodiscard]] GenerationNumber next_number(ViewId view, GenerationNumber last) const;
 
   sql::Database& database_;
   lake::Lake& lake_;

@@ -22,19 +22,24 @@ std::string_view unit_of(const view::CompiledView& view, std::string_view key,
   return key.substr(0, key.size() - columns.back().size());
 }
 
-/// Where to go on behind all entries whose unit is `unit`.
-std::size_t behind(const view::StateRun& base, const view::CompiledView& view,
-                   std::string_view unit) {
-  std::size_t at = base.lower_bound(unit);
-  if (!view.session_gap_us) return at < base.entries() && base.entry(at).key == unit ? at + 1 : at;
-  while (at < base.entries() && base.entry(at).key.starts_with(unit)) ++at;
-  return at;
+/// Whether the group of `key` is one of a unit.
+bool is_of(const view::CompiledView& view, std::string_view key, std::string_view unit) {
+  return view.session_gap_us ? key.starts_with(unit) : key == unit;
 }
 
-bool has_unit(const view::StateRun& base, const view::CompiledView& view, std::string_view unit) {
-  if (!view.session_gap_us) return base.find(unit).has_value();
-  const std::size_t at = base.lower_bound(unit);
-  return at < base.entries() && base.entry(at).key.starts_with(unit);
+Result<bool> has_unit(const view::GroupParts& parts, const view::CompiledView& view,
+                      std::string_view unit) {
+  for (const auto& run : parts.runs) {
+    if (!view.session_gap_us) {
+      MR_TRY(const auto found, run->find(unit));
+      if (found) return true;
+      continue;
+    }
+    view::RunCursor cursor(run, true);
+    MR_RETURN_IF_ERROR(cursor.seek(unit));
+    if (!cursor.at_end() && cursor.key().starts_with(unit)) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -109,7 +114,7 @@ bool FeedFilter::matches(std::string_view unit) const {
 Result<KeyWalk> KeyWalk::begin(const speed::ViewState& view, const FeedFilter& filter) {
   KeyWalk walk;
   if (filter.is_whole()) {
-    walk.base_done_ = true;
+    walk.runs_done_ = true;
     walk.rest_.push_back(filter.prefix());
     return walk;
   }
@@ -118,41 +123,66 @@ Result<KeyWalk> KeyWalk::begin(const speed::ViewState& view, const FeedFilter& f
   std::vector<std::string_view> columns;
   const auto add = [&](std::string_view key) {
     const auto unit = unit_of(compiled, key, columns);
-    if (filter.matches(unit) && !has_unit(*keys.base, compiled, unit))
-      walk.rest_.emplace_back(unit);
+    if (filter.matches(unit)) walk.rest_.emplace_back(unit);
   };
   for (const auto& key : keys.active) add(key);
-  if (keys.frozen != nullptr) keys.frozen->for_each_key(add);
+  for (const auto& table : keys.parts.tables) table->for_each_key(add);
   for (const auto& key : compiled.standing_keys) add(key);
   std::ranges::sort(walk.rest_);
   const auto repeated = std::ranges::unique(walk.rest_);
   walk.rest_.erase(repeated.begin(), repeated.end());
+  Status read;
+  std::erase_if(walk.rest_, [&](const std::string& unit) {
+    if (!read) return false;
+    const auto found = has_unit(keys.parts, compiled, unit);
+    if (!found) read = std::unexpected(found.error());
+    return found && *found;
+  });
+  MR_RETURN_IF_ERROR(read);
   for (const auto& unit : walk.rest_) walk.rest_bytes_ += sizeof(unit) + unit.size();
   return walk;
 }
 
-void KeyWalk::next(const speed::ViewState& view, const FeedFilter& filter, std::size_t units_max,
-                   std::vector<std::string>& units) {
-  std::vector<std::string_view> columns;
-  if (!base_done_) {
-    // Of the present generation: it has all keys that the one before had.
-    const auto base = view.base();
-    const auto& compiled = view.compiled();
-    std::size_t at =
-        any_given_ ? behind(*base, compiled, last_) : base->lower_bound(filter.prefix());
-    while (units.size() < units_max) {
-      if (at == base->entries() || !base->entry(at).key.starts_with(filter.prefix())) {
-        base_done_ = true;
-        break;
-      }
-      last_ = unit_of(compiled, base->entry(at).key, columns);
-      any_given_ = true;
-      if (filter.matches(last_)) units.push_back(last_);
-      at = behind(*base, compiled, last_);
-    }
-  }
-  while (base_done_ && units.size() < units_max && rest_next_ < rest_.size())
+Status KeyWalk::next(const speed::ViewState& view, const FeedFilter& filter, std::size_t units_max,
+                     std::vector<std::string>& units) {
+  if (!runs_done_) MR_RETURN_IF_ERROR(next_of_runs(view, filter, units_max, units));
+  while (runs_done_ && units.size() < units_max && rest_next_ < rest_.size())
     units.push_back(std::move(rest_[rest_next_++]));
+  return {};
+}
+
+/// Of the present runs: all keys that were in runs before are in them.
+Status KeyWalk::next_of_runs(const speed::ViewState& view, const FeedFilter& filter,
+                             std::size_t units_max, std::vector<std::string>& units) {
+  const auto& compiled = view.compiled();
+  std::vector<view::RunCursor> cursors;
+  const auto pass_last = [&](view::RunCursor& cursor) -> Status {
+    while (!cursor.at_end() && is_of(compiled, cursor.key(), last_))
+      MR_RETURN_IF_ERROR(cursor.next());
+    return {};
+  };
+  for (auto& run : view.runs()) {
+    auto& cursor = cursors.emplace_back(std::move(run), true);
+    MR_RETURN_IF_ERROR(cursor.seek(any_given_ ? std::string_view(last_) : filter.prefix()));
+    if (any_given_) MR_RETURN_IF_ERROR(pass_last(cursor));
+  }
+  std::vector<std::string_view> columns;
+  while (units.size() < units_max) {
+    const view::RunCursor* least = nullptr;
+    for (const auto& cursor : cursors) {
+      if (cursor.at_end() || !cursor.key().starts_with(filter.prefix())) continue;
+      if (least == nullptr || cursor.key() < least->key()) least = &cursor;
+    }
+    if (least == nullptr) {
+      runs_done_ = true;
+      break;
+    }
+    last_ = unit_of(compiled, least->key(), columns);
+    any_given_ = true;
+    if (filter.matches(last_)) units.push_back(last_);
+    for (auto& cursor : cursors) MR_RETURN_IF_ERROR(pass_last(cursor));
+  }
+  return {};
 }
 
 }  // namespace millrace::serving

@@ -45,20 +45,23 @@ class FeedFilter {
   bool whole_ = false;
 };
 
-/// All units that a view has when the walk begins, each once or more: those of the generation that
-/// is the newest at each step, then those that only the delta had.
+/// All units that a view has when the walk begins, each once or more: those of the runs that it has
+/// at each step, then those that only the delta's tables had.
 class KeyWalk {
  public:
   static Result<KeyWalk> begin(const speed::ViewState& view, const FeedFilter& filter);
-  /// Appends up to `units_max` units.
-  void next(const speed::ViewState& view, const FeedFilter& filter, std::size_t units_max,
-            std::vector<std::string>& units);
+  /// Appends up to `units_max` units. Errors: those of the runs.
+  Status next(const speed::ViewState& view, const FeedFilter& filter, std::size_t units_max,
+              std::vector<std::string>& units);
   [[nodiscard]] std::size_t size_bytes() const { return rest_bytes_; }
-  [[nodiscard]] bool is_done() const { return base_done_ && rest_next_ == rest_.size(); }
+  [[nodiscard]] bool is_done() const { return runs_done_ && rest_next_ == rest_.size(); }
 
  private:
-  bool base_done_ = false;
-  std::string last_;  // unit of the generation that was given last
+  Status next_of_runs(const speed::ViewState& view, const FeedFilter& filter, std::size_t units_max,
+                      std::vector<std::string>& units);
+
+  bool runs_done_ = false;
+  std::string last_;  // unit of the runs that was given last
   bool any_given_ = false;
   std::vector<std::string> rest_;
   std::size_t rest_next_ = 0;

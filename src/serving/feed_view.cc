@@ -201,7 +201,11 @@ FeedView::Left FeedView::serve(bool changes_too) {
 
 void FeedView::walk_on(Follower& follower) {
   std::vector<std::string> units;
-  follower.walk->next(*view_, follower.filter, follower.keys_per_batch, units);
+  if (auto walked = follower.walk->next(*view_, follower.filter, follower.keys_per_batch, units);
+      !walked) {
+    end_one(follower, walked.error());
+    return;
+  }
   std::ranges::sort(units);
   const auto repeated = std::ranges::unique(units);
   units.erase(repeated.begin(), repeated.end());

@@ -156,8 +156,11 @@ Result<ViewRows> StatementRunner::read_at(const speed::ViewState& view,
     break;
   }
 
-  batch::BatchInput input{
-      .view = &compiled, .streams = {}, .base = nullptr, .tables = view.tables()};
+  batch::BatchInput input{.view = &compiled,
+                          .streams = {},
+                          .base = nullptr,
+                          .tables = view.tables(),
+                          .scratch = &state_files_};
   for (std::size_t i = 0; i < streams.size(); ++i) {
     const CommitNumber after = generation.cuts[i].commit;
     CommitNumber whole = after;
@@ -168,7 +171,8 @@ Result<ViewRows> StatementRunner::read_at(const speed::ViewState& view,
   }
   std::uint64_t skipped = 0;
   batch::BatchProgress progress;
-  MR_TRY(auto groups, batch::map_commits(lake_database_, lake_, input, progress, skipped));
+  MR_TRY(auto parts, batch::map_commits(lake_database_, lake_, input, progress, skipped));
+  auto groups = std::make_shared<view::GroupTable>(compiled.plan);
   for (std::size_t n = 0; n < compiled.inputs.size(); ++n) {
     const auto i = static_cast<std::size_t>(
         std::ranges::find(streams, compiled.inputs[n].stream, &StreamDefinition::id) -
@@ -177,7 +181,7 @@ Result<ViewRows> StatementRunner::read_at(const speed::ViewState& view,
            view::Evaluator::make(speed_database_, compiled, n, streams[i], view.tables()));
     const auto take = [&](const StreamBatch& batch) -> Status {
       const auto part = before(batch, points[i]);
-      return part ? evaluator->run(std::span(&*part, 1), groups, skipped) : Status();
+      return part ? evaluator->run(std::span(&*part, 1), *groups, skipped) : Status();
     };
     for (const auto& commit : events[i].lake->commits) {
       if (commit.number <= input.streams[i].upto) continue;
@@ -187,12 +191,10 @@ Result<ViewRows> StatementRunner::read_at(const speed::ViewState& view,
     }
     for (const auto& batch : events[i].tail) MR_RETURN_IF_ERROR(take(batch));
   }
-  for (std::size_t i = 0; i < base->entries(); ++i) {
-    const auto entry = base->entry(i);
-    MR_RETURN_IF_ERROR(groups.merge_state(entry.key, entry.state));
-  }
+  parts.tables.push_back(std::move(groups));
+  parts.runs.push_back(std::move(base));
   ViewRows out;
-  MR_TRY(out.rows, view.finalize(groups, true));
+  MR_TRY(out.rows, view.all_rows(std::move(parts)));
   out.coverage = {.generation = generation.number,
                   .streams = {},
                   .skipped_rows = generation.skipped_rows + skipped};

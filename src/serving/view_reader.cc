@@ -105,13 +105,7 @@ Result<ViewRows> read_all(const speed::ViewState& view) {
 }
 
 Result<ViewRows> read_snapshot(const speed::ViewState& view, const speed::ViewSnapshot& snapshot) {
-  view::GroupTable merged = *snapshot.active;
-  if (snapshot.frozen != nullptr) merged.merge(*snapshot.frozen);
-  for (std::size_t i = 0; i < snapshot.base->entries(); ++i) {
-    const auto entry = snapshot.base->entry(i);
-    MR_RETURN_IF_ERROR(merged.merge_state(entry.key, entry.state));
-  }
-  MR_TRY(auto rows, view.finalize(merged, true));
+  MR_TRY(auto rows, view.all_rows(snapshot.parts));
   return ViewRows{std::move(rows), snapshot.coverage, false};
 }
 

@@ -171,8 +171,7 @@ Status StatementRunner::start_view(catalog::ViewRecord record,
       catalog::Generation empty;
       empty.view = record.id;
       empty.cuts.resize(ends.size());
-      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan),
-                    std::move(ends), 0);
+      view->restore(empty, view::StateRun::empty(), {}, std::move(ends), 0);
     }
   });
   if (record.replaces) {

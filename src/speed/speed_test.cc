@@ -4,10 +4,12 @@
 
 #include <thread>
 
+#include "speed/delta_spiller.h"
 #include "speed/moment.h"
 #include "speed/speed_layer.h"
 #include "sql/syntax.h"
 #include "view/key_codec.h"
+#include "view/run_in_memory.h"
 
 namespace millrace::speed {
 namespace {
@@ -64,14 +66,10 @@ std::string key_bytes(std::string_view key) {
   return out;
 }
 
-std::shared_ptr<const view::StateRun> run_of(const ViewState& view,
-                                             std::initializer_list<const view::GroupTable*> parts) {
-  view::GroupTable merged(view.compiled().plan);
-  for (const auto* part : parts) merged.merge(*part);
-  view::StateRunWriter writer(view.compiled().fingerprint);
-  merged.for_each_sorted(
-      [&](std::string_view key, std::string_view state) { writer.add(key, state); });
-  return *view::StateRun::parse(writer.finish(), view.compiled().fingerprint);
+std::shared_ptr<const view::StateRun> run_of(const ViewState& view, const view::GroupParts& parts) {
+  const auto& compiled = view.compiled();
+  return *view::StateRun::parse(view::run_file(compiled.fingerprint, parts, compiled.plan),
+                                compiled.fingerprint);
 }
 
 std::string text_of(const ColumnBatch& rows) {
@@ -115,8 +113,7 @@ class SpeedTest : public testing::Test {
       catalog::Generation empty;
       empty.view = view->record().id;
       empty.cuts.resize(1);
-      view->restore(empty, view::StateRun::empty(), view::GroupTable(view->compiled().plan),
-                    {edges[0].end}, 0);
+      view->restore(empty, view::StateRun::empty(), {}, {edges[0].end}, 0);
     });
     return view;
   }
@@ -135,6 +132,11 @@ class SpeedTest : public testing::Test {
     const auto covered = view.collect("", merged);
     EXPECT_TRUE(covered) << covered.error().text();
     const auto rows = view.finalize(merged, false);
+    EXPECT_TRUE(rows) << rows.error().text();
+    return text_of(**rows);
+  }
+  static std::string rows_of(const ViewState& view, const ViewSnapshot& snapshot) {
+    const auto rows = view.all_rows(snapshot.parts);
     EXPECT_TRUE(rows) << rows.error().text();
     return text_of(**rows);
   }
@@ -171,9 +173,9 @@ TEST_F(SpeedTest, ShowsTheSameAnswerBeforeAndAfterRollAndPublish) {
   EXPECT_EQ(lookup(*view, "a"), "a 4 4 ; ");
 
   const auto input = view->batch_input();
-  ASSERT_NE(input.frozen, nullptr);
+  ASSERT_TRUE(input.frozen);
   publish(*view, 1, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
-          run_of(*view, {input.frozen.get()}));
+          run_of(*view, *input.frozen));
   EXPECT_EQ(lookup(*view, "a"), "a 4 4 ; ");
   EXPECT_EQ(lookup(*view, "b"), "b 2 2 ; ");
   EXPECT_EQ(lookup(*view, "c"), "");
@@ -189,7 +191,7 @@ TEST_F(SpeedTest, ShowsTheSameAnswerBeforeAndAfterRollAndPublish) {
   const auto snapshot = view->snapshot();
   ASSERT_TRUE(snapshot);
   stream->apply(entries(entry(0, 4, "c", 1)));
-  EXPECT_EQ(snapshot->active->groups(), 1U) << "a snapshot never changes";
+  EXPECT_EQ(rows_of(*view, *snapshot), "a 4 4 ; b 2 2 ; ") << "a snapshot never changes";
   EXPECT_EQ(snapshot->coverage.streams[0].delta_end, position(4, 2));
 }
 
@@ -203,9 +205,81 @@ TEST_F(SpeedTest, KeepsBothSegmentsWhereABatchRunDidNotEndWell) {
   EXPECT_EQ(again.edges.at(StreamId(1)).commit, CommitNumber(2));
   EXPECT_EQ(all(*view), "a 4 4 ; ");
   publish(*view, 1, again.edges.at(StreamId(1)).commit, again.edges.at(StreamId(1)).end,
-          run_of(*view, {view->batch_input().frozen.get()}));
+          run_of(*view, *view->batch_input().frozen));
   EXPECT_EQ(all(*view), "a 4 4 ; ");
   EXPECT_EQ(view->delta_groups(), 0U);
+}
+
+TEST_F(SpeedTest, AnswersTheSameWhereItsDeltaIsOnDisk) {
+  const auto stream = make_stream();
+  const auto view = live_view(stream);
+  view::ScratchInMemory scratch;
+  const auto spill_all = [&] {
+    for (;;) {
+      const auto spilled = view->spill(scratch);
+      ASSERT_TRUE(spilled) << spilled.error().text();
+      if (!*spilled) return;
+    }
+  };
+  const auto answers = [&](const std::string& expected) {
+    EXPECT_EQ(all(*view), expected);
+    EXPECT_EQ(rows_of(*view, *view->snapshot()), expected);
+    std::string each;
+    for (const auto* key : {"a", "b", "c"}) each += lookup(*view, key);
+    EXPECT_EQ(each, expected);
+    const std::vector<std::string> keys = {key_bytes("a"), key_bytes("b"), key_bytes("c")};
+    const auto units = view->read_units([&](auto& chosen) { chosen = keys; });
+    ASSERT_TRUE(units) << units.error().text();
+    EXPECT_EQ(text_of(*units->rows), expected);
+  };
+  stream->apply(entries(entry(0, 0, "a", 3)));
+  spill_all();
+  EXPECT_EQ(scratch.spills, 1);
+  answers("a 3 3 ; ");
+  stream->apply(entries(entry(0, 3, "a", 1)));
+  stream->apply(entries(entry(1, 0, "b", 2)));
+  answers("a 4 4 ; b 2 2 ; ");
+  spill_all();
+  EXPECT_EQ(view->delta_groups(), 3U) << "a in both runs";
+  const auto draft = view->checkpoint(CommitNumber(9));
+  ASSERT_TRUE(draft);
+  const auto& compiled = view->compiled();
+  EXPECT_EQ(view::run_file(1, draft->states, compiled.plan),
+            view::run_file(1, view->snapshot()->parts, compiled.plan));
+  const auto rolled = cut_and_roll(std::array{stream}, true);
+  stream->apply(entries(entry(0, 4, "c", 5)));
+  spill_all();
+  answers("a 4 4 ; b 2 2 ; c 5 5 ; ");
+  publish(*view, 1, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
+          run_of(*view, *view->batch_input().frozen));
+  answers("a 4 4 ; b 2 2 ; c 5 5 ; ");
+  EXPECT_EQ(view->delta_groups(), 1U);
+  EXPECT_EQ(view->base_groups(), 2U);
+}
+
+TEST_F(SpeedTest, KeepsTheDeltasWithinTheirMemory) {
+  SpeedLayer layer(options_);
+  const auto stream = layer.add_stream(events(), CommitNumber(0), Position(kPartitions));
+  const auto view = live_view(stream, 1, "SELECT k, count(*) AS c FROM events GROUP BY k");
+  layer.add_view(view);
+  view::ScratchInMemory scratch;
+  constexpr std::uint64_t kBytes = 64 << 10;
+  std::uint64_t next = 0;
+  {
+    const DeltaSpiller spiller(layer, scratch, kBytes);
+    // The table that a full one leaves behind is small: so many keys need several runs.
+    while (spiller.spills() < 3) {
+      ASSERT_LT(next, 10'000'000U);
+      stream->apply(entries(entry(0, next, fmt::format("a key of some length {}", next), 1)));
+      ++next;
+    }
+  }
+  EXPECT_EQ(view->delta_groups(), next) << "each key came once";
+  const auto snapshot = view->snapshot();
+  ASSERT_TRUE(snapshot);
+  const auto rows = view->all_rows(snapshot->parts);
+  ASSERT_TRUE(rows) << rows.error().text();
+  EXPECT_EQ((*rows)->rows(), next);
 }
 
 TEST_F(SpeedTest, CountsSkippedRowsOnceThroughRollAndPublish) {
@@ -220,7 +294,7 @@ TEST_F(SpeedTest, CountsSkippedRowsOnceThroughRollAndPublish) {
   EXPECT_EQ(view->coverage().skipped_rows, 3U);
   EXPECT_EQ(view->batch_input().frozen_skipped, 2U);
   publish(*view, 1, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
-          run_of(*view, {view->batch_input().frozen.get()}), 2);
+          run_of(*view, *view->batch_input().frozen), 2);
   EXPECT_EQ(view->coverage().skipped_rows, 3U);
   EXPECT_EQ(all(*view), "7 1 ; ");
 }
@@ -245,15 +319,16 @@ TEST_F(SpeedTest, AnswersThatAViewIsBuildingUntilItsFirstGeneration) {
   EXPECT_EQ(view->batch_input().base, nullptr);
   EXPECT_EQ(view->checkpoint(CommitNumber(1)).has_value(), false);
   const auto rolled = cut_and_roll(std::array{stream}, true);
-  view::GroupTable history(view->compiled().plan);
-  history.merge(*view->batch_input().frozen);
+  view::GroupParts known = *view->batch_input().frozen;
+  auto history = std::make_shared<view::GroupTable>(view->compiled().plan);
   const auto base = make_view(2, kSelect);  // the history before the view, computed elsewhere
   const StreamBatch old[] = {entry(0, 0, "a", 5).batch};
   std::uint64_t skipped = 0;
   auto evaluator = view::Evaluator::make(*database_, view->compiled(), 0, events());
-  ASSERT_TRUE((*evaluator)->run(old, history, skipped));
+  ASSERT_TRUE((*evaluator)->run(old, *history, skipped));
+  known.tables.push_back(std::move(history));
   publish(*view, 5, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
-          run_of(*view, {&history}));
+          run_of(*view, known));
   EXPECT_EQ(view->phase(), ViewPhase::kLive);
   EXPECT_EQ(all(*view), "a 6 6 ; ");
 }
@@ -356,7 +431,7 @@ TEST_F(SpeedTest, DraftsACheckpointAtAnEdgeWhenItIsDueOrWanted) {
   EXPECT_EQ(due[0].view, ViewId(1));
   EXPECT_EQ(due[0].base_commit, CommitNumber(0));
   EXPECT_EQ(due[0].commit, CommitNumber(2));
-  EXPECT_EQ(due[0].states->groups(), 2U);
+  EXPECT_EQ(due[0].states.groups(), 2U);
   stream->committed(CommitNumber(2));
 
   // A batch run holds the delta in two parts: no draft, and it stays wanted.
@@ -370,13 +445,13 @@ TEST_F(SpeedTest, DraftsACheckpointAtAnEdgeWhenItIsDueOrWanted) {
   EXPECT_TRUE(stream->next_pending()->edge.checkpoints.empty());
   stream->committed(CommitNumber(4));
   publish(*view, 1, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
-          run_of(*view, {view->batch_input().frozen.get()}));
+          run_of(*view, *view->batch_input().frozen));
   stream->apply(entries(entry(0, 8, "e", 1)));
   stream->cut_edge();
   const auto wanted = stream->next_pending()->edge.checkpoints;
   ASSERT_EQ(wanted.size(), 1U);
   EXPECT_EQ(wanted[0].base_commit, CommitNumber(3));
-  EXPECT_EQ(wanted[0].states->groups(), 2U) << "d and e, which the generation does not have";
+  EXPECT_EQ(wanted[0].states.groups(), 2U) << "d and e, which the generation does not have";
 }
 
 TEST_F(SpeedTest, GivesWhatAPrefixOfTheKeyNames) {
@@ -440,15 +515,18 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
     for (std::uint64_t number = 1; !done; ++number) {
       const auto rolled = cut_and_roll(std::array{stream}, true);
       const auto input = view->batch_input();
-      view::GroupTable merged(view->compiled().plan);
-      merged.merge(*input.frozen);
-      for (std::size_t i = 0; i < input.base->entries(); ++i) {
-        const auto state = input.base->entry(i);
-        ASSERT_TRUE(merged.merge_state(state.key, state.state));
-      }
+      view::GroupParts known = *input.frozen;
+      known.runs.push_back(input.base);
       publish(*view, number, rolled.edges.at(StreamId(1)).commit, rolled.edges.at(StreamId(1)).end,
-              run_of(*view, {&merged}));
+              run_of(*view, known));
       stream->want_checkpoint();
+    }
+  });
+  view::ScratchInMemory scratch;
+  std::thread spiller([&] {
+    while (!done) {
+      ASSERT_TRUE(view->spill(scratch));
+      std::this_thread::yield();
     }
   });
   std::vector<std::thread> readers;
@@ -467,16 +545,8 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
         } else {
           const auto snapshot = view->snapshot();
           ASSERT_TRUE(snapshot);
-          view::GroupTable merged = *snapshot->active;
-          if (snapshot->frozen != nullptr) merged.merge(*snapshot->frozen);
-          for (std::size_t i = 0; i < snapshot->base->entries(); ++i) {
-            ASSERT_TRUE(
-                merged.merge_state(snapshot->base->entry(i).key, snapshot->base->entry(i).state));
-          }
-          const auto rows = view->finalize(merged, false);
-          ASSERT_TRUE(rows) << rows.error().text();
           const auto rounds = snapshot->coverage.streams[0].delta_end.end(PartitionId(1)).value;
-          ASSERT_EQ(text_of(**rows),
+          ASSERT_EQ(rows_of(*view, *snapshot),
                     rounds == 0 ? "" : fmt::format("a {0} {0} ; b {0} {0} ; ", rounds));
           const auto tail = stream->snapshot();
           std::uint64_t waiting = 0;
@@ -489,6 +559,7 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
   applier.join();
   lake.join();
   batch.join();
+  spiller.join();
   for (auto& reader : readers) reader.join();
   EXPECT_EQ(all(*view), fmt::format("a {0} {0} ; b {0} {0} ; ", kRounds));
 }

@@ -1,10 +1,52 @@
 #include "speed/view_state.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "runtime/clock.h"
 
 namespace millrace::speed {
+
+namespace {
+/// Tables of a frozen segment that is left by failed runs, before they are merged into one.
+constexpr std::size_t kTablesMax = 8;
+
+/// Runs of a segment, before the next table that is spilled takes them with it into one run.
+constexpr std::size_t kRunsMax = 16;
+
+Status add_matching(const view::GroupTable& table, std::string_view prefix,
+                    view::GroupTable& merged) {
+  Status status;
+  std::string state;
+  table.for_each_key([&](std::string_view key) {
+    if (!status || !key.starts_with(prefix)) return;
+    state.clear();
+    if (table.find_state(key, state)) status = merged.merge_state(key, state);
+  });
+  return status;
+}
+
+bool has_table(const view::GroupParts& parts,
+               const std::shared_ptr<const view::GroupTable>& table) {
+  return std::ranges::find(parts.tables, table) != parts.tables.end();
+}
+
+/// One run instead of the parts that it was made of. False where they are not in `parts` any more.
+bool put_in_place(view::GroupParts& parts, const view::GroupParts& of,
+                  const std::shared_ptr<const view::StateRun>& run) {
+  const auto is_of = [&](const auto& one) {
+    return std::ranges::find(of.runs, one) != of.runs.end();
+  };
+  if (!has_table(parts, of.tables.front())) return false;
+  if (static_cast<std::size_t>(std::ranges::count_if(parts.runs, is_of)) != of.runs.size())
+    return false;
+  std::erase(parts.tables, of.tables.front());
+  std::erase_if(parts.runs, is_of);
+  parts.runs.push_back(run);
+  return true;
+}
+
+}  // namespace
 
 std::string_view name(ViewPhase phase) {
   switch (phase) {
@@ -42,7 +84,8 @@ ViewState::ViewState(catalog::ViewRecord record, view::CompiledView compiled,
       tables_(std::move(tables)),
       finalizer_(std::move(finalizer)),
       evaluators_(std::move(evaluators)),
-      active_(compiled_.plan) {
+      active_(compiled_.plan),
+      parts_(std::make_shared<const view::GroupParts>()) {
   MR_CHECK(evaluators_.size() == compiled_.inputs.size(), "view {}: {} evaluators for {} inputs",
            record_.name, evaluators_.size(), compiled_.inputs.size());
   generation_.view = record_.id;
@@ -119,27 +162,48 @@ void ViewState::watch(std::shared_ptr<ViewWatcher> watcher) {
   if (watcher_ != nullptr) watcher_->touched(view::GroupTable(compiled_.plan), delta_end_);
 }
 
+void ViewState::settle_locked() {
+  view::GroupParts all;
+  if (base_ != nullptr) all.runs.push_back(base_);
+  if (frozen_) all.add(*frozen_);
+  all.add(active_parts_);
+  parts_ = std::make_shared<const view::GroupParts>(std::move(all));
+}
+
 void ViewState::roll(std::vector<catalog::Cut> cuts) {
   const MutexLock lock(mutex_);
-  auto segment = std::make_shared<view::GroupTable>(std::move(active_));
+  view::GroupParts segment = std::exchange(active_parts_, {});
+  if (active_.groups() != 0)
+    segment.tables.push_back(std::make_shared<const view::GroupTable>(std::move(active_)));
   active_ = view::GroupTable(compiled_.plan);
   // A frozen segment is left where the batch run before this one did not end well.
-  if (frozen_ != nullptr) segment->merge(*frozen_);
+  if (frozen_) segment.add(*std::move(frozen_));
+  if (segment.tables.size() > kTablesMax) {
+    view::GroupTable merged = *segment.tables.front();
+    for (const auto& table : std::span(segment.tables).subspan(1)) merged.merge(*table);
+    segment.tables = {std::make_shared<const view::GroupTable>(std::move(merged))};
+  }
   frozen_ = std::move(segment);
   frozen_skipped_ += active_skipped_;
   active_skipped_ = 0;
   frozen_end_ = std::move(cuts);
+  settle_locked();
 }
 
 void ViewState::publish(const catalog::Generation& generation,
                         std::shared_ptr<const view::StateRun> base) {
+  // What goes is destroyed after the lock: large tables, and files.
+  std::shared_ptr<const view::GroupParts> before;
+  std::optional<view::GroupParts> covered;
   const MutexLock lock(mutex_);
-  MR_CHECK(frozen_ == nullptr || frozen_end_ == generation.cuts,
+  MR_CHECK(!frozen_ || frozen_end_ == generation.cuts,
            "view {}: generation {} is not cut where the delta is", record_.name, generation.number);
   generation_ = generation;
+  before = parts_;
+  covered = std::exchange(frozen_, std::nullopt);
   base_ = std::move(base);
-  frozen_.reset();
   frozen_skipped_ = 0;
+  settle_locked();
   if (phase_ == ViewPhase::kBuilding) phase_ = ViewPhase::kLive;
   run_error_.reset();
   built_.notify_all();
@@ -147,14 +211,17 @@ void ViewState::publish(const catalog::Generation& generation,
 }
 
 void ViewState::restore(const catalog::Generation& generation,
-                        std::shared_ptr<const view::StateRun> base, view::GroupTable delta,
+                        std::shared_ptr<const view::StateRun> base, view::GroupParts delta,
                         std::vector<Position> delta_end, std::uint64_t skipped_rows) {
   const MutexLock lock(mutex_);
   generation_ = generation;
   base_ = std::move(base);
-  active_ = std::move(delta);
+  // Tables become the one that events go into.
+  for (const auto& table : std::exchange(delta.tables, {})) active_.merge(*table);
+  active_parts_ = std::move(delta);
   active_skipped_ = skipped_rows;
   delta_end_ = std::move(delta_end);
+  settle_locked();
   start_join(delta_end_);
   phase_ = ViewPhase::kLive;
 }
@@ -242,8 +309,10 @@ Status ViewState::usable_locked() const {
 Result<ViewSnapshot> ViewState::snapshot() const {
   const MutexLock lock(mutex_);
   MR_RETURN_IF_ERROR(usable_locked());
-  return ViewSnapshot{base_, frozen_, std::make_shared<const view::GroupTable>(active_),
-                      coverage_locked()};
+  ViewSnapshot out{*parts_, coverage_locked()};
+  if (active_.groups() != 0)
+    out.parts.tables.push_back(std::make_shared<const view::GroupTable>(active_));
+  return out;
 }
 
 ViewState::BatchInput ViewState::batch_input() const {
@@ -251,34 +320,21 @@ ViewState::BatchInput ViewState::batch_input() const {
   return {generation_, base_, frozen_, frozen_skipped_};
 }
 
-namespace {
-
-/// Adds the states that the parts of a view have of some keys.
-Status merge_parts(std::span<const std::string> keys, const view::StateRun& base,
-                   const view::GroupTable* frozen, const view::GroupTable& active,
-                   view::GroupTable& merged) {
-  std::string state;
-  for (const auto& key : keys) {
-    if (const auto found = base.find(key)) MR_RETURN_IF_ERROR(merged.merge_state(key, *found));
-    state.clear();
-    if (frozen != nullptr && frozen->find_state(key, state))
-      MR_RETURN_IF_ERROR(merged.merge_state(key, state));
-    state.clear();
-    if (active.find_state(key, state)) MR_RETURN_IF_ERROR(merged.merge_state(key, state));
-  }
-  return {};
-}
-
-}  // namespace
-
 Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) const {
   Lookup out;
   view::GroupTable merged(compiled_.plan);
+  std::shared_ptr<const view::GroupParts> parts;
+  std::vector<bool> present(keys.size(), false);
   {
     const MutexLock lock(mutex_);
     MR_RETURN_IF_ERROR(usable_locked());
     out.coverage = coverage_locked();
-    MR_RETURN_IF_ERROR(merge_parts(keys, *base_, frozen_.get(), active_, merged));
+    parts = parts_;
+    MR_RETURN_IF_ERROR(merge_active_locked(keys, merged, present));
+  }
+  for (const auto& key : keys) {
+    MR_TRY(const bool found, parts->add_to(key, merged));
+    static_cast<void>(found);
   }
   MR_TRY(out.rows, rows_of(merged, keys));
   return out;
@@ -288,8 +344,10 @@ Result<ViewState::Lookup> ViewState::lookup(const ViewSnapshot& snapshot,
                                             std::span<const std::string> keys) const {
   Lookup out{.rows = nullptr, .coverage = snapshot.coverage};
   view::GroupTable merged(compiled_.plan);
-  MR_RETURN_IF_ERROR(
-      merge_parts(keys, *snapshot.base, snapshot.frozen.get(), *snapshot.active, merged));
+  for (const auto& key : keys) {
+    MR_TRY(const bool found, snapshot.parts.add_to(key, merged));
+    static_cast<void>(found);
+  }
   MR_TRY(out.rows, rows_of(merged, keys));
   return out;
 }
@@ -316,52 +374,100 @@ Result<std::shared_ptr<ColumnBatch>> ViewState::finalize(const view::GroupTable&
   return rows;
 }
 
+Result<std::shared_ptr<ColumnBatch>> ViewState::all_rows(view::GroupParts parts) const {
+  if (!compiled_.standing_keys.empty())
+    parts.tables.push_back(std::make_shared<const view::GroupTable>(finalizer_->standing()));
+  MR_TRY(const auto groups, parts.cursor(compiled_.plan, false));
+  auto rows = [&] {
+    if (compiled_.final_sql.empty()) return finalizer_->rows(*groups);
+    const MutexLock lock(final_mutex_);
+    return finalizer_->rows(*groups);
+  }();
+  if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
+  return rows;
+}
+
 Result<Coverage> ViewState::collect(std::string_view prefix, view::GroupTable& merged) const {
-  std::shared_ptr<const view::StateRun> base;
-  std::shared_ptr<const view::GroupTable> frozen;
+  std::shared_ptr<const view::GroupParts> parts;
   Coverage coverage;
-  std::string state;
-  Status status;
-  const auto add_matching = [&](const view::GroupTable& table) {
-    table.for_each_key([&](std::string_view key) {
-      if (!status || !key.starts_with(prefix)) return;
-      state.clear();
-      if (table.find_state(key, state)) status = merged.merge_state(key, state);
-    });
-  };
   {
     const MutexLock lock(mutex_);
     MR_RETURN_IF_ERROR(usable_locked());
-    base = base_;
-    frozen = frozen_;
+    parts = parts_;
     coverage = coverage_locked();
-    add_matching(active_);
+    MR_RETURN_IF_ERROR(add_matching(active_, prefix, merged));
   }
-  if (frozen != nullptr) add_matching(*frozen);
-  MR_RETURN_IF_ERROR(status);
-  for (std::size_t i = base->lower_bound(prefix);
-       i < base->entries() && base->entry(i).key.starts_with(prefix); ++i) {
-    MR_RETURN_IF_ERROR(merged.merge_state(base->entry(i).key, base->entry(i).state));
-  }
+  MR_RETURN_IF_ERROR(parts->visit(prefix, [&](std::string_view key, std::string_view state) {
+    return merged.merge_state(key, state);
+  }));
   return coverage;
 }
 
 std::optional<CheckpointDraft> ViewState::checkpoint(CommitNumber commit) const {
   const MutexLock lock(mutex_);
-  if (phase_ != ViewPhase::kLive || frozen_ != nullptr || record_.streams.size() != 1)
-    return std::nullopt;
-  return CheckpointDraft{record_.id, generation_.cuts.front().commit, commit,
-                         std::make_shared<const view::GroupTable>(active_), active_skipped_};
+  if (phase_ != ViewPhase::kLive || frozen_ || record_.streams.size() != 1) return std::nullopt;
+  CheckpointDraft out{record_.id, generation_.cuts.front().commit, commit, active_parts_,
+                      active_skipped_};
+  out.states.tables.push_back(std::make_shared<const view::GroupTable>(active_));
+  return out;
+}
+
+view::GroupParts ViewState::choose_spill_locked() {
+  std::shared_ptr<const view::GroupTable> table;
+  const auto take_largest = [&](const view::GroupParts& parts) {
+    for (const auto& one : parts.tables) {
+      if (table == nullptr || one->size_bytes() > table->size_bytes()) table = one;
+    }
+  };
+  take_largest(active_parts_);
+  if (frozen_) take_largest(*frozen_);
+  if (active_.groups() != 0 && (table == nullptr || active_.size_bytes() > table->size_bytes())) {
+    table = std::make_shared<const view::GroupTable>(
+        std::exchange(active_, view::GroupTable(compiled_.plan)));
+    active_parts_.tables.push_back(table);
+    settle_locked();
+  }
+  view::GroupParts out;
+  if (table == nullptr) return out;
+  const auto& segment = has_table(active_parts_, table) ? active_parts_ : *frozen_;
+  if (segment.runs.size() >= kRunsMax) out.runs = segment.runs;
+  out.tables.push_back(std::move(table));
+  return out;
+}
+
+Result<bool> ViewState::spill(view::RunScratch& scratch) {
+  view::GroupParts chosen;
+  {
+    const MutexLock lock(mutex_);
+    chosen = choose_spill_locked();
+  }
+  if (chosen.empty()) return false;
+  MR_TRY(const auto run,
+         scratch.spill(compiled_.fingerprint, [&](view::StateRunWriter& writer) -> Status {
+           MR_TRY(const auto groups, chosen.cursor(compiled_.plan, false));
+           return view::write_all(*groups, writer);
+         }));
+  std::shared_ptr<const view::GroupParts> before;  // destroyed after the lock
+  const MutexLock lock(mutex_);
+  // A roll may have frozen or merged them, a new generation may cover them: then the run is not
+  // needed.
+  bool replaced = put_in_place(active_parts_, chosen, run);
+  if (frozen_) replaced = put_in_place(*frozen_, chosen, run) || replaced;
+  if (replaced) {
+    before = parts_;
+    settle_locked();
+  }
+  return true;
 }
 
 std::size_t ViewState::delta_bytes() const {
   const MutexLock lock(mutex_);
-  return active_.size_bytes() + (frozen_ == nullptr ? 0 : frozen_->size_bytes());
+  return active_.size_bytes() + parts_->table_bytes();
 }
 
 std::size_t ViewState::delta_groups() const {
   const MutexLock lock(mutex_);
-  return active_.groups() + (frozen_ == nullptr ? 0 : frozen_->groups());
+  return active_.groups() + parts_->groups() - (base_ == nullptr ? 0 : base_->entries());
 }
 
 std::size_t ViewState::base_groups() const {

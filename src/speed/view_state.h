@@ -1,13 +1,15 @@
 // One materialized view in memory: the newest generation, and the delta after its cut. This pair is
 // what every answer is merged from, and it changes in one step. The delta has at most two segments:
 // `frozen`, which ends at the lake commit that a running batch job will cut at, and `active`, which
-// goes on from there. A new generation drops the frozen one whole. A view over several streams is
-// still one pair; its cut, and its delta's end, are a position in each of them. Thread: apply() on
-// the speed layer's (under the stream's lock), roll() on the batch layer's (under the locks of all
-// of them), publish() on the batch layer's, the rest on any. One
-// mutex, held for microseconds by lookups and for one copy of the active segment by scans. Errors:
-// the view's own failure (a generation that cannot be read, a stage that cannot run) is kept and
-// answered. Invariant: generation + frozen + active are exactly the events before delta_end.
+// goes on from there. A new generation drops the frozen one whole. A segment is one table, or,
+// where it outgrew the memory, several parts, some of them sorted runs on disk. A view over several
+// streams is still one pair; its cut, and its delta's end, are a position in each of them. Thread:
+// apply() on the speed layer's (under the stream's lock), roll() on the batch layer's (under the
+// locks of all of them), publish() on the batch layer's, spill() on that of DeltaSpiller, the rest
+// on any. One mutex, held for microseconds by lookups and for one copy of the active table by
+// scans, and never while a run is read. Errors: the view's own failure (a generation that cannot be
+// read, a stage that cannot run) is kept and answered. Invariant: generation + frozen + active are
+// exactly the events before delta_end.
 #pragma once
 
 #include <cstdint>
@@ -27,8 +29,7 @@
 #include "view/compiler.h"
 #include "view/evaluator.h"
 #include "view/finalizer.h"
-#include "view/group_table.h"
-#include "view/state_run.h"
+#include "view/group_parts.h"
 
 namespace millrace::speed {
 
@@ -66,9 +67,8 @@ class ViewWatcher {
 
 /// The keys of the groups that a view has.
 struct ViewKeys {
-  std::shared_ptr<const view::StateRun> base;
-  std::shared_ptr<const view::GroupTable> frozen;  // may be null
-  std::vector<std::string> active;
+  view::GroupParts parts;           // the generation and what of the delta no event changes
+  std::vector<std::string> active;  // those of the table that events go into
 };
 
 /// What a view has under some units. A unit is an encoded key, of a view over sessions the key
@@ -81,9 +81,7 @@ struct UnitRows {
 
 /// A generation and its delta at one moment; never changes.
 struct ViewSnapshot {
-  std::shared_ptr<const view::StateRun> base;
-  std::shared_ptr<const view::GroupTable> frozen;  // may be null
-  std::shared_ptr<const view::GroupTable> active;
+  view::GroupParts parts;
   Coverage coverage;
 };
 
@@ -93,7 +91,7 @@ struct CheckpointDraft {
   ViewId view;
   CommitNumber base_commit;
   CommitNumber commit;
-  std::shared_ptr<const view::GroupTable> states;
+  view::GroupParts states;
   std::uint64_t skipped_rows = 0;
 };
 
@@ -130,7 +128,10 @@ class ViewState {
   void publish(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base);
   /// Before the first apply(): the generation and the delta as they were found at the start.
   void restore(const catalog::Generation& generation, std::shared_ptr<const view::StateRun> base,
-               view::GroupTable delta, std::vector<Position> delta_end, std::uint64_t skipped_rows);
+               view::GroupParts delta, std::vector<Position> delta_end, std::uint64_t skipped_rows);
+  /// The largest table of the delta becomes a run; false where it has none with groups. The disk is
+  /// waited for without the lock. After an error all is in memory, as before.
+  Result<bool> spill(view::RunScratch& scratch);
   /// Before the first apply(): nothing is known before `start`; a full run makes the next
   /// generation after `last`.
   void start_building(std::vector<Position> start, GenerationNumber last = {});
@@ -156,7 +157,7 @@ class ViewState {
   struct BatchInput {
     catalog::Generation generation;
     std::shared_ptr<const view::StateRun> base;
-    std::shared_ptr<const view::GroupTable> frozen;
+    std::optional<view::GroupParts> frozen;
     std::uint64_t frozen_skipped = 0;
   };
   [[nodiscard]] BatchInput batch_input() const;
@@ -177,7 +178,8 @@ class ViewState {
   void watch(std::shared_ptr<ViewWatcher> watcher);
   /// Errors: as snapshot(). The keys of the active segment are copied under the lock.
   Result<ViewKeys> keys() const;
-  [[nodiscard]] std::shared_ptr<const view::StateRun> base() const;
+  /// The generation and the runs of the delta, at this moment.
+  [[nodiscard]] std::vector<std::shared_ptr<const view::StateRun>> runs() const;
   /// The rows of the units that `choose` appends. It runs under the view's lock, so what it reads
   /// of what a watcher was told fits the coverage. (view_units.cc)
   using ChooseUnits = std::function<void(std::vector<std::string>& units)>;
@@ -186,8 +188,12 @@ class ViewState {
   /// The view's rows of merged states; see view::Finalizer::rows().
   Result<std::shared_ptr<ColumnBatch>> finalize(const view::GroupTable& merged, bool whole) const;
 
+  /// All rows of the view over these groups, in the order of their keys. Beside the rows it takes
+  /// no memory to speak of.
+  Result<std::shared_ptr<ColumnBatch>> all_rows(view::GroupParts parts) const;
+
   /// Adds the merged states of all groups whose encoded key begins with `prefix` to `merged`. The
-  /// lock is held for one walk over the delta's keys: for a whole view take snapshot().
+  /// lock is held for one walk over the active table's keys: for a whole view take snapshot().
   Result<Coverage> collect(std::string_view prefix, view::GroupTable& merged) const;
 
   /// A copy of the delta for a checkpoint at `commit`, whose end is the present delta_end; none
@@ -196,7 +202,9 @@ class ViewState {
   [[nodiscard]] std::optional<CheckpointDraft> checkpoint(CommitNumber commit) const;
 
   [[nodiscard]] Coverage coverage() const;
+  /// Of the delta's tables; its runs are on disk.
   [[nodiscard]] std::size_t delta_bytes() const;
+  /// A group that is in several parts counts in each.
   [[nodiscard]] std::size_t delta_groups() const;
   [[nodiscard]] std::size_t base_groups() const;
   [[nodiscard]] std::uint64_t delta_events() const;
@@ -206,10 +214,13 @@ class ViewState {
   Status evaluate_locked(StreamId stream, std::span<const StreamBatch> batches,
                          view::GroupTable& groups, std::vector<view::FailedRow>& failed)
       REQUIRES(mutex_);
-  Status collect_units_locked(std::span<const std::string> units,
-                              std::vector<view::GroupTable>& groups) const REQUIRES(mutex_);
-  Result<std::vector<bool>> merge_keys_locked(std::span<const std::string> keys,
-                                              view::GroupTable& merged) const REQUIRES(mutex_);
+  /// What spill() writes: a table, with the runs of its segment where they are many.
+  view::GroupParts choose_spill_locked() REQUIRES(mutex_);
+  /// What changed of all but the active table: `parts_` again.
+  void settle_locked() REQUIRES(mutex_);
+  /// Adds what the active table has of some keys; true of those that it has.
+  Status merge_active_locked(std::span<const std::string> keys, view::GroupTable& merged,
+                             std::vector<bool>& present) const REQUIRES(mutex_);
   Result<UnitRows> rows_of_keys(std::span<const std::string> keys, const view::GroupTable& merged,
                                 const std::vector<bool>& present) const;
   Result<UnitRows> rows_of_each(std::span<const view::GroupTable> groups,
@@ -238,10 +249,13 @@ class ViewState {
   std::optional<Error> run_error_ GUARDED_BY(mutex_);
   catalog::Generation generation_ GUARDED_BY(mutex_);
   std::shared_ptr<const view::StateRun> base_ GUARDED_BY(mutex_);
-  std::shared_ptr<const view::GroupTable> frozen_ GUARDED_BY(mutex_);
+  std::optional<view::GroupParts> frozen_ GUARDED_BY(mutex_);
   std::vector<catalog::Cut> frozen_end_ GUARDED_BY(mutex_);
   std::uint64_t frozen_skipped_ GUARDED_BY(mutex_) = 0;
+  view::GroupParts active_parts_ GUARDED_BY(mutex_);  // of the active segment, beside the table
   view::GroupTable active_ GUARDED_BY(mutex_);
+  /// base_, frozen_ and active_parts_ as one: what readers take. Never null.
+  std::shared_ptr<const view::GroupParts> parts_ GUARDED_BY(mutex_);
   std::uint64_t active_skipped_ GUARDED_BY(mutex_) = 0;
   std::vector<Position> delta_end_ GUARDED_BY(mutex_);
   std::shared_ptr<ViewWatcher> watcher_ GUARDED_BY(mutex_);

@@ -23,21 +23,82 @@ Result<std::string_view> without_session(std::string_view key, std::span<const T
 Result<ViewKeys> ViewState::keys() const {
   const MutexLock lock(mutex_);
   MR_RETURN_IF_ERROR(usable_locked());
-  ViewKeys out{base_, frozen_, {}};
+  ViewKeys out{*parts_, {}};
   out.active.reserve(active_.groups());
   active_.for_each_key([&](std::string_view key) { out.active.emplace_back(key); });
   return out;
 }
 
-std::shared_ptr<const view::StateRun> ViewState::base() const {
+std::vector<std::shared_ptr<const view::StateRun>> ViewState::runs() const {
   const MutexLock lock(mutex_);
-  return base_;
+  return parts_->runs;
+}
+
+namespace {
+
+/// The groups of some units, each unit's in a table of its own.
+class UnitGroups {
+ public:
+  UnitGroups(const view::CompiledView& view, std::span<const std::string> units)
+      : view_(view), units_(units) {
+    for (const auto& unit : units) {
+      places_.emplace(unit, groups_.size());
+      groups_.emplace_back(view.plan);
+    }
+  }
+
+  Status add_table(const view::GroupTable& table) {
+    Status status;
+    std::string state;
+    if (units_.empty()) return status;
+    table.for_each_key([&](std::string_view key) {
+      if (!status) return;
+      const auto unit = without_session(key, view_.plan.keys);
+      const auto place = unit ? places_.find(*unit) : places_.end();
+      if (place == places_.end()) return;
+      state.clear();
+      if (table.find_state(key, state)) status = groups_[place->second].merge_state(key, state);
+    });
+    return status;
+  }
+  Status add_parts(const view::GroupParts& parts) {
+    for (const auto& table : parts.tables) MR_RETURN_IF_ERROR(add_table(*table));
+    const view::GroupParts runs{.runs = parts.runs, .tables = {}};
+    for (std::size_t u = 0; u < units_.size(); ++u) {
+      MR_RETURN_IF_ERROR(runs.visit(units_[u], [&](std::string_view key, std::string_view state) {
+        return groups_[u].merge_state(key, state);
+      }));
+    }
+    return {};
+  }
+  [[nodiscard]] std::span<const view::GroupTable> groups() const { return groups_; }
+
+ private:
+  const view::CompiledView& view_;
+  std::span<const std::string> units_;
+  std::unordered_map<std::string_view, std::size_t> places_;
+  std::vector<view::GroupTable> groups_;
+};
+
+}  // namespace
+
+Status ViewState::merge_active_locked(std::span<const std::string> keys, view::GroupTable& merged,
+                                      std::vector<bool>& present) const {
+  std::string state;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    state.clear();
+    if (!active_.find_state(keys[i], state)) continue;
+    present[i] = true;
+    MR_RETURN_IF_ERROR(merged.merge_state(keys[i], state));
+  }
+  return {};
 }
 
 Result<UnitRows> ViewState::read_units(const ChooseUnits& choose) const {
   std::vector<std::string> units;
   Coverage coverage;
-  std::vector<view::GroupTable> sessions;
+  std::shared_ptr<const view::GroupParts> parts;
+  std::optional<UnitGroups> sessions;
   view::GroupTable merged(compiled_.plan);
   std::vector<bool> present;
   {
@@ -45,71 +106,32 @@ Result<UnitRows> ViewState::read_units(const ChooseUnits& choose) const {
     MR_RETURN_IF_ERROR(usable_locked());
     choose(units);
     coverage = coverage_locked();
+    parts = parts_;
     if (compiled_.session_gap_us) {
-      MR_RETURN_IF_ERROR(collect_units_locked(units, sessions));
+      sessions.emplace(compiled_, units);
+      MR_RETURN_IF_ERROR(sessions->add_table(active_));
     } else {
-      MR_TRY(present, merge_keys_locked(units, merged));
+      present.resize(units.size());
+      MR_RETURN_IF_ERROR(merge_active_locked(units, merged, present));
     }
   }
-  auto out = compiled_.session_gap_us ? rows_of_each(sessions, units)
-                                      : rows_of_keys(units, merged, present);
+  Result<UnitRows> out;
+  const auto is_standing = [&](const std::string& key) {
+    return std::ranges::find(compiled_.standing_keys, key) != compiled_.standing_keys.end();
+  };
+  if (sessions) {
+    MR_RETURN_IF_ERROR(sessions->add_parts(*parts));
+    out = rows_of_each(sessions->groups(), units);
+  } else {
+    for (std::size_t i = 0; i < units.size(); ++i) {
+      MR_TRY(const bool found, parts->add_to(units[i], merged));
+      present[i] = present[i] || found || is_standing(units[i]);
+    }
+    out = rows_of_keys(units, merged, present);
+  }
   if (!out) return std::unexpected(std::move(out).error().within("view {}", record_.name));
   out->coverage = std::move(coverage);
   return out;
-}
-
-Result<std::vector<bool>> ViewState::merge_keys_locked(std::span<const std::string> keys,
-                                                       view::GroupTable& merged) const {
-  std::vector<bool> present;
-  std::string state;
-  for (const auto& key : keys) {
-    bool found = std::ranges::find(compiled_.standing_keys, key) != compiled_.standing_keys.end();
-    if (const auto based = base_->find(key)) {
-      found = true;
-      MR_RETURN_IF_ERROR(merged.merge_state(key, *based));
-    }
-    for (const auto* table : {frozen_.get(), &active_}) {
-      state.clear();
-      if (table == nullptr || !table->find_state(key, state)) continue;
-      found = true;
-      MR_RETURN_IF_ERROR(merged.merge_state(key, state));
-    }
-    present.push_back(found);
-  }
-  return present;
-}
-
-Status ViewState::collect_units_locked(std::span<const std::string> units,
-                                       std::vector<view::GroupTable>& groups) const {
-  std::unordered_map<std::string_view, std::size_t> places;
-  for (const auto& unit : units) {
-    places.emplace(unit, groups.size());
-    groups.emplace_back(compiled_.plan);
-  }
-  Status status;
-  std::string state;
-  const auto add_from = [&](const view::GroupTable& table) {
-    table.for_each_key([&](std::string_view key) {
-      if (!status) return;
-      const auto unit = without_session(key, compiled_.plan.keys);
-      const auto place = unit ? places.find(*unit) : places.end();
-      if (place == places.end()) return;
-      state.clear();
-      if (table.find_state(key, state)) status = groups[place->second].merge_state(key, state);
-    });
-  };
-  if (!units.empty()) {
-    add_from(active_);
-    if (frozen_ != nullptr) add_from(*frozen_);
-  }
-  MR_RETURN_IF_ERROR(status);
-  for (std::size_t u = 0; u < units.size(); ++u) {
-    for (std::size_t i = base_->lower_bound(units[u]);
-         i < base_->entries() && base_->entry(i).key.starts_with(units[u]); ++i) {
-      MR_RETURN_IF_ERROR(groups[u].merge_state(base_->entry(i).key, base_->entry(i).state));
-    }
-  }
-  return {};
 }
 
 Result<UnitRows> ViewState::rows_of_keys(std::span<const std::string> keys,

@@ -595,6 +595,29 @@ void GroupTable::for_each_sorted(
   }
 }
 
+SortedGroups::SortedGroups(std::shared_ptr<const GroupTable> table, std::string_view from)
+    : table_(std::move(table)), order_(table_->impl_->sorted()) {
+  if (!from.empty()) {
+    const auto first = std::ranges::partition_point(
+        order_, [&](std::uint32_t group) { return table_->impl_->key(group).view() < from; });
+    at_ = static_cast<std::size_t>(first - order_.begin());
+  }
+  take();
+}
+
+std::string_view SortedGroups::key() const { return table_->impl_->key(order_[at_]).view(); }
+
+void SortedGroups::take() {
+  state_.clear();
+  if (at_ < order_.size()) table_->impl_->layout.encode(table_->impl_->row(order_[at_]), state_);
+}
+
+Status SortedGroups::next() {
+  ++at_;
+  take();
+  return {};
+}
+
 void GroupTable::for_each_key(const std::function<void(std::string_view key)>& visit) const {
   for (std::size_t group = 0; group < impl_->groups; ++group) visit(impl_->key(group).view());
 }

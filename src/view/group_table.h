@@ -16,6 +16,7 @@
 #include "base/result.h"
 #include "model/column_batch.h"
 #include "view/aggregate_plan.h"
+#include "view/state_cursor.h"
 
 namespace millrace::view {
 
@@ -53,8 +54,28 @@ class GroupTable {
                             ColumnBatch& out) const;
 
  private:
+  friend class SortedGroups;
   struct Impl;
   std::unique_ptr<Impl> impl_;
+};
+
+/// The groups of a table in the order of their keys, from a key on. Sorts once.
+class SortedGroups final : public StateCursor {
+ public:
+  explicit SortedGroups(std::shared_ptr<const GroupTable> table, std::string_view from = {});
+
+  [[nodiscard]] bool at_end() const override { return at_ == order_.size(); }
+  [[nodiscard]] std::string_view key() const override;
+  [[nodiscard]] std::string_view state() const override { return state_; }
+  [[nodiscard]] Status next() override;
+
+ private:
+  void take();
+
+  std::shared_ptr<const GroupTable> table_;
+  std::vector<std::uint32_t> order_;
+  std::size_t at_ = 0;
+  std::string state_;
 };
 
 /// The states of any groups folded into one by merge, and that one's row: of a session of several

@@ -2,41 +2,26 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
-#include <limits>
 #include <utility>
 
 #include "base/bytes.h"
-#include "base/check.h"
 #include "base/crc32c.h"
 #include "view/ordered_bits.h"
-#include "view/state_layout.h"
+#include "view/run_filter.h"
+#include "view/run_format.h"
 
 namespace millrace::view {
 namespace {
 
-constexpr std::string_view kMagic = "MRSTATE\n";
-constexpr std::string_view kEndMagic = "\nMRSTEND";
-constexpr std::uint32_t kVersion = 1;
-constexpr std::size_t kBlockBytes = 64 * 1024;
-constexpr std::size_t kHeaderBytes = 8 + 4 + 8;          // magic, version, fingerprint
-constexpr std::size_t kIndexEntryBytes = 8 + 4 + 4 + 4;  // offset, bytes, entries, CRC32C
-constexpr std::size_t kFooterBytes =
-    8 + 4 + 8 + 4 + 8;  // index offset, blocks, entries, CRC32C, magic
+using run_format::kFooterBytes;
+using run_format::kHeaderBytes;
 
-struct Block {
-  std::uint64_t offset = 0;
-  std::uint32_t bytes = 0;
-  std::uint32_t entries = 0;
-  std::uint32_t checksum = 0;
-};
-
-template <class... Args>
-std::unexpected<Error> damaged(fmt::format_string<Args...> format, Args&&... args) {
-  return fail(ErrorCode::kDataLoss, error_id::kChecksum, "state run: {}",
-              fmt::format(format, std::forward<Args>(args)...));
-}
+constexpr std::size_t kPlaceBytes = 8 + 4 + 4 + 4;   // offset, bytes, entries, CRC32C
+constexpr std::size_t kFilterBytes = 8 + 4 + 4 + 4;  // offset, bytes, CRC32C, end of its blocks
+constexpr std::uint32_t kFilterLineBytes = 64;
+/// Filters stand in the cache under numbers of their own.
+constexpr std::uint64_t kFilterParts = std::uint64_t{1} << 32;
 
 /// The 8 bytes of a key from `skip` on, zeros behind its end.
 std::uint64_t key_prefix(std::string_view key, std::size_t skip) {
@@ -46,247 +31,313 @@ std::uint64_t key_prefix(std::string_view key, std::size_t skip) {
   return load_big_endian<std::uint64_t>(raw.data());
 }
 
-}  // namespace
-
-struct StateRunWriter::Impl {
-  explicit Impl(std::uint64_t for_fingerprint) : fingerprint(for_fingerprint) { begin(); }
-
-  void begin() {
-    ByteWriter writer(file);
-    writer.put_bytes(kMagic);
-    writer.put(kVersion);
-    writer.put(fingerprint);
-    open = {.offset = kHeaderBytes};
+class MemoryBytes final : public RunBytes {
+ public:
+  explicit MemoryBytes(std::string bytes) : bytes_(std::move(bytes)) {}
+  Status read(std::uint64_t offset, std::span<char> out) const override {
+    if (offset > bytes_.size() || out.size() > bytes_.size() - offset)
+      return fail(ErrorCode::kDataLoss, error_id::kChecksum, "the bytes end at {}", bytes_.size());
+    if (!out.empty()) std::memcpy(out.data(), bytes_.data() + offset, out.size());
+    return {};
   }
+  [[nodiscard]] std::uint64_t size() const override { return bytes_.size(); }
+  [[nodiscard]] std::string name() const override { return "in memory"; }
 
-  void end_block() {
-    if (open.entries == 0) return;
-    open.bytes = static_cast<std::uint32_t>(file.size() - open.offset);
-    open.checksum = crc32c(std::string_view(file).substr(open.offset));
-    blocks.push_back(open);
-    open = {.offset = file.size()};
-  }
-
-  std::uint64_t fingerprint;
-  std::string file;
-  std::vector<Block> blocks;
-  Block open;
-  std::string last_key;
-  std::uint64_t entries = 0;
+ private:
+  const std::string bytes_;
 };
 
-StateRunWriter::StateRunWriter(std::uint64_t fingerprint)
-    : impl_(std::make_unique<Impl>(fingerprint)) {}
-StateRunWriter::~StateRunWriter() = default;
+}  // namespace
 
-void StateRunWriter::add(std::string_view key, std::string_view state) {
-  MR_CHECK(impl_->entries == 0 || key > impl_->last_key, "keys of a state run do not ascend");
-  MR_CHECK(key.size() + state.size() < std::numeric_limits<std::uint32_t>::max() / 2,
-           "an entry of {} bytes", key.size() + state.size());
-  ByteWriter writer(impl_->file);
-  writer.put_string(key);
-  writer.put_string(state);
-  impl_->last_key.assign(key);
-  ++impl_->entries;
-  ++impl_->open.entries;
-  if (impl_->file.size() - impl_->open.offset >= kBlockBytes) impl_->end_block();
+template <class... Args>
+std::unexpected<Error> StateRun::damaged(fmt::format_string<Args...> format, Args&&... args) const {
+  return fail(ErrorCode::kDataLoss, error_id::kChecksum, "state run {}: {}", bytes_->name(),
+              fmt::format(format, std::forward<Args>(args)...));
 }
 
-std::uint64_t StateRunWriter::entries() const { return impl_->entries; }
-
-std::string StateRunWriter::finish() {
-  impl_->end_block();
-  std::string& file = impl_->file;
-  const std::uint64_t index_offset = file.size();
-  ByteWriter writer(file);
-  for (const Block& block : impl_->blocks) {
-    writer.put(block.offset);
-    writer.put(block.bytes);
-    writer.put(block.entries);
-    writer.put(block.checksum);
-  }
-  writer.put(index_offset);
-  writer.put(static_cast<std::uint32_t>(impl_->blocks.size()));
-  writer.put(impl_->entries);
-  const std::string_view bytes = file;
-  writer.put(crc32c(bytes.substr(index_offset), crc32c(bytes.substr(0, kHeaderBytes))));
-  writer.put_bytes(kEndMagic);
-  std::string out = std::move(file);
-  impl_ = std::make_unique<Impl>(impl_->fingerprint);
-  return out;
+Result<std::shared_ptr<const StateRun>> StateRun::open(std::shared_ptr<const RunBytes> bytes,
+                                                       std::uint64_t fingerprint,
+                                                       std::shared_ptr<BlockCache> cache) {
+  const std::shared_ptr<StateRun> run(new StateRun());
+  run->bytes_ = std::move(bytes);
+  run->cache_ = std::move(cache);
+  MR_RETURN_IF_ERROR(run->read_index(fingerprint));
+  if (run->cache_ == nullptr) return run;
+  run->number_ = run->cache_->take_run_number();
+  run->held_ = run->size_bytes();
+  run->cache_->hold(run->held_);
+  return run;
 }
 
 Result<std::shared_ptr<const StateRun>> StateRun::parse(std::string bytes,
                                                         std::uint64_t fingerprint) {
-  auto run = std::make_shared<StateRun>();
-  run->bytes_ = std::move(bytes);
-  const std::string_view file = run->bytes_;
-  if (file.size() < kHeaderBytes + kFooterBytes)
-    return damaged("{} bytes are too few", file.size());
-  if (!file.starts_with(kMagic)) return damaged("it does not begin with its magic bytes");
-  ByteReader header(file.substr(kMagic.size(), kHeaderBytes - kMagic.size()));
-  const auto version = header.get<std::uint32_t>();
-  const auto written_for = header.get<std::uint64_t>();
-  if (!file.ends_with(kEndMagic)) return damaged("it does not end with its magic bytes");
+  MR_TRY(auto run, open(std::make_shared<MemoryBytes>(std::move(bytes)), fingerprint, nullptr));
+  MR_RETURN_IF_ERROR(run->verify([] { return true; }));
+  return run;
+}
 
-  const std::size_t footer_offset = file.size() - kFooterBytes;
-  ByteReader footer(file.substr(footer_offset));
-  const auto index_offset = footer.get<std::uint64_t>();
-  const auto block_count = footer.get<std::uint32_t>();
-  const auto entries = footer.get<std::uint64_t>();
-  const auto checksum = footer.get<std::uint32_t>();
+std::shared_ptr<const StateRun> StateRun::empty() {
+  static const std::shared_ptr<const StateRun> kEmpty(new StateRun());
+  return kEmpty;
+}
+
+StateRun::~StateRun() {
+  if (cache_ != nullptr) cache_->release(held_);
+}
+
+std::uint64_t StateRun::file_bytes() const { return bytes_ == nullptr ? 0 : bytes_->size(); }
+
+std::size_t StateRun::size_bytes() const {
+  return sizeof(*this) + places_.capacity() * sizeof(Place) + filters_.capacity() * sizeof(Filter) +
+         first_keys_.capacity();
+}
+
+Status StateRun::read_index(std::uint64_t fingerprint) {
+  const std::uint64_t size = bytes_->size();
+  if (size < kHeaderBytes + kFooterBytes) return damaged("{} bytes are too few", size);
+  std::string header(kHeaderBytes, '\0');
+  std::string footer(kFooterBytes, '\0');
+  const std::uint64_t footer_offset = size - kFooterBytes;
+  MR_RETURN_IF_ERROR(bytes_->read(0, header));
+  MR_RETURN_IF_ERROR(bytes_->read(footer_offset, footer));
+  if (!header.starts_with(run_format::kMagic))
+    return damaged("it does not begin with its magic bytes");
+  if (!footer.ends_with(run_format::kEndMagic))
+    return damaged("it does not end with its magic bytes");
+  ByteReader header_reader(std::string_view(header).substr(run_format::kMagic.size()));
+  const auto version = header_reader.get<std::uint32_t>();
+  const auto written_for = header_reader.get<std::uint64_t>();
+  ByteReader footer_reader(footer);
+  const auto index_offset = footer_reader.get<std::uint64_t>();
+  const auto blocks = footer_reader.get<std::uint32_t>();
+  entries_ = footer_reader.get<std::uint64_t>();
+  const auto checksum = footer_reader.get<std::uint32_t>();
   if (index_offset < kHeaderBytes || index_offset > footer_offset ||
-      footer_offset - index_offset != std::uint64_t{block_count} * kIndexEntryBytes) {
-    return damaged("the index of {} blocks at {} does not fit {} bytes", block_count, index_offset,
-                   file.size());
+      (footer_offset - index_offset) / kPlaceBytes < blocks) {
+    return damaged("the index of {} blocks at {} does not fit {} bytes", blocks, index_offset,
+                   size);
   }
-  const std::string_view metadata =
-      file.substr(index_offset, footer_offset - index_offset + 8 + 4 + 8);
-  const std::uint32_t actual = crc32c(metadata, crc32c(file.substr(0, kHeaderBytes)));
+  std::string index(footer_offset - index_offset, '\0');
+  MR_RETURN_IF_ERROR(bytes_->read(index_offset, index));
+  const std::uint32_t actual =
+      crc32c(std::string_view(footer).substr(0, run_format::kFooterSummedBytes),
+             crc32c(index, crc32c(header)));
   if (actual != checksum)
     return damaged("checksum is {:#010x}, its bytes give {:#010x}", checksum, actual);
   // Only now are version and fingerprint known to be what was written.
-  if (version != kVersion) {
+  if (version != run_format::kVersion && version != run_format::kVersionWithoutKeys) {
     return fail(ErrorCode::kFailedPrecondition, error_id::kFormatVersion,
-                "state run of version {}; this program reads version {}", version, kVersion);
+                "state run {} is of version {}; this program reads versions 1 to {}",
+                bytes_->name(), version, run_format::kVersion);
   }
   if (written_for != fingerprint) {
     return damaged("it belongs to the view definition {:#x}, not to {:#x}", written_for,
                    fingerprint);
   }
-  // An entry has two bytes at least, so a count beyond that is no reason to reserve memory.
-  if (entries > index_offset / 2)
-    return damaged("{} entries do not fit {} bytes", entries, index_offset);
+  MR_RETURN_IF_ERROR(version == run_format::kVersion ? read_places(index, blocks)
+                                                     : read_places_without_keys(index, blocks));
+  MR_RETURN_IF_ERROR(check_places(index_offset));
+  cache_prefixes();
+  return {};
+}
 
-  run->entries_.reserve(entries);
-  ByteReader index(file.substr(index_offset, footer_offset - index_offset));
-  std::uint64_t expected_offset = kHeaderBytes;
-  std::string_view last_key;
-  for (std::uint32_t number = 0; number < block_count; ++number) {
-    Block block;
-    block.offset = index.get<std::uint64_t>();
-    block.bytes = index.get<std::uint32_t>();
-    block.entries = index.get<std::uint32_t>();
-    block.checksum = index.get<std::uint32_t>();
-    if (block.offset != expected_offset || block.bytes > index_offset - block.offset) {
-      return damaged("block {} lies at {} with {} bytes", number, block.offset, block.bytes);
-    }
-    expected_offset += block.bytes;
-    const std::string_view content = file.substr(block.offset, block.bytes);
-    const std::uint32_t block_actual = crc32c(content);
-    if (block_actual != block.checksum) {
-      return damaged("block {}: checksum is {:#010x}, its bytes give {:#010x}", number,
-                     block.checksum, block_actual);
-    }
-    ByteReader reader(content);
-    for (std::uint32_t i = 0; i < block.entries; ++i) {
-      const std::string_view key = reader.get_string();
-      const std::string_view state = reader.get_string();
-      if (!reader.ok()) return damaged("block {}: entry {} is cut off", number, i);
-      if (!run->entries_.empty() && key <= last_key)
-        return damaged("block {}: keys do not ascend", number);
-      last_key = key;
-      run->entries_.push_back({.prefix = 0,
-                               .offset = static_cast<std::uint64_t>(key.data() - file.data()),
-                               .key_bytes = static_cast<std::uint32_t>(key.size()),
-                               .state_bytes = static_cast<std::uint32_t>(state.size())});
-    }
-    if (!reader.at_end()) return damaged("block {} has bytes behind its last entry", number);
+void StateRun::add_place(Place place, std::string_view first_key) {
+  place.key_offset = first_keys_.size();
+  place.key_bytes = static_cast<std::uint32_t>(first_key.size());
+  first_keys_.append(first_key);
+  places_.push_back(place);
+}
+
+Status StateRun::read_places(std::string_view index, std::uint32_t blocks) {
+  ByteReader reader(index);
+  const auto filters = reader.get<std::uint32_t>();
+  if (filters > index.size() / kFilterBytes) return damaged("an index of {} filters", filters);
+  filters_.reserve(filters);
+  for (std::uint32_t i = 0; i < filters; ++i) {
+    Filter filter;
+    filter.offset = reader.get<std::uint64_t>();
+    filter.bytes = reader.get<std::uint32_t>();
+    filter.checksum = reader.get<std::uint32_t>();
+    filter.blocks_end = reader.get<std::uint32_t>();
+    filters_.push_back(filter);
   }
-  if (expected_offset != index_offset || run->entries_.size() != entries) {
-    return damaged("{} of {} entries are there", run->entries_.size(), entries);
+  places_.reserve(blocks);
+  for (std::uint32_t i = 0; i < blocks; ++i) {
+    Place place;
+    place.offset = reader.get<std::uint64_t>();
+    place.bytes = reader.get<std::uint32_t>();
+    place.entries = reader.get<std::uint32_t>();
+    place.checksum = reader.get<std::uint32_t>();
+    add_place(place, reader.get_string());
   }
-  run->cache_prefixes();
-  return run;
+  if (!reader.at_end()) return damaged("its index does not fit {} blocks", blocks);
+  first_keys_.shrink_to_fit();
+  return {};
+}
+
+/// The keys are those that stand in the blocks.
+Status StateRun::read_places_without_keys(std::string_view index, std::uint32_t blocks) {
+  if (index.size() != std::size_t{blocks} * kPlaceBytes)
+    return damaged("its index does not fit {} blocks", blocks);
+  ByteReader reader(index);
+  places_.reserve(blocks);
+  for (std::uint32_t i = 0; i < blocks; ++i) {
+    Place place;
+    place.offset = reader.get<std::uint64_t>();
+    place.bytes = reader.get<std::uint32_t>();
+    place.entries = reader.get<std::uint32_t>();
+    place.checksum = reader.get<std::uint32_t>();
+    MR_TRY(auto bytes, read(place.offset, place.bytes, place.checksum, "block"));
+    const auto block = RunBlock::parse(std::move(bytes), place.entries);
+    if (!block) return damaged("block {}: {}", i, block.error().message);
+    add_place(place, (*block)->key(0));
+  }
+  return {};
+}
+
+/// Blocks and filters lie one behind the other, and their first keys ascend.
+Status StateRun::check_places(std::uint64_t index_offset) const {
+  std::uint64_t expected = kHeaderBytes;
+  std::uint64_t entries = 0;
+  std::size_t filter = 0;
+  const auto lies_there = [&](std::uint64_t offset, std::uint32_t bytes) {
+    if (offset != expected || bytes > index_offset - expected) return false;
+    expected += bytes;
+    return true;
+  };
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    const Place& place = places_[i];
+    if (!lies_there(place.offset, place.bytes))
+      return damaged("block {} lies at {} with {} bytes", i, place.offset, place.bytes);
+    if (i != 0 && first_key(i) <= first_key(i - 1)) return damaged("block {}: keys descend", i);
+    entries += place.entries;
+    if (filter == filters_.size() || filters_[filter].blocks_end != i + 1) continue;
+    const Filter& there = filters_[filter++];
+    if (!lies_there(there.offset, there.bytes) || there.bytes == 0 ||
+        there.bytes % kFilterLineBytes != 0) {
+      return damaged("filter {} lies at {} with {} bytes", filter - 1, there.offset, there.bytes);
+    }
+  }
+  if (expected != index_offset || entries != entries_ || filter != filters_.size())
+    return damaged("{} of {} entries are there", entries, entries_);
+  return {};
 }
 
 void StateRun::cache_prefixes() {
-  if (entries_.empty()) return;
+  if (places_.empty()) return;
   // The keys ascend, so what the first and the last share all share: a prefix of what comes behind
   // tells more.
-  const std::string_view first = entry(0).key;
-  const std::string_view last = entry(entries_.size() - 1).key;
+  const std::string_view first = first_key(0);
+  const std::string_view last = first_key(places_.size() - 1);
   shared_ = static_cast<std::uint32_t>(
       std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first - first.begin());
-  for (std::size_t i = 0; i < entries_.size(); ++i)
-    entries_[i].prefix = key_prefix(entry(i).key, shared_);
+  for (std::size_t i = 0; i < places_.size(); ++i)
+    places_[i].prefix = key_prefix(first_key(i), shared_);
 }
 
-std::shared_ptr<const StateRun> StateRun::empty() {
-  static const std::shared_ptr<const StateRun> kEmpty = std::make_shared<StateRun>();
-  return kEmpty;
-}
-
-StateRun::Entry StateRun::entry(std::size_t index) const {
-  const Place& place = entries_[index];
-  const std::string_view file = bytes_;
-  // The state's length stands between key and state.
-  const std::size_t length_bytes =
-      (static_cast<std::size_t>(std::bit_width(place.state_bytes | 1U)) + 6) / 7;
-  return {.key = file.substr(place.offset, place.key_bytes),
-          .state = file.substr(place.offset + place.key_bytes + length_bytes, place.state_bytes)};
-}
-
-std::size_t StateRun::lower_bound(std::string_view key) const {
-  if (entries_.empty()) return 0;
-  const std::string_view shared = std::string_view(bytes_).substr(entries_.front().offset, shared_);
-  const int side = key.substr(0, shared_).compare(shared);
-  if (side != 0) return side < 0 ? 0 : entries_.size();
+std::size_t StateRun::blocks_upto(std::string_view key) const {
+  if (places_.empty()) return 0;
+  const int side = key.substr(0, shared_).compare(first_key(0).substr(0, shared_));
+  if (side != 0) return side < 0 ? 0 : places_.size();
   const std::uint64_t prefix = key_prefix(key, shared_);
-  const auto found = std::lower_bound(
-      entries_.begin(), entries_.end(), key, [&](const Place& place, std::string_view wanted) {
-        if (place.prefix != prefix) return place.prefix < prefix;
-        return std::string_view(bytes_).substr(place.offset, place.key_bytes) < wanted;
+  const auto found = std::upper_bound(
+      places_.begin(), places_.end(), key, [&](std::string_view wanted, const Place& place) {
+        if (place.prefix != prefix) return prefix < place.prefix;
+        return wanted < std::string_view(first_keys_).substr(place.key_offset, place.key_bytes);
       });
-  return static_cast<std::size_t>(found - entries_.begin());
+  return static_cast<std::size_t>(found - places_.begin());
 }
 
-std::optional<std::string_view> StateRun::find(std::string_view key) const {
-  const std::size_t index = lower_bound(key);
-  if (index == entries_.size()) return std::nullopt;
-  const Entry found = entry(index);
-  if (found.key != key) return std::nullopt;
-  return found.state;
+std::size_t StateRun::block_of(std::string_view key) const {
+  return std::max<std::size_t>(1, blocks_upto(key)) - 1;
 }
 
-std::size_t StateRun::size_bytes() const {
-  return sizeof(*this) + bytes_.capacity() + entries_.capacity() * sizeof(Place);
-}
-
-Status merge_runs(const AggregatePlan& plan, const StateRun& a, const StateRun& b,
-                  const std::function<void(std::string_view key, std::string_view state)>& visit) {
-  const StateLayout layout(plan, 0);
-  SingleState first(layout);
-  SingleState second(layout);
-  std::string merged;
-  std::size_t i = 0;
-  std::size_t j = 0;
-  while (i < a.entries() && j < b.entries()) {
-    const StateRun::Entry left = a.entry(i);
-    const StateRun::Entry right = b.entry(j);
-    const auto order = left.key <=> right.key;
-    if (order < 0) {
-      visit(left.key, left.state);
-      ++i;
-    } else if (order > 0) {
-      visit(right.key, right.state);
-      ++j;
-    } else {
-      TextKeeper texts;
-      first.reset();
-      second.reset();
-      if (!layout.decode(left.state, first.get())) return no_state(left.state.size());
-      if (!layout.decode(right.state, second.get())) return no_state(right.state.size());
-      layout.merge(first.get(), second.get(), texts);
-      merged.clear();
-      layout.encode(first.get(), merged);
-      visit(left.key, merged);
-      ++i;
-      ++j;
-    }
+Result<std::string> StateRun::read(std::uint64_t offset, std::uint32_t bytes,
+                                   std::uint32_t checksum, std::string_view what) const {
+  if (offset > bytes_->size() || bytes > bytes_->size() - offset)
+    return damaged("{} at {} with {} bytes lies outside of it", what, offset, bytes);
+  std::string out(bytes, '\0');
+  MR_RETURN_IF_ERROR(bytes_->read(offset, out));
+  const std::uint32_t actual = crc32c(out);
+  if (actual != checksum) {
+    return damaged("{} at offset {}: checksum is {:#010x}, its {} bytes give {:#010x}", what,
+                   offset, checksum, bytes, actual);
   }
-  for (; i < a.entries(); ++i) visit(a.entry(i).key, a.entry(i).state);
-  for (; j < b.entries(); ++j) visit(b.entry(j).key, b.entry(j).state);
+  return out;
+}
+
+Result<StateRun::Block> StateRun::load(std::size_t number) const {
+  const Place& place = places_[number];
+  MR_TRY(auto bytes, read(place.offset, place.bytes, place.checksum, "block"));
+  auto block = RunBlock::parse(std::move(bytes), place.entries);
+  if (!block) return damaged("block at offset {}: {}", place.offset, block.error().message);
+  const bool last = number + 1 == places_.size();
+  if ((*block)->key(0) != first_key(number) ||
+      (!last && (*block)->key((*block)->entries() - 1) >= first_key(number + 1))) {
+    return damaged("block at offset {}: its keys are not those of the index", place.offset);
+  }
+  return block;
+}
+
+template <class T>
+std::shared_ptr<const T> StateRun::cached(std::uint64_t part) const {
+  if (cache_ == nullptr) return nullptr;
+  return std::static_pointer_cast<const T>(cache_->find({number_, part}));
+}
+
+void StateRun::keep(std::uint64_t part, BlockCache::Value value, std::size_t bytes) const {
+  if (cache_ != nullptr) cache_->put({number_, part}, std::move(value), bytes);
+}
+
+Result<StateRun::Block> StateRun::block(std::size_t number, bool kept) const {
+  if (!kept) return load(number);
+  if (auto there = cached<RunBlock>(number)) return there;
+  MR_TRY(auto loaded, load(number));
+  keep(number, loaded, loaded->size_bytes());
+  return loaded;
+}
+
+Result<bool> StateRun::may_have(std::size_t block, std::string_view key) const {
+  const auto found = std::upper_bound(
+      filters_.begin(), filters_.end(), block,
+      [](std::size_t wanted, const Filter& filter) { return wanted < filter.blocks_end; });
+  if (found == filters_.end()) return true;
+  const std::uint64_t part = kFilterParts + static_cast<std::uint64_t>(found - filters_.begin());
+  auto filter = cached<std::string>(part);
+  if (filter == nullptr) {
+    MR_TRY(auto bytes, read(found->offset, found->bytes, found->checksum, "filter"));
+    filter = std::make_shared<const std::string>(std::move(bytes));
+    keep(part, filter, sizeof(std::string) + filter->capacity());
+  }
+  return may_contain(*filter, filter_hash(key));
+}
+
+Result<std::optional<StateRun::Found>> StateRun::find(std::string_view key) const {
+  const std::size_t upto = blocks_upto(key);
+  if (upto == 0) return std::nullopt;
+  const std::size_t number = upto - 1;
+  auto there = cached<RunBlock>(number);
+  if (there == nullptr) {
+    MR_TRY(const bool may, may_have(number, key));
+    if (!may) return std::nullopt;
+    MR_TRY(there, load(number));
+    keep(number, there, there->size_bytes());
+  }
+  const std::size_t index = there->lower_bound(key);
+  if (index == there->entries()) return std::nullopt;
+  const auto entry = there->entry(index);
+  if (entry.key != key) return std::nullopt;
+  return Found{std::move(there), entry.state};
+}
+
+Status StateRun::verify(const std::function<bool()>& go_on) const {
+  for (std::size_t i = 0; i < places_.size(); ++i) {
+    if (!go_on()) return {};
+    MR_TRY(const auto block, load(i));
+  }
+  for (const Filter& filter : filters_) {
+    MR_TRY(const auto bytes, read(filter.offset, filter.bytes, filter.checksum, "filter"));
+  }
   return {};
 }
 

@@ -1,8 +1,10 @@
-// An immutable sorted run of (key, state): the content of a generation's or a checkpoint's file,
-// and the index that key lookups of the serving layer use. Header, blocks with a CRC32C each, block
-// index, footer with a CRC32C over the rest of the metadata; all bytes are covered by some
-// checksum. docs/reference/state_format.md Thread: immutable once parsed; any. Errors: kDataLoss
-// (kChecksum), kFailedPrecondition (kFormatVersion) for a version from the future.
+// An immutable sorted run of (key, state): the content of a generation's or a checkpoint's file, or
+// groups that memory had no room for. What is in memory is the first key of each block; blocks are
+// read when they are asked for, and lie in the process's cache. Every byte is covered by a checksum
+// that is compared when the byte is read: those of the index in open(), a block's when it is read.
+// docs/reference/state_format.md Thread: immutable once opened; any. Errors: kDataLoss (kChecksum)
+// names the run and the offset; kFailedPrecondition (kFormatVersion) for a version from the future;
+// what the file says. So each read may fail, and none gives a wrong answer.
 #pragma once
 
 #include <cstdint>
@@ -14,63 +16,95 @@
 #include <vector>
 
 #include "base/result.h"
-#include "view/aggregate_plan.h"
+#include "view/block_cache.h"
+#include "view/run_block.h"
+#include "view/run_bytes.h"
 
 namespace millrace::view {
 
-/// Keys must come in strictly ascending order of bytes.
-class StateRunWriter {
- public:
-  /// `fingerprint`: of the view's definition, so that a file is never read as another view's.
-  explicit StateRunWriter(std::uint64_t fingerprint);
-  ~StateRunWriter();
-  void add(std::string_view key, std::string_view state);
-  [[nodiscard]] std::uint64_t entries() const;
-  /// The whole file. The writer is empty afterwards.
-  std::string finish();
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
-
 class StateRun {
  public:
-  struct Entry {
-    std::string_view key;
+  using Block = std::shared_ptr<const RunBlock>;
+  struct Found {
+    Block block;  // keeps the state's bytes
     std::string_view state;
   };
 
-  /// Checks every checksum and the order of the keys. Keeps the bytes.
+  /// Checks the index, and none of the blocks but in a file of version 1, which is read whole.
+  /// Without a cache each read goes to the bytes.
+  static Result<std::shared_ptr<const StateRun>> open(std::shared_ptr<const RunBytes> bytes,
+                                                      std::uint64_t fingerprint,
+                                                      std::shared_ptr<BlockCache> cache);
+  /// Bytes in memory, all of them checked.
   static Result<std::shared_ptr<const StateRun>> parse(std::string bytes,
                                                        std::uint64_t fingerprint);
   static std::shared_ptr<const StateRun> empty();
+  ~StateRun();
 
-  [[nodiscard]] std::size_t entries() const { return entries_.size(); }
-  [[nodiscard]] Entry entry(std::size_t index) const;
-  /// Microseconds at worst: a binary search with a cached prefix of each key.
-  [[nodiscard]] std::optional<std::string_view> find(std::string_view key) const;
-  /// Index of the first entry whose key is not less.
-  [[nodiscard]] std::size_t lower_bound(std::string_view key) const;
+  [[nodiscard]] std::uint64_t entries() const { return entries_; }
+  [[nodiscard]] Result<std::optional<Found>> find(std::string_view key) const;
+  /// Reads every byte. Ends early, without an error, when `go_on` says false.
+  [[nodiscard]] Status verify(const std::function<bool()>& go_on) const;
+  /// What it holds in memory for itself.
   [[nodiscard]] std::size_t size_bytes() const;
+  [[nodiscard]] std::uint64_t file_bytes() const;
+
+  // For cursors:
+  [[nodiscard]] std::size_t blocks() const { return places_.size(); }
+  /// The block that has `key`, or would have it; the first one where the key is less than all.
+  [[nodiscard]] std::size_t block_of(std::string_view key) const;
+  /// `kept`: in the cache, for whoever comes next; a walk over all of a run does not.
+  [[nodiscard]] Result<Block> block(std::size_t number, bool kept) const;
 
  private:
   struct Place {
-    std::uint64_t prefix;  // 8 bytes of the key behind the shared_ ones, big endian
-    std::uint64_t offset;  // of the key in bytes_
-    std::uint32_t key_bytes;
-    std::uint32_t state_bytes;
+    std::uint64_t prefix = 0;  // 8 bytes of the first key behind the shared_ ones, big endian
+    std::uint64_t offset = 0;
+    std::uint64_t key_offset = 0;  // in first_keys_
+    std::uint32_t key_bytes = 0;
+    std::uint32_t bytes = 0;
+    std::uint32_t entries = 0;
+    std::uint32_t checksum = 0;
   };
+  struct Filter {
+    std::uint64_t offset = 0;
+    std::uint32_t bytes = 0;
+    std::uint32_t checksum = 0;
+    std::uint32_t blocks_end = 0;  // the first block that it does not tell of
+  };
+
+  StateRun() = default;
+  Status read_index(std::uint64_t fingerprint);
+  Status read_places(std::string_view index, std::uint32_t blocks);
+  Status read_places_without_keys(std::string_view index, std::uint32_t blocks);
+  Status check_places(std::uint64_t index_offset) const;
+  void add_place(Place place, std::string_view first_key);
   void cache_prefixes();
+  [[nodiscard]] std::string_view first_key(std::size_t block) const {
+    return std::string_view(first_keys_)
+        .substr(places_[block].key_offset, places_[block].key_bytes);
+  }
+  /// The number of blocks whose first key is not greater.
+  [[nodiscard]] std::size_t blocks_upto(std::string_view key) const;
+  Result<std::string> read(std::uint64_t offset, std::uint32_t bytes, std::uint32_t checksum,
+                           std::string_view what) const;
+  Result<Block> load(std::size_t number) const;
+  template <class T>
+  std::shared_ptr<const T> cached(std::uint64_t part) const;
+  void keep(std::uint64_t part, BlockCache::Value value, std::size_t bytes) const;
+  Result<bool> may_have(std::size_t block, std::string_view key) const;
+  template <class... Args>
+  std::unexpected<Error> damaged(fmt::format_string<Args...> format, Args&&... args) const;
 
-  std::string bytes_;
-  std::vector<Place> entries_;
-  std::uint32_t shared_ = 0;  // so many first bytes are the same in all keys
+  std::shared_ptr<const RunBytes> bytes_;
+  std::shared_ptr<BlockCache> cache_;
+  std::uint64_t number_ = 0;  // in the cache
+  std::uint64_t held_ = 0;    // of the cache's budget
+  std::uint64_t entries_ = 0;
+  std::vector<Place> places_;
+  std::vector<Filter> filters_;
+  std::string first_keys_;
+  std::uint32_t shared_ = 0;  // so many first bytes are the same in all first keys
 };
-
-/// merge by key of two sorted runs, in one pass, into a writer's file. `visit` sees each merged
-/// entry.
-Status merge_runs(const AggregatePlan& plan, const StateRun& a, const StateRun& b,
-                  const std::function<void(std::string_view key, std::string_view state)>& visit);
 
 }  // namespace millrace::view
