@@ -41,6 +41,7 @@ Figures measure_mqtt_fan_out(const Settings& settings);
 Figures measure_point_reads(const Settings& settings);
 Figures measure_top(const Settings& settings);
 Figures measure_ad_hoc(const Settings& settings);
+Figures measure_states(const Settings& settings);
 /// Without a server.
 Figures measure_groups(const Settings& settings);
 
