@@ -1,6 +1,6 @@
 #include "batch/shared_block_cache.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace millrace::batch {
 
@@ -24,8 +24,7 @@ SharedBlockCache::Value SharedBlockCache::find(const Key& key) {
     return nullptr;
   }
   ++shard.hits;
-  if (found->second != shard.items.begin())
-    shard.items.splice(shard.items.begin(), shard.items, found->second);
+  found->second->asked = true;
   return found->second->value;
 }
 
@@ -39,11 +38,15 @@ void SharedBlockCache::put(const Key& key, Value value, std::size_t bytes) {
   const MutexLock lock(shard.mutex);
   if (shard.places.contains(key)) return;  // another thread was quicker
   while (!shard.items.empty() && shard.bytes + bytes > most) {
+    if (std::exchange(shard.items.back().asked, false)) {
+      shard.items.splice(shard.items.begin(), shard.items, std::prev(shard.items.end()));
+      continue;
+    }
     shard.bytes -= shard.items.back().bytes;
     shard.places.erase(shard.items.back().key);
     gone.splice(gone.begin(), shard.items, std::prev(shard.items.end()));
   }
-  shard.items.push_front({key, std::move(value), bytes});
+  shard.items.push_front({key, std::move(value), bytes, false});
   shard.places.emplace(key, shard.items.begin());
   shard.bytes += bytes;
 }

@@ -1,4 +1,5 @@
-// The cache of all state runs: blocks and filters, the least recently used one goes first. What the
+// The cache of all state runs: blocks and filters. What was asked for since it was last looked at
+// stays, the oldest of all else goes (second chance): a hit moves nothing. What the
 // runs hold for themselves (their indexes) counts against the same budget, of which blocks always
 // have an eighth. Thread: any; a mutex per shard, held for a look-up.
 #pragma once
@@ -40,6 +41,7 @@ class SharedBlockCache final : public view::BlockCache {
     Key key;
     Value value;
     std::size_t bytes = 0;
+    bool asked = false;
   };
   struct KeyHash {
     std::size_t operator()(const Key& key) const {
@@ -48,7 +50,7 @@ class SharedBlockCache final : public view::BlockCache {
   };
   struct alignas(64) Shard {
     mutable Mutex mutex;
-    std::list<Item> items GUARDED_BY(mutex);  // the latest first
+    std::list<Item> items GUARDED_BY(mutex);  // the youngest first
     std::unordered_map<Key, std::list<Item>::iterator, KeyHash> places GUARDED_BY(mutex);
     std::uint64_t bytes GUARDED_BY(mutex) = 0;
     std::uint64_t hits GUARDED_BY(mutex) = 0;

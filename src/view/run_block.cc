@@ -1,8 +1,11 @@
 #include "view/run_block.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 
 #include "base/bytes.h"
+#include "view/ordered_bits.h"
 
 namespace millrace::view {
 
@@ -19,6 +22,14 @@ std::string_view take_string(const char*& at) {
   const std::string_view out(at, size);
   at += size;
   return out;
+}
+
+/// The 4 bytes of a key from `skip` on, zeros behind its end.
+std::uint32_t key_prefix(std::string_view key, std::size_t skip) {
+  std::array<char, 4> raw = {};
+  if (key.size() > skip)
+    std::memcpy(raw.data(), key.data() + skip, std::min<std::size_t>(4, key.size() - skip));
+  return load_big_endian<std::uint32_t>(raw.data());
 }
 
 }  // namespace
@@ -49,6 +60,7 @@ Result<std::shared_ptr<const RunBlock>> RunBlock::parse(std::string bytes, std::
     return fail(ErrorCode::kDataLoss, error_id::kChecksum, "{} bytes stand behind the last entry",
                 reader.remaining());
   }
+  block->cache_prefixes();
   return block;
 }
 
@@ -63,11 +75,25 @@ std::string_view RunBlock::key(std::size_t index) const {
   return take_string(at);
 }
 
-std::size_t RunBlock::lower_bound(std::string_view key) const {
-  const auto found = std::lower_bound(places_.begin(), places_.end(), key,
-                                      [&](std::uint32_t place, std::string_view wanted) {
+void RunBlock::cache_prefixes() {
+  // The keys ascend, so what the first and the last share all share.
+  const std::string_view first = key(0);
+  const std::string_view last = key(places_.size() - 1);
+  shared_ = static_cast<std::size_t>(
+      std::mismatch(first.begin(), first.end(), last.begin(), last.end()).first - first.begin());
+  prefixes_.reserve(places_.size());
+  for (std::size_t i = 0; i < places_.size(); ++i) prefixes_.push_back(key_prefix(key(i), shared_));
+}
+
+std::size_t RunBlock::lower_bound(std::string_view wanted) const {
+  const int side = wanted.substr(0, shared_).compare(key(0).substr(0, shared_));
+  if (side != 0) return side < 0 ? 0 : places_.size();
+  const auto [begin, end] = std::ranges::equal_range(prefixes_, key_prefix(wanted, shared_));
+  const auto found = std::lower_bound(places_.begin() + (begin - prefixes_.begin()),
+                                      places_.begin() + (end - prefixes_.begin()), wanted,
+                                      [&](std::uint32_t place, std::string_view than) {
                                         const char* at = bytes_.data() + place;
-                                        return take_string(at) < wanted;
+                                        return take_string(at) < than;
                                       });
   return static_cast<std::size_t>(found - places_.begin());
 }

@@ -17,7 +17,7 @@ inline constexpr std::size_t kHeaderBytes = 8 + 4 + 8;  // magic, version, finge
 inline constexpr std::size_t kFooterBytes = 8 + 4 + 8 + 4 + 8;
 inline constexpr std::size_t kFooterSummedBytes = 8 + 4 + 8;  // that its CRC32C covers
 /// A cold look-up reads one block; an entry of the index is held for each.
-inline constexpr std::size_t kBlockBytes = 16 * 1024;
+inline constexpr std::size_t kBlockBytes = 8 * 1024;
 /// A filter ends with the block that makes it this many.
 inline constexpr std::size_t kFilterKeys = 64 * 1024;
 
