@@ -7,6 +7,7 @@
 #include "server/node_fixture_test.h"
 #include "server/random_events_test.h"
 #include "serving/sql_session.h"
+#include "serving/view_lookup.h"
 
 namespace millrace::server {
 namespace {
@@ -43,6 +44,14 @@ class PushdownTest : public NodeTest {
          at += relation.size())
       statement.replace(at, 1, relation);
     return statement;
+  }
+  std::string look_up_in(const char* name, std::string_view body) {
+    const auto state = view(name);
+    const auto keys = serving::parse_lookup(state->compiled(), name, body);
+    if (!keys) return keys.error().text();
+    const auto found = serving::look_up(*state, *keys);
+    if (!found) return found.error().text();
+    return text_of(*serving::marked_rows(state->compiled(), *keys, *found));
   }
   void expect_same(const std::string& statement, const std::string& view) {
     const auto pushed = with(statement, view);
@@ -257,6 +266,82 @@ TEST_F(PushdownTest, ExplainSaysWhatIsPushedDown) {
   }
   expect_explained("SELECT h.c FROM v JOIN h ON v.m = h.n WHERE h.n = 3 AND v.k = '1'",
                    "view h: keys n = 1 value; ");
+}
+
+TEST_F(PushdownTest, ReadsByKeyTakeListsWithoutAWorker) {
+  sql("CREATE STREAM s (k VARCHAR, n BIGINT)");
+  sql("CREATE MATERIALIZED VIEW v AS SELECT k, n, count(*) AS c FROM s GROUP BY k, n");
+  std::string lines;
+  for (int i = 0; i < 30; ++i)
+    lines += fmt::format("{{\"k\":\"{}\",\"n\":{}}}\n", std::string(1, "abc"[i % 3]), i % 7);
+  post("s", lines);
+  serving::SqlSession session(node_->statements(), access::Principal::owner());
+  using Values = std::vector<std::optional<std::string>>;
+  using Types = std::vector<std::optional<Type>>;
+  const auto answer = [&](const std::string& text, const Values& values,
+                          const Types& types) -> std::string {
+    const auto prepared = session.prepare(text, types);
+    if (!prepared) return prepared.error().text();
+    const auto result = session.execute(**prepared, values);
+    if (!result) return result.error().text();
+    std::vector<std::string> found;
+    for (const auto& batch : result->batches) found.push_back(text_of(*batch));
+    return fmt::format("{}", fmt::join(found, ""));
+  };
+  const Type text_type{TypeKind::kVarchar};
+  const Type texts = Type::list(text_type);
+  const Type numbers = Type::list({TypeKind::kInteger});
+  struct Case {
+    std::string text;
+    Values values = {};
+    Types types = {};
+  };
+  const Case cases[] = {
+      {"SELECT * FROM public.v WHERE k = 'a' AND n = 3"},
+      {"SELECT c, n FROM v WHERE k IN ('a', 'c', 'z') AND n IN (0, 3, 5)"},
+      {"SELECT n FROM public.v AS r WHERE r.k = $1 AND r.n = ANY($2)",
+       {"b", "[1, 4, 99, NULL]"},
+       {text_type, numbers}},
+      {"SELECT n FROM v WHERE k = $1 AND n = ANY($2)", {"b", "[4, 1]"}, {text_type, numbers}},
+      {"SELECT n FROM v WHERE k = ANY($1) AND n = 2", {"[]"}, {texts}},
+      {"SELECT n FROM v WHERE k = ANY($1) AND n = 2", {std::nullopt}, {texts}},
+      {"SELECT k FROM v WHERE k = ANY(ARRAY['c', 'b']) AND n = 2"},
+      {"SELECT k FROM v WHERE k = ANY('{c,b}'::VARCHAR[]) AND n = 2"},
+  };
+  for (const auto& [text, values, types] : cases) {
+    expect_explained(text, "by key");
+    auto slow = text;
+    slow += " AND 1 = 1 ORDER BY k, n";
+    EXPECT_EQ(explain(slow).find("by key"), std::string::npos) << slow;
+    EXPECT_EQ(answer(text, values, types), answer(slow, values, types)) << text;
+  }
+  EXPECT_EQ(answer(cases[2].text, {"b", "{1,4,99,NULL}"}, {}), "1|\n4|\n");
+  EXPECT_EQ(explain("SELECT n FROM v WHERE k = ANY(SELECT 'a') AND n = 2").find("by key"),
+            std::string::npos);
+}
+
+TEST_F(PushdownTest, ManyKeysAreLookedUpInTheirOrder) {
+  sql("CREATE STREAM s (k VARCHAR, n BIGINT)");
+  sql("CREATE MATERIALIZED VIEW v AS SELECT k, n, count(*) AS c FROM s GROUP BY k, n HAVING "
+      "count(*) < 3");
+  post("s", R"({"k":"a","n":1}
+{"k":"b","n":2}
+{"k":"b","n":2}
+{"k":"c","n":3}
+{"k":"c","n":3}
+{"k":"c","n":3}
+{"n":4}
+)");
+  const auto found =
+      look_up_in("v", R"([["b",2],{"N":1,"k":"a"},["z",1],[null,4],["c",3],["b",2]])");
+  EXPECT_EQ(found,
+            "true|b|2|2|\ntrue|a|1|1|\nfalse|z|1|NULL|\ntrue|NULL|4|1|\nfalse|c|3|NULL|\n"
+            "true|b|2|2|\n");
+  EXPECT_EQ(look_up_in("v", "[]"), "");
+  for (const char* wrong : {"{}", "[[\"a\"]]", "[{\"k\":\"a\"}]", "[\"a\"]", "[[1, 1]]",
+                            "[[\"a\", []]]", "[{\"k\":\"a\",\"m\":1}]", "[[\"a\",\"x\"]]", "["}) {
+    EXPECT_NE(look_up_in("v", wrong).find("error[MR"), std::string::npos) << wrong;
+  }
 }
 
 TEST_F(PushdownTest, AMissingColumnIsToldAsIfAllWereRead) {

@@ -191,32 +191,55 @@ std::optional<std::vector<Literal>> parse_literal_list(std::string_view text, co
   return out;
 }
 
+namespace {
+
+/// [1, 2] and ARRAY[1, 2]; texts in them are texts, whatever they are compared with.
+std::optional<std::vector<Literal>> elements_of(const json::object& expression) {
+  std::vector<Literal> out;
+  const auto* children = array_of(expression, "children");
+  if (children == nullptr || children->size() > kElementsMax) return std::nullopt;
+  for (const json::value& child : *children) {
+    auto literal = child.is_object() ? literal_of(child.get_object()) : std::nullopt;
+    if (!literal) return std::nullopt;
+    if (!literal->type && !literal->null) literal->type = Type{TypeKind::kVarchar};
+    // Elements of a list have one type, which may be none of theirs.
+    if (!out.empty() && literal->type != out.front().type) return std::nullopt;
+    out.push_back(std::move(*literal));
+  }
+  return out;
+}
+
+}  // namespace
+
 std::optional<std::vector<Literal>> literal_list_of(const json::object& expression) {
-  if (text_of(expression, "class") == "FUNCTION" &&
-      text_of(expression, "function_name") == "list_value") {
-    std::vector<Literal> out;
-    const auto* children = array_of(expression, "children");
-    if (children == nullptr || children->size() > kElementsMax) return std::nullopt;
-    for (const json::value& child : *children) {
-      auto literal = child.is_object() ? literal_of(child.get_object()) : std::nullopt;
-      // Elements of a list have one type, which may be none of theirs.
-      if (!literal || literal->type != (out.empty() ? literal->type : out.front().type))
-        return std::nullopt;
-      out.push_back(std::move(*literal));
-    }
-    return out;
+  if (text_of(expression, "type") == "ARRAY_CONSTRUCTOR" ||
+      (text_of(expression, "class") == "FUNCTION" &&
+       text_of(expression, "function_name") == "list_value")) {
+    return elements_of(expression);
   }
   const auto* child = object_of(expression, "child");
   const auto* type = object_of(expression, "cast_type");
   if (text_of(expression, "class") != "CAST" || child == nullptr || type == nullptr ||
-      text_of(*type, "id") != "LIST") {
+      flag_of(expression, "try_cast") || text_of(*type, "id") != "LIST") {
     return std::nullopt;
   }
   const auto* info = object_of(*type, "type_info");
   const auto* element = info == nullptr ? nullptr : object_of(*info, "child_type");
   const auto element_type = element == nullptr ? std::nullopt : type_of(*element);
-  const auto inner = text_of(*child, "class") == "CONSTANT" ? constant_of(*child) : std::nullopt;
-  if (!element_type || !inner || inner->type || inner->null) return std::nullopt;
+  if (!element_type) return std::nullopt;
+  if (text_of(*child, "class") != "CONSTANT") {
+    auto values = literal_list_of(*child);
+    if (!values) return std::nullopt;
+    for (auto& value : *values) {
+      if (value.type && value.type->kind == TypeKind::kVarchar) value.type.reset();
+      auto cast = cast_of(std::move(value), *element_type);
+      if (!cast) return std::nullopt;
+      value = std::move(*cast);
+    }
+    return values;
+  }
+  const auto inner = constant_of(*child);
+  if (!inner || inner->type || inner->null) return std::nullopt;
   return parse_literal_list(inner->text, *element_type);
 }
 
