@@ -388,6 +388,17 @@ TEST_F(SqlSessionTest, CopyPutsRowsIntoAStream) {
   EXPECT_FALSE(session_->prepare("COPY s FROM '/etc/passwd'"));
 }
 
+TEST_F(SqlSessionTest, CopyCountsARowOfOneColumnThatIsNull) {
+  run("CREATE STREAM notes (note VARCHAR)");
+  auto copy = session_->prepare("COPY notes FROM STDIN");
+  ASSERT_TRUE(copy) << copy.error().text();
+  ASSERT_TRUE(session_->copy_in(**copy, Values{"a", std::nullopt, "", std::nullopt}));
+  const auto ended = session_->copy_end(**copy);
+  ASSERT_TRUE(ended) << ended.error().text();
+  EXPECT_EQ(ended->affected, 4U);
+  EXPECT_EQ(run("SELECT count(*), count(note) FROM notes"), "4|2\n");
+}
+
 TEST_F(SqlSessionTest, ExplainSaysWhatIsRead) {
   const auto by_key = run("EXPLAIN SELECT c FROM v WHERE k = 'a'");
   EXPECT_NE(by_key.find("by key"), std::string::npos) << by_key;

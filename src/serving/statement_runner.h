@@ -148,9 +148,10 @@ class StatementRunner {
   Result<std::uint64_t> append(const InsertRows& rows);
   /// The columns that an INSERT sets, in its order. Errors: kNotFound, kInvalidArgument.
   [[nodiscard]] Result<std::vector<Column>> columns_of_insert(const sql::Insert& statement) const;
-  /// A body of CSV with a header, of COPY; as append(). `rows_before`: for the numbers in errors.
+  /// A body of CSV with a header and `rows` rows, of COPY; as append(). `rows_before`: for the
+  /// numbers in errors.
   Result<std::uint64_t> append_csv(const access::Principal& who, std::string_view stream,
-                                   std::string body, std::uint64_t rows_before);
+                                   std::string body, std::uint64_t rows, std::uint64_t rows_before);
   [[nodiscard]] bool is_stream(std::string_view name) const {
     return speed_.find_stream(name) != nullptr;
   }
@@ -368,7 +369,7 @@ class StatementRunner {
 
   Result<std::uint64_t> store(const std::shared_ptr<speed::StreamState>& stream,
                               std::string_view body, const format::PayloadType& type,
-                              std::uint64_t rows_before);
+                              std::uint64_t rows, std::uint64_t rows_before);
 
   // table_statements.cc
   Result<StatementResult> create_table(const sql::CreateTable& statement,
