@@ -165,8 +165,10 @@ class Generator:
 
     def ordered(self):
         relation, columns, unique = self.source()
-        order = ", ".join([f"{self.expression(self.pick('int', 'text', 'time', 'decimal'), columns, 1)} {self.pick('', 'DESC')}"] +
-                          unique)
+        first = self.rng.choice(list(columns))  # a constant would be refused here
+        if self.rng.random() < 0.4:
+            first = f"coalesce({first}, {self.literal(columns[first])})" if columns[first] in KINDS else first
+        order = ", ".join([f"{first} {self.pick('', 'DESC')}"] + unique)
         return (f"SELECT {self.items(columns)} FROM {relation}{self.where(columns)} ORDER BY {order} "
                 f"LIMIT {self.rng.randint(0, 30)} OFFSET {self.rng.randint(0, 10)}")
 

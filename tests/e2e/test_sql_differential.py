@@ -3,6 +3,7 @@ PostgreSQL wire in text and in binary."""
 import datetime
 import decimal
 import json
+import time
 import uuid
 
 from harness import JSON, clip, expect, expect_equal, run_batch
@@ -19,6 +20,9 @@ PLACES = [("Lima", "PE", 10), ("Oslo", "NO", 1), ("Rome", None, 3), ("nowhere", 
 EVENTS = 1200
 # Where the engine refuses a value (a number out of range, say), all doors must; but most must answer.
 REFUSED_MAX = 0.15
+# A machine that is busy with other things compares fewer SELECTs than it was asked to.
+SECONDS_MAX = 300
+SELECTS_MIN = 100
 
 
 def events(rng):
@@ -132,7 +136,10 @@ def test_generated_selects_give_what_duckdb_gives(test):
     duckdb = driver("duckdb")
     refused = answered = values = 0
     why = None
+    end = time.monotonic() + SECONDS_MAX
     for number in range(test.options.selects):
+        if number >= SELECTS_MIN and time.monotonic() > end:
+            break
         text = generator.statement()
         try:
             relation = db.sql(text)
@@ -150,5 +157,5 @@ def test_generated_selects_give_what_duckdb_gives(test):
         refused += wanted is None
         answered += wanted is not None
         values += sum(len(row) for row in wanted or [])
-    expect(refused <= REFUSED_MAX * test.options.selects, f"{refused} of {test.options.selects} SELECTs were refused: {why}")
-    test.note(f"{answered} SELECTs with {values} values alike by three doors, {refused} refused by all")
+    expect(refused <= REFUSED_MAX * (answered + refused), f"{refused} of {answered + refused} SELECTs were refused: {why}")
+    test.note(f"{answered} of {test.options.selects} SELECTs with {values} values alike by three doors, {refused} refused by all")
