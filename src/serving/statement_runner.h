@@ -126,6 +126,8 @@ class StatementRunner {
   /// The same of a session, of a statement that was read already.
   Result<StatementResult> run_as(const access::Principal& who, const sql::Statement& statement,
                                  const StatementContext& context);
+  /// Errors: kNotFound where who asks may read no materialized view of this name.
+  Status check_materialized(const access::Principal& who, std::string_view name) const;
   static Result<ParsedSelect> read_select(std::string_view text);
   Result<StatementResult> select(const access::Principal& who, const ParsedSelect& select,
                                  const StatementContext& context);
