@@ -63,7 +63,9 @@ def test_grafana_dashboard_shows_its_panels(test):
 def test_programs_that_look_rows_up(test):
     """Python, Java, Node and curl, as the page has them."""
     page = (HOW_TO / "application-lookups.md").read_text()
-    parts = {language: text for language, text in re.findall(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)}
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    parts = {language: text for language, text in blocks if language != "sh"}
+    shell = [text for language, text in blocks if language == "sh"]
     server = start(test)
     port = server.postgres_url.rsplit(":", 1)[1].split("/")[0]
     files = {"python": "lookup.py", "java": "Lookup.java", "js": "lookup.cjs"}
@@ -82,5 +84,7 @@ def test_programs_that_look_rows_up(test):
     expect_equal(run("java", "-cp", str(JDBC_DRIVER), "Lookup.java").splitlines(), ["Lima 2", "Oslo 1", "nowhere has none"], "Java")
     told = run("node", "lookup.cjs")
     expect("Lima [ { trips: '2', n: '2' } ]" in told and "nowhere []" in told, told)
-    answer = json.loads(run("bash", "-c", parts["sh"].replace(":8080/", f":{server.port}/").replace("curl ", "curl -s ")))
-    expect_equal(answer["rows"], [["Lima", 2, 2]], clip(answer))
+    one, many = (json.loads(run("bash", "-c", text.replace(":8080/", f":{server.port}/").replace("curl ", "curl -s ")))
+                 for text in shell)
+    expect_equal(one["rows"], [["Lima", 2, 2]], clip(one))
+    expect_equal(many["rows"], [["Lima", 2, 2], ["Oslo", 1, 1], None], clip(many))
