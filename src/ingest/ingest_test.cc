@@ -14,6 +14,7 @@
 #include "ingest/replay.h"
 #include "runtime/file_system.h"
 #include "runtime/simulated_file_system.h"
+#include "speed/all_rows.h"
 #include "speed/moment.h"
 #include "sql/syntax.h"
 #include "wire/record_batch.h"
@@ -239,9 +240,7 @@ class IngestTest : public testing::Test {
     });
   }
   std::string view_rows() {
-    view::GroupTable merged(view_->compiled().plan);
-    EXPECT_TRUE(view_->collect("", merged));
-    const auto rows = view_->finalize(merged, false);
+    const auto rows = speed::all_rows(*view_);
     EXPECT_TRUE(rows) << rows.error().text();
     return text_of(**rows);
   }

@@ -11,6 +11,7 @@
 #include "server/node_fixture_test.h"
 #include "sql/syntax.h"
 #include "view/evaluator.h"
+#include "view/finalizer.h"
 
 namespace millrace::server {
 namespace {
@@ -182,7 +183,9 @@ class MergedAnswer : public NodeTest {
     }
     parts[2].merge(parts[0]);
     parts[2].merge(parts[1]);
-    const auto rows = view->finalize(parts[2], true);
+    const auto finalizer = view::Finalizer::make(**database, view->compiled());
+    EXPECT_TRUE(finalizer) << finalizer.error().text();
+    const auto rows = (*finalizer)->rows(parts[2], true);
     EXPECT_TRUE(rows) << rows.error().text();
     return text_of(**rows);
   }

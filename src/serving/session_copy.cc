@@ -102,7 +102,7 @@ Result<std::uint64_t> SqlSession::copy_in(const PreparedStatement& statement,
     if (transaction_.state() == TransactionState::kFailed)
       return std::unexpected(refused_in_failed());
     if (transaction_.state() == TransactionState::kOpen && transaction_.read_only()) {
-      return fail(ErrorCode::kFailedPrecondition, error_id::kTransaction,
+      return fail(ErrorCode::kFailedPrecondition, error_id::kReadOnly,
                   "the transaction is READ ONLY: nothing is changed in it");
     }
     copy_.emplace();

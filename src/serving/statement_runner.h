@@ -33,8 +33,10 @@
 #include "serving/batch_scheduler.h"
 #include "serving/point_select.h"
 #include "serving/read_moment.h"
+#include "serving/select_reads.h"
 #include "serving/system_relations.h"
 #include "serving/view_reader.h"
+#include "serving/view_scan.h"
 #include "speed/speed_layer.h"
 #include "sql/as_of.h"
 #include "sql/query_worker.h"
@@ -124,6 +126,8 @@ class StatementRunner {
   /// The same of a session, of a statement that was read already.
   Result<StatementResult> run_as(const access::Principal& who, const sql::Statement& statement,
                                  const StatementContext& context);
+  /// Errors: kNotFound where who asks may read no materialized view of this name.
+  Status check_materialized(const access::Principal& who, std::string_view name) const;
   static Result<ParsedSelect> read_select(std::string_view text);
   Result<StatementResult> select(const access::Principal& who, const ParsedSelect& select,
                                  const StatementContext& context);
@@ -235,6 +239,8 @@ class StatementRunner {
     /// What is read as it was at one moment; null where each relation is read when it comes.
     ReadMoment* moment = nullptr;
     std::uint64_t deadline_ms = 0;  // 0: the server's
+    /// What the text wants of what it names.
+    SelectReads reads = {};
   };
 
   Result<StatementResult> execute(const sql::Statement& statement, const access::Principal& who,
@@ -306,6 +312,16 @@ class StatementRunner {
   [[nodiscard]] std::vector<std::string> readers_of(std::string_view name) const;
   Status check_name_is_free(std::string_view name) const;
 
+  // pushdown.cc
+  /// What a SELECT wants of the relations that it names.
+  [[nodiscard]] SelectReads reads_of(const boost::json::object& tree) const;
+  // explain.cc
+  /// Names of what the SELECT reads, through plain views too.
+  [[nodiscard]] std::vector<std::string> read_by(const boost::json::object& tree,
+                                                 const access::Principal& who) const;
+  [[nodiscard]] std::string explain_stream(const StreamDefinition& stream,
+                                           const SelectReads& reads) const;
+
   // time_travel.cc
   using Events = StreamEvents;
   Result<Events> events_of(const StreamDefinition& stream);
@@ -315,17 +331,20 @@ class StatementRunner {
                                std::int64_t time_us);
   Result<Position> point_of(const StreamDefinition& stream, const Events& events,
                             const sql::PastRelation& past);
-  Result<ViewRows> read_past(const speed::ViewState& view, const sql::PastRelation& past);
+  Result<ScannedRows> read_past(const speed::ViewState& view, const sql::PastRelation& past);
   /// `events` and `points` are those of `streams`, which the view reads.
-  Result<ViewRows> read_at(const speed::ViewState& view, std::span<const StreamDefinition> streams,
-                           std::span<const Events> events, std::vector<Position> points);
+  Result<ScannedRows> read_at(const speed::ViewState& view,
+                              std::span<const StreamDefinition> streams,
+                              std::span<const Events> events, std::vector<Position> points,
+                              const ViewScan& scan);
 
   // read_moment.cc
   /// Takes the moment at which the relations are read, where they must be read at one. `own` is
   /// made and used where the statement has no transaction.
   Status take_moment(const std::set<std::string>& relations, std::optional<ReadMoment>& own,
                      Assembly& assembly);
-  Result<ViewRows> read_in(const std::shared_ptr<speed::ViewState>& view, Assembly& assembly);
+  Result<ScannedRows> read_in(const std::shared_ptr<speed::ViewState>& view, const ViewScan& scan,
+                              Assembly& assembly);
   Result<Events> events_in(const StreamDefinition& stream, Assembly& assembly);
 
   // view_replacement.cc

@@ -109,8 +109,8 @@ Result<Position> StatementRunner::point_of(const StreamDefinition& stream, const
   return point;
 }
 
-Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
-                                            const sql::PastRelation& past) {
+Result<ScannedRows> StatementRunner::read_past(const speed::ViewState& view,
+                                               const sql::PastRelation& past) {
   MR_TRY(const auto streams, streams_of(catalog_, view.record()));
   if (streams.size() != 1 && std::holds_alternative<Position>(past.point)) {
     return fail(ErrorCode::kInvalidArgument, error_id::kBadValue,
@@ -125,13 +125,13 @@ Result<ViewRows> StatementRunner::read_past(const speed::ViewState& view,
     events.push_back(std::move(found));
     points.push_back(std::move(point));
   }
-  return read_at(view, streams, events, std::move(points));
+  return read_at(view, streams, events, std::move(points), whole_scan(view.compiled()));
 }
 
-Result<ViewRows> StatementRunner::read_at(const speed::ViewState& view,
-                                          std::span<const StreamDefinition> streams,
-                                          std::span<const Events> events,
-                                          std::vector<Position> points) {
+Result<ScannedRows> StatementRunner::read_at(const speed::ViewState& view,
+                                             std::span<const StreamDefinition> streams,
+                                             std::span<const Events> events,
+                                             std::vector<Position> points, const ViewScan& scan) {
   const auto& compiled = view.compiled();
   if (compiled.join) {
     return fail(ErrorCode::kUnimplemented, error_id::kUnsupportedStatement,
@@ -193,17 +193,16 @@ Result<ViewRows> StatementRunner::read_at(const speed::ViewState& view,
   }
   parts.tables.push_back(std::move(groups));
   parts.runs.push_back(std::move(base));
-  ViewRows out;
-  MR_TRY(out.rows, view.all_rows(std::move(parts)));
-  out.coverage = {.generation = generation.number,
-                  .streams = {},
-                  .skipped_rows = generation.skipped_rows + skipped};
+  speed::ViewSnapshot snapshot{.parts = std::move(parts),
+                               .coverage = {.generation = generation.number,
+                                            .streams = {},
+                                            .skipped_rows = generation.skipped_rows + skipped}};
   for (std::size_t i = 0; i < streams.size(); ++i) {
-    out.coverage.streams.push_back({.cut_commit = generation.cuts[i].commit,
-                                    .cut = generation.cuts[i].end,
-                                    .delta_end = std::move(points[i])});
+    snapshot.coverage.streams.push_back({.cut_commit = generation.cuts[i].commit,
+                                         .cut = generation.cuts[i].end,
+                                         .delta_end = std::move(points[i])});
   }
-  return out;
+  return scan_view(view, snapshot, scan);
 }
 
 }  // namespace millrace::serving

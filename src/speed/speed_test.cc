@@ -4,6 +4,7 @@
 
 #include <thread>
 
+#include "speed/all_rows.h"
 #include "speed/delta_spiller.h"
 #include "speed/moment.h"
 #include "speed/speed_layer.h"
@@ -128,15 +129,12 @@ class SpeedTest : public testing::Test {
     return found ? text_of(*found->rows) : "";
   }
   static std::string all(const ViewState& view) {
-    view::GroupTable merged(view.compiled().plan);
-    const auto covered = view.collect("", merged);
-    EXPECT_TRUE(covered) << covered.error().text();
-    const auto rows = view.finalize(merged, false);
+    const auto rows = all_rows(view);
     EXPECT_TRUE(rows) << rows.error().text();
     return text_of(**rows);
   }
-  static std::string rows_of(const ViewState& view, const ViewSnapshot& snapshot) {
-    const auto rows = view.all_rows(snapshot.parts);
+  static std::string all(const ViewState& view, const ViewSnapshot& snapshot) {
+    const auto rows = rows_of(view, snapshot);
     EXPECT_TRUE(rows) << rows.error().text();
     return text_of(**rows);
   }
@@ -191,7 +189,7 @@ TEST_F(SpeedTest, ShowsTheSameAnswerBeforeAndAfterRollAndPublish) {
   const auto snapshot = view->snapshot();
   ASSERT_TRUE(snapshot);
   stream->apply(entries(entry(0, 4, "c", 1)));
-  EXPECT_EQ(rows_of(*view, *snapshot), "a 4 4 ; b 2 2 ; ") << "a snapshot never changes";
+  EXPECT_EQ(all(*view, *snapshot), "a 4 4 ; b 2 2 ; ") << "a snapshot never changes";
   EXPECT_EQ(snapshot->coverage.streams[0].delta_end, position(4, 2));
 }
 
@@ -223,7 +221,7 @@ TEST_F(SpeedTest, AnswersTheSameWhereItsDeltaIsOnDisk) {
   };
   const auto answers = [&](const std::string& expected) {
     EXPECT_EQ(all(*view), expected);
-    EXPECT_EQ(rows_of(*view, *view->snapshot()), expected);
+    EXPECT_EQ(all(*view, *view->snapshot()), expected);
     std::string each;
     for (const auto* key : {"a", "b", "c"}) each += lookup(*view, key);
     EXPECT_EQ(each, expected);
@@ -275,9 +273,7 @@ TEST_F(SpeedTest, KeepsTheDeltasWithinTheirMemory) {
     }
   }
   EXPECT_EQ(view->delta_groups(), next) << "each key came once";
-  const auto snapshot = view->snapshot();
-  ASSERT_TRUE(snapshot);
-  const auto rows = view->all_rows(snapshot->parts);
+  const auto rows = all_rows(*view);
   ASSERT_TRUE(rows) << rows.error().text();
   EXPECT_EQ((*rows)->rows(), next);
 }
@@ -311,9 +307,8 @@ TEST_F(SpeedTest, AnswersThatAViewIsBuildingUntilItsFirstGeneration) {
   EXPECT_EQ(edge, CommitNumber(1));
   stream->apply(entries(entry(0, 5, "a", 1)));
   const std::string key = key_bytes("a");
-  view::GroupTable merged(view->compiled().plan);
   for (const auto& id : {view->snapshot().error().id, view->lookup(std::span(&key, 1)).error().id,
-                         view->collect("", merged).error().id}) {
+                         view->snapshot(view::KeyRanges::prefix(key)).error().id}) {
     EXPECT_EQ(id, error_id::kViewBuilding);
   }
   EXPECT_EQ(view->batch_input().base, nullptr);
@@ -460,11 +455,13 @@ TEST_F(SpeedTest, GivesWhatAPrefixOfTheKeyNames) {
   stream->apply(entries(entry(0, 0, "a", 2)));
   cut_and_roll(std::array{stream}, true);
   stream->apply(entries(entry(0, 2, "ab", 3)));
-  view::GroupTable merged(view->compiled().plan);
-  const auto covered = view->collect(key_bytes("a"), merged);
-  ASSERT_TRUE(covered);
-  EXPECT_EQ(merged.groups(), 1U) << "a, and not what begins with the same letter";
-  EXPECT_EQ(covered->streams[0].delta_end, position(5, 0));
+  const auto wanted = view::KeyRanges::prefix(key_bytes("a"));
+  const auto snapshot = view->snapshot(wanted);
+  ASSERT_TRUE(snapshot);
+  const auto keys = keys_in(*snapshot, wanted);
+  ASSERT_TRUE(keys) << keys.error().text();
+  EXPECT_EQ(keys->size(), 1U) << "a, and not what begins with the same letter";
+  EXPECT_EQ(snapshot->coverage.streams[0].delta_end, position(5, 0));
 }
 
 TEST_F(SpeedTest, FindsStreamsAndViewsByNameWithoutCaseUntilTheyGo) {
@@ -546,7 +543,7 @@ TEST_F(SpeedTest, GivesAnswersOfOnePositionWhileEventsRollsAndGenerationsComeIn)
           const auto snapshot = view->snapshot();
           ASSERT_TRUE(snapshot);
           const auto rounds = snapshot->coverage.streams[0].delta_end.end(PartitionId(1)).value;
-          ASSERT_EQ(rows_of(*view, *snapshot),
+          ASSERT_EQ(all(*view, *snapshot),
                     rounds == 0 ? "" : fmt::format("a {0} {0} ; b {0} {0} ; ", rounds));
           const auto tail = stream->snapshot();
           std::uint64_t waiting = 0;

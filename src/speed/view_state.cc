@@ -14,18 +14,6 @@ constexpr std::size_t kTablesMax = 8;
 /// Runs of a segment, before the next table that is spilled takes them with it into one run.
 constexpr std::size_t kRunsMax = 16;
 
-Status add_matching(const view::GroupTable& table, std::string_view prefix,
-                    view::GroupTable& merged) {
-  Status status;
-  std::string state;
-  table.for_each_key([&](std::string_view key) {
-    if (!status || !key.starts_with(prefix)) return;
-    state.clear();
-    if (table.find_state(key, state)) status = merged.merge_state(key, state);
-  });
-  return status;
-}
-
 bool has_table(const view::GroupParts& parts,
                const std::shared_ptr<const view::GroupTable>& table) {
   return std::ranges::find(parts.tables, table) != parts.tables.end();
@@ -315,6 +303,31 @@ Result<ViewSnapshot> ViewState::snapshot() const {
   return out;
 }
 
+Result<ViewSnapshot> ViewState::snapshot(const view::KeyRanges& ranges) const {
+  if (ranges.is_all()) return snapshot();
+  auto some = std::make_shared<view::GroupTable>(compiled_.plan);
+  std::string state;
+  Status status;
+  const MutexLock lock(mutex_);
+  MR_RETURN_IF_ERROR(usable_locked());
+  const view::GroupTable* const active = &active_;
+  const auto take = [&](std::string_view key) {
+    state.clear();
+    if (status && active->find_state(key, state)) status = some->merge_state(key, state);
+  };
+  if (ranges.are_points()) {
+    for (const auto& range : ranges.ranges()) take(range.begin);
+  } else {
+    active->for_each_key([&](std::string_view key) {
+      if (ranges.contains(key)) take(key);
+    });
+  }
+  MR_RETURN_IF_ERROR(status);
+  ViewSnapshot out{*parts_, coverage_locked()};
+  if (some->groups() != 0) out.parts.tables.push_back(std::move(some));
+  return out;
+}
+
 ViewState::BatchInput ViewState::batch_input() const {
   const MutexLock lock(mutex_);
   return {generation_, base_, frozen_, frozen_skipped_};
@@ -363,44 +376,14 @@ Result<std::shared_ptr<ColumnBatch>> ViewState::rows_of(const view::GroupTable& 
   return rows;
 }
 
-Result<std::shared_ptr<ColumnBatch>> ViewState::finalize(const view::GroupTable& merged,
-                                                         bool whole) const {
+Result<std::shared_ptr<ColumnBatch>> ViewState::finish(std::shared_ptr<ColumnBatch> groups) const {
+  if (compiled_.final_sql.empty()) return groups;
   auto rows = [&] {
-    if (compiled_.final_sql.empty()) return finalizer_->rows(merged, whole);
     const MutexLock lock(final_mutex_);
-    return finalizer_->rows(merged, whole);
+    return finalizer_->finish(std::move(groups));
   }();
   if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
   return rows;
-}
-
-Result<std::shared_ptr<ColumnBatch>> ViewState::all_rows(view::GroupParts parts) const {
-  if (!compiled_.standing_keys.empty())
-    parts.tables.push_back(std::make_shared<const view::GroupTable>(finalizer_->standing()));
-  MR_TRY(const auto groups, parts.cursor(compiled_.plan, false));
-  auto rows = [&] {
-    if (compiled_.final_sql.empty()) return finalizer_->rows(*groups);
-    const MutexLock lock(final_mutex_);
-    return finalizer_->rows(*groups);
-  }();
-  if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
-  return rows;
-}
-
-Result<Coverage> ViewState::collect(std::string_view prefix, view::GroupTable& merged) const {
-  std::shared_ptr<const view::GroupParts> parts;
-  Coverage coverage;
-  {
-    const MutexLock lock(mutex_);
-    MR_RETURN_IF_ERROR(usable_locked());
-    parts = parts_;
-    coverage = coverage_locked();
-    MR_RETURN_IF_ERROR(add_matching(active_, prefix, merged));
-  }
-  MR_RETURN_IF_ERROR(parts->visit(prefix, [&](std::string_view key, std::string_view state) {
-    return merged.merge_state(key, state);
-  }));
-  return coverage;
 }
 
 std::optional<CheckpointDraft> ViewState::checkpoint(CommitNumber commit) const {

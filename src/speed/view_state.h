@@ -30,6 +30,7 @@
 #include "view/evaluator.h"
 #include "view/finalizer.h"
 #include "view/group_parts.h"
+#include "view/key_ranges.h"
 
 namespace millrace::speed {
 
@@ -152,6 +153,9 @@ class ViewState {
   void wait_while_building(std::uint64_t timeout_ms) const;
   /// Errors: kUnavailable (kViewBuilding), or why the view failed.
   Result<ViewSnapshot> snapshot() const;
+  /// The same of the groups in these ranges: of the active table no others are copied. Of few keys
+  /// that is little, but the table's keys are walked over where a range is more than one.
+  Result<ViewSnapshot> snapshot(const view::KeyRanges& ranges) const;
   /// The pair that a batch run starts from: generation and frozen segment. Base is null while
   /// building.
   struct BatchInput {
@@ -185,16 +189,8 @@ class ViewState {
   using ChooseUnits = std::function<void(std::vector<std::string>& units)>;
   Result<UnitRows> read_units(const ChooseUnits& choose) const;
 
-  /// The view's rows of merged states; see view::Finalizer::rows().
-  Result<std::shared_ptr<ColumnBatch>> finalize(const view::GroupTable& merged, bool whole) const;
-
-  /// All rows of the view over these groups, in the order of their keys. Beside the rows it takes
-  /// no memory to speak of.
-  Result<std::shared_ptr<ColumnBatch>> all_rows(view::GroupParts parts) const;
-
-  /// Adds the merged states of all groups whose encoded key begins with `prefix` to `merged`. The
-  /// lock is held for one walk over the active table's keys: for a whole view take snapshot().
-  Result<Coverage> collect(std::string_view prefix, view::GroupTable& merged) const;
+  /// The view's rows of rows of group columns; see view::Finalizer::finish().
+  Result<std::shared_ptr<ColumnBatch>> finish(std::shared_ptr<ColumnBatch> groups) const;
 
   /// A copy of the delta for a checkpoint at `commit`, whose end is the present delta_end; none
   /// while a batch run holds a frozen segment, before the view lives, and of a view over several

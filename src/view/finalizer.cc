@@ -1,19 +1,12 @@
 #include "view/finalizer.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "base/check.h"
-#include "view/key_codec.h"
+#include "view/session_keys.h"
 #include "view/state_layout.h"
 
 namespace millrace::view {
-
-namespace {
-constexpr std::size_t kAllRows = std::numeric_limits<std::size_t>::max();
-/// That the final SQL computes at once.
-constexpr std::size_t kStageRows = 16 * 1024;
-}  // namespace
 
 Finalizer::Finalizer(const CompiledView& view, std::unique_ptr<sql::ScalarStage> stage)
     : plan_(view.plan),
@@ -57,72 +50,18 @@ GroupTable Finalizer::with_standing(const GroupTable& groups,
   return out;
 }
 
-namespace {
-
-/// Tells of one group after the other, in the order of their keys, whether it is of the same
-/// session as the one before.
-class SessionEdges {
- public:
-  SessionEdges(std::span<const Type> keys, std::int64_t gap_us) : keys_(keys), gap_us_(gap_us) {}
-
-  Result<bool> goes_on(std::string_view key) {
-    MR_RETURN_IF_ERROR(split_key(key, keys_, columns_));
-    const std::string_view time = columns_.back();
-    const bool has_time = time.front() != 0;
-    ColumnBatch value(keys_.last(1));
-    push_key_column(time, value.column(0), value.arena());
-    const std::int64_t now_us = has_time ? value.column(0).data<std::int64_t>()[0] : 0;
-    const std::string_view others = key.substr(0, key.size() - time.size());
-    // Times ascend, so the difference of two is not negative; it fits 64 unsigned bits.
-    const bool same = any_ && has_time && last_has_time_ && others == others_ &&
-                      static_cast<std::uint64_t>(now_us) - static_cast<std::uint64_t>(last_us_) <=
-                          static_cast<std::uint64_t>(gap_us_);
-    any_ = true;
-    last_has_time_ = has_time;
-    last_us_ = now_us;
-    others_.assign(others);
-    return same;
-  }
-
- private:
-  std::span<const Type> keys_;
-  std::int64_t gap_us_;
-  std::vector<std::string_view> columns_;
-  bool any_ = false;
-  bool last_has_time_ = false;
-  std::int64_t last_us_ = 0;
-  std::string others_;
-};
-
-}  // namespace
-
-/// Up to about `rows_max` rows. A session is never cut in two.
-Status Finalizer::add_rows(StateCursor& groups, std::size_t rows_max, ColumnBatch& out) const {
-  GroupFold fold(plan_);
-  std::optional<SessionEdges> edges;
-  if (session_gap_us_) edges.emplace(plan_.keys, *session_gap_us_);
-  std::string key;  // of the row that is being made
-  bool open = false;
-  while (!groups.at_end()) {
-    bool same = false;
-    if (edges) {
-      MR_TRY(same, edges->goes_on(groups.key()));
-    }
-    if (open && !same) {
-      MR_RETURN_IF_ERROR(fold.finalize(key, columns_, out));
-      open = false;
-      // The next call begins with this group, which begins a session.
-      if (out.rows() >= rows_max) return {};
-    }
-    if (!open) {
-      fold.clear();
-      key.assign(groups.key());
-      open = true;
-    }
-    MR_RETURN_IF_ERROR(fold.add(groups.state()));
-    MR_RETURN_IF_ERROR(groups.next());
-  }
-  return open ? fold.finalize(key, columns_, out) : Status();
+Result<GroupTable> Finalizer::fold_sessions(const GroupTable& groups) const {
+  GroupTable out(plan_);
+  SessionKeys sessions(plan_, *session_gap_us_);
+  Status status;
+  groups.for_each_sorted([&](std::string_view key, std::string_view state) {
+    if (!status) return;
+    const auto begins = sessions.begins(key);
+    status = begins ? out.merge_state(sessions.session(), state)
+                    : Status(std::unexpected(begins.error()));
+  });
+  MR_RETURN_IF_ERROR(status);
+  return out;
 }
 
 Result<std::shared_ptr<ColumnBatch>> Finalizer::finish(std::shared_ptr<ColumnBatch> groups) const {
@@ -149,31 +88,14 @@ std::shared_ptr<ColumnBatch> batch_of(std::span<const OutputColumn> columns) {
 Result<std::shared_ptr<ColumnBatch>> Finalizer::rows(const GroupTable& groups, bool whole) const {
   auto out = batch_of(columns_);
   if (session_gap_us_) {
-    SortedGroups sorted(std::make_shared<const GroupTable>(groups));
-    MR_RETURN_IF_ERROR(add_rows(sorted, kAllRows, *out));
+    MR_TRY(const auto sessions, fold_sessions(groups));
+    MR_RETURN_IF_ERROR(sessions.finalize(columns_, true, *out));
   } else if (whole && !standing_keys_.empty()) {
     MR_RETURN_IF_ERROR(with_standing(groups, standing_keys_).finalize(columns_, true, *out));
   } else {
     MR_RETURN_IF_ERROR(groups.finalize(columns_, true, *out));
   }
   return finish(std::move(out));
-}
-
-Result<std::shared_ptr<ColumnBatch>> Finalizer::rows(StateCursor& groups) const {
-  if (stage_ == nullptr) {
-    auto out = batch_of(columns_);
-    MR_RETURN_IF_ERROR(add_rows(groups, kAllRows, *out));
-    return out;
-  }
-  auto out = std::make_shared<ColumnBatch>(output_types_);
-  while (!groups.at_end()) {
-    auto piece = batch_of(columns_);
-    MR_RETURN_IF_ERROR(add_rows(groups, kStageRows, *piece));
-    MR_TRY(const auto rows, finish(std::move(piece)));
-    const auto views = rows->views();
-    out->append_all({views, rows->rows()});
-  }
-  return out;
 }
 
 Result<std::shared_ptr<ColumnBatch>> Finalizer::rows_of(const GroupTable& groups,

@@ -15,7 +15,6 @@
 #include "sql/scalar_stage.h"
 #include "view/compiler.h"
 #include "view/group_table.h"
-#include "view/state_cursor.h"
 
 namespace millrace::view {
 
@@ -27,22 +26,18 @@ class Finalizer {
   /// The rows of all groups in the order of their keys. `whole`: the table has all groups of the
   /// view, so the standing ones are there too.
   Result<std::shared_ptr<ColumnBatch>> rows(const GroupTable& groups, bool whole) const;
-  /// The rows of all groups of a walk from its place on. Groups are not held: only rows are.
-  Result<std::shared_ptr<ColumnBatch>> rows(StateCursor& groups) const;
-  /// The groups that a view always has, without a row in them.
-  [[nodiscard]] GroupTable standing() const {
-    return with_standing(GroupTable(plan_), standing_keys_);
-  }
   /// The rows of some keys, in their order; of those that no group has none.
   Result<std::shared_ptr<ColumnBatch>> rows_of(const GroupTable& groups,
                                                std::span<const std::string> keys) const;
+  /// The view's rows of rows of group columns (GroupRows), which are the same where the view has no
+  /// final stage of SQL.
+  Result<std::shared_ptr<ColumnBatch>> finish(std::shared_ptr<ColumnBatch> groups) const;
 
  private:
   Finalizer(const CompiledView& view, std::unique_ptr<sql::ScalarStage> stage);
-  Result<std::shared_ptr<ColumnBatch>> finish(std::shared_ptr<ColumnBatch> groups) const;
   [[nodiscard]] GroupTable with_standing(const GroupTable& groups,
                                          std::span<const std::string> keys) const;
-  Status add_rows(StateCursor& groups, std::size_t rows_max, ColumnBatch& out) const;
+  Result<GroupTable> fold_sessions(const GroupTable& groups) const;
 
   AggregatePlan plan_;
   std::vector<OutputColumn> columns_;  // that the states give

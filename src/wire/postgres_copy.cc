@@ -149,9 +149,7 @@ Status CopyReader::read(std::string_view bytes, CopyValues& values) {
   return only_whole_rows(read_rows(bytes, values), values);
 }
 
-Status CopyReader::finish(CopyValues& values) {
-  return only_whole_rows(read_last(values), values);
-}
+Status CopyReader::finish(CopyValues& values) { return only_whole_rows(read_last(values), values); }
 
 Status CopyReader::only_whole_rows(Status done, CopyValues& values) const {
   if (!done) values.resize(values.size() - values.size() % types_.size());

@@ -154,6 +154,9 @@ def views(call):
         call("readView", "/v1/views/by_city" + query, 200)
     call("readView", "/v1/views/by_city?limit=many", 400)
     call("readView", "/v1/views/nothing", 404)
+    for query in ("", "?format=csv", "?format=jsonl", "?format=arrow"):
+        call("lookUpKeys", "/v1/views/by_city/lookup" + query, 200, [{"city": "Lima"}, ["nowhere"]])
+    call("lookUpKeys", "/v1/views/nothing/lookup", 404, [])
     call("followView", "/v1/views/by_city/changes", 200, whole=False)
     call("followView", "/v1/views/by_city/changes", 101, whole=False, headers=WEB_SOCKET)
     call("followView", "/v1/views/by_city/changes?window=0", 400)
