@@ -16,7 +16,7 @@ std::uint64_t SharedBlockCache::shard_bytes_max() const {
 }
 
 SharedBlockCache::Value SharedBlockCache::find(const Key& key) {
-  Shard& shard = shard_of(key);
+  Shard& shard = shards_[shard_of(key)];
   const MutexLock lock(shard.mutex);
   const auto found = shard.places.find(key);
   if (found == shard.places.end()) {
@@ -28,11 +28,17 @@ SharedBlockCache::Value SharedBlockCache::find(const Key& key) {
   return found->second->value;
 }
 
+bool SharedBlockCache::has(const Key& key) const {
+  const Shard& shard = shards_[shard_of(key)];
+  const MutexLock lock(shard.mutex);
+  return shard.places.contains(key);
+}
+
 void SharedBlockCache::put(const Key& key, Value value, std::size_t bytes) {
   bytes += kItemBytes;
   const std::uint64_t most = shard_bytes_max();
   if (bytes > most) return;
-  Shard& shard = shard_of(key);
+  Shard& shard = shards_[shard_of(key)];
   // What goes is destroyed outside of the lock.
   std::list<Item> gone;
   const MutexLock lock(shard.mutex);

@@ -23,6 +23,7 @@ class SharedBlockCache final : public view::BlockCache {
     return next_run_.fetch_add(1, std::memory_order_relaxed);
   }
   [[nodiscard]] Value find(const Key& key) override;
+  [[nodiscard]] bool has(const Key& key) const override;
   void put(const Key& key, Value value, std::size_t bytes) override;
   void hold(std::uint64_t bytes) override { held_.fetch_add(bytes, std::memory_order_relaxed); }
   void release(std::uint64_t bytes) override { held_.fetch_sub(bytes, std::memory_order_relaxed); }
@@ -57,8 +58,8 @@ class SharedBlockCache final : public view::BlockCache {
     std::uint64_t misses GUARDED_BY(mutex) = 0;
   };
   [[nodiscard]] std::uint64_t shard_bytes_max() const;
-  [[nodiscard]] Shard& shard_of(const Key& key) {
-    return shards_[(KeyHash()(key) >> 32) % kShards];
+  [[nodiscard]] static std::size_t shard_of(const Key& key) {
+    return (KeyHash()(key) >> 32) % kShards;
   }
 
   const std::uint64_t bytes_max_;

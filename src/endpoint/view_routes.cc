@@ -1,6 +1,7 @@
 // GET /v1/views/{view}: rows of the merged answer. POST /v1/views/{view}/lookup: the rows of many
-// keys. What is looked up by the whole key is answered on the I/O thread, unless it is much. GET
-// /v1/views/{view}/plan: the view for the operator outside of the server.
+// keys. What is looked up by the whole key is answered on the I/O thread, unless it is much or the
+// disk has to be read for it. GET /v1/views/{view}/plan: the view for the operator outside of the
+// server.
 #include <algorithm>
 #include <charconv>
 
@@ -159,7 +160,8 @@ void answer_lookup(const Services& services, const HttpRequest& request, Respond
     responder.respond(problem(kept.error()));
     return;
   }
-  if (keys->encoded.size() <= kInlineKeysMax && position->at_least.streams.empty()) {
+  if (keys->encoded.size() <= kInlineKeysMax && position->at_least.streams.empty() &&
+      view->is_cached(keys->encoded)) {
     responder.respond(look_up(services.statements, *view, *keys, *format));
     return;
   }
@@ -229,10 +231,7 @@ void add_view_routes(HttpRouter& router, const Services& services) {
           responder.respond(problem(kept.error()));
           return;
         }
-        const auto& compiled = view->compiled();
-        const bool by_key =
-            !compiled.plan.keys.empty() && parsed->where.size() >= compiled.plan.keys.size();
-        if (by_key && position->at_least.streams.empty()) {
+        if (position->at_least.streams.empty() && serving::is_cheap(*view, *parsed)) {
           responder.respond(read(services.statements, *view, *parsed, *format));
           return;
         }

@@ -87,6 +87,7 @@ namespace {
 
 constexpr std::string_view kReplayedCode = "REPLAYED";
 constexpr std::chrono::milliseconds kRetryPause(50);
+constexpr std::chrono::milliseconds kRoomPause(20);
 /// Of one group: well below what a log takes at once.
 constexpr std::size_t kReportBytes = std::size_t{64} << 10;
 constexpr std::size_t kRowBytes = 512;
@@ -147,6 +148,7 @@ void Ingest::start() {
 }
 
 void Ingest::stop() {
+  leaving_.store(true, std::memory_order_relaxed);
   log_.stop();
   {
     const MutexLock lock(mutex_);
@@ -428,8 +430,16 @@ void Ingest::apply_loop() {
         changed_.notify_all();
       }
     }
+    if (!groups.empty()) wait_for_room();
     apply(groups);
     write_reports();
+  }
+}
+
+void Ingest::wait_for_room() {
+  if (options_.spiller == nullptr) return;
+  while (!leaving_.load(std::memory_order_relaxed)) {
+    if (options_.spiller->wait_for_room(kRoomPause)) return;
   }
 }
 

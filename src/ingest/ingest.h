@@ -5,8 +5,9 @@
 // endpoints' threads (that is where decoding happens, in parallel); the log's thread hands commits
 // over; one apply thread, which this owns, is the speed layer's thread. Memory: what waits for the
 // apply thread is bounded; a full queue holds the log's thread, the log's queue fills, and submit()
-// answers kResourceExhausted (kBusy). Invariant: views see the events of a partition in the order
-// of their offsets, each once, after they are durable.
+// answers kResourceExhausted (kBusy). So it does where the views' deltas have no room. Invariant:
+// views see the events of a partition in the order of their offsets, each once, after they are
+// durable.
 #pragma once
 
 #include <atomic>
@@ -30,6 +31,7 @@
 #include "ingest/record_codec.h"
 #include "ingest/request_memory.h"
 #include "log/commit_log.h"
+#include "speed/delta_spiller.h"
 #include "speed/speed_layer.h"
 
 namespace millrace::ingest {
@@ -76,6 +78,8 @@ struct IngestOptions {
   /// For framed records; outlives the Ingest.
   const format::SchemaLookup* schemas = nullptr;
   std::uint64_t apply_queue_bytes_max = std::uint64_t{64} << 20;
+  /// Tells whether the views have room for events; outlives the Ingest. Null: they always have.
+  speed::DeltaSpiller* spiller = nullptr;
 };
 
 struct IngestCounters {
@@ -174,6 +178,7 @@ class Ingest {
   void write_report(std::shared_ptr<Report> report) EXCLUDES(mutex_);
   void on_commit(std::vector<log::LogGroup> groups, const Status& status);
   void apply_loop();
+  void wait_for_room();
   void apply(std::vector<log::LogGroup>& groups);
 
   log::CommitLog& log_;
@@ -182,6 +187,7 @@ class Ingest {
   RequestMemory* const requests_;
   const IngestOptions options_;
   IngestCounters counters_;
+  std::atomic<bool> leaving_{false};
   Derivations derivations_;
 
   Mutex mutex_;

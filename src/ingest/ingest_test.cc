@@ -17,6 +17,7 @@
 #include "speed/all_rows.h"
 #include "speed/moment.h"
 #include "sql/syntax.h"
+#include "view/run_in_memory.h"
 #include "wire/record_batch.h"
 
 namespace millrace::ingest {
@@ -172,6 +173,20 @@ TEST_F(RecordCodec, NamesTheRecordOfTheLogThatDoesNotDecode) {
   EXPECT_EQ(decode_record_batch(damaged, events(1)).error().code, ErrorCode::kDataLoss);
 }
 
+/// A disk that has to be repaired.
+class BrokenScratch final : public view::RunScratch {
+ public:
+  Result<std::shared_ptr<const view::StateRun>> spill(std::uint64_t fingerprint,
+                                                      const Fill& fill) override {
+    if (broken) return fail(ErrorCode::kUnavailable, error_id::kDiskFailed, "the disk is broken");
+    return inner_.spill(fingerprint, fill);
+  }
+  std::atomic<bool> broken{true};
+
+ private:
+  view::ScratchInMemory inner_;
+};
+
 class IngestTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -195,6 +210,7 @@ class IngestTest : public testing::Test {
   void open(runtime::FileSystem& files, std::uint32_t partitions,
             std::uint64_t tail_bytes_max = 1 << 26, format::DecodeLimits limits = {}) {
     ingest_.reset();
+    spiller_.reset();
     log_.reset();
     speed_ =
         std::make_unique<speed::SpeedLayer>(speed::TailOptions{.tail_bytes_max = tail_bytes_max});
@@ -214,6 +230,21 @@ class IngestTest : public testing::Test {
     const auto replayed = replay.finish();
     ASSERT_TRUE(replayed) << replayed.error().text();
     ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_, IngestOptions{.limits = limits});
+  }
+  /// The view's groups have this memory, and what is more goes to a disk.
+  void open_with_room(std::uint64_t bytes) {
+    open(runtime::system_files(), 1);
+    speed_->add_view(view_);
+    spiller_ = std::make_unique<speed::DeltaSpiller>(*speed_, scratch_, bytes);
+    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_,
+                                       IngestOptions{.spiller = spiller_.get()});
+    ingest_->start();
+  }
+  static std::string lines_of_keys(int from, int count) {
+    std::string lines;
+    for (int i = from; i < from + count; ++i)
+      lines += fmt::format("{{\"k\":\"a key of some length {}\",\"n\":1}}\n", i);
+    return lines;
   }
   void add_view() {
     constexpr const char* kSelect = "SELECT k, count(*) AS c, sum(n) AS s FROM events GROUP BY k";
@@ -259,6 +290,8 @@ class IngestTest : public testing::Test {
   std::filesystem::path folder_;
   std::shared_ptr<sql::Database> database_;
   std::unique_ptr<speed::SpeedLayer> speed_;
+  BrokenScratch scratch_;
+  std::unique_ptr<speed::DeltaSpiller> spiller_;
   std::shared_ptr<speed::StreamState> stream_;
   std::shared_ptr<speed::ViewState> view_;
   std::unique_ptr<DuplicateFilters> filters_;
@@ -395,6 +428,37 @@ TEST_F(IngestTest, RefusesAfterAStop) {
   ASSERT_FALSE(reply);
   EXPECT_EQ(reply.error().code, ErrorCode::kUnavailable) << reply.error().text();
   EXPECT_EQ(view_rows(), "");
+}
+
+TEST_F(IngestTest, EventsWaitUntilTheViewsHaveRoomForThem) {
+  constexpr int kKeys = 3000;
+  open_with_room(32 << 10);
+  ASSERT_TRUE(post(lines_of_keys(0, kKeys)));
+  ASSERT_GT(speed_->delta_bytes(), 2U * (32 << 10));
+  while (spiller_->wait_for_room(std::chrono::milliseconds(1))) continue;
+  std::promise<bool> told;
+  submit(lines_of_keys(kKeys, kKeys), [&](const Result<IngestReply>& reply) {
+    told.set_value(reply.has_value() && !scratch_.broken);
+  });
+  scratch_.broken = false;
+  EXPECT_TRUE(told.get_future().get()) << "it was told before there was room";
+  const auto rows = speed::all_rows(*view_);
+  ASSERT_TRUE(rows) << rows.error().text();
+  EXPECT_EQ((*rows)->rows(), 2U * kKeys);
+}
+
+TEST_F(IngestTest, StopsWhereTheViewsGetNoRoom) {
+  open_with_room(32 << 10);
+  ASSERT_TRUE(post(lines_of_keys(0, 3000)));
+  while (spiller_->wait_for_room(std::chrono::milliseconds(1))) continue;
+  std::atomic<int> told{0};
+  for (int n = 0; n < 5; ++n)
+    submit("{\"k\":\"b\",\"n\":1}\n", [&](const Result<IngestReply>& reply) {
+      if (reply) ++told;
+    });
+  ingest_->stop();
+  EXPECT_EQ(told, 5);
+  EXPECT_EQ(stream_->applied().events(), 3005U);
 }
 
 TEST_F(IngestTest, TellsEveryRequestThatTheDiskFailedAndShowsNoneOfThem) {

@@ -38,9 +38,16 @@ const std::vector<ConfigKey>& config_keys() {
       {"speed.delta_bytes_max", &Config::speed_delta_bytes_max, 256 * kMiB, kKiB, 1024 * kGiB,
        "size of all deltas together that makes the batch layer run sooner"},
       {"speed.table_bytes_max", &Config::speed_table_bytes_max, 512 * kMiB, kKiB, 1024 * kGiB,
-       "groups of all deltas in memory; what is more goes to sorted files"},
+       "groups of all deltas in memory; what is more goes to sorted files; at twice as much events "
+       "wait, and producers get 429"},
       {"state.cache_bytes_max", &Config::state_cache_bytes_max, 256 * kMiB, 64 * kKiB, 1024 * kGiB,
        "memory for what is read of generations and other sorted files"},
+      {"state.scrub_interval_ms", &Config::state_scrub_interval_ms, 86'400'000, 0,
+       std::uint64_t{86'400'000} * 366,
+       "pause between two checks of all bytes of generations and other sorted files; 0: they are "
+       "checked only when they are read"},
+      {"state.scrub_bytes_per_second_max", &Config::state_scrub_bytes_per_second_max, 32 * kMiB,
+       kKiB, 1024 * kGiB, "most bytes a second that such a check reads"},
       {"speed.tail_bytes_max", &Config::speed_tail_bytes_max, 384 * kMiB, kKiB, 1024 * kGiB,
        "decoded events kept in memory until the lake has them; the rest is decoded again from the "
        "log"},

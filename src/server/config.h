@@ -26,6 +26,8 @@ struct Config {
   std::uint64_t speed_delta_bytes_max = 0;
   std::uint64_t speed_table_bytes_max = 0;
   std::uint64_t state_cache_bytes_max = 0;
+  std::uint64_t state_scrub_interval_ms = 0;
+  std::uint64_t state_scrub_bytes_per_second_max = 0;
   std::uint64_t speed_tail_bytes_max = 0;
   std::uint64_t speed_checkpoint_rows = 0;
   std::uint64_t http_body_bytes_max = 0;

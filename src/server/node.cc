@@ -82,6 +82,7 @@ void Node::stop() {
   if (positions_ != nullptr) positions_->stop();
   if (bridge_ != nullptr) bridge_->stop();
   if (feed_ != nullptr) feed_->stop();
+  if (scrub_ != nullptr) scrub_->stop();
   if (batch_ != nullptr) batch_->stop();
   if (lake_writer_ != nullptr) lake_writer_->stop();
   if (ingest_ != nullptr) ingest_->stop();
@@ -145,7 +146,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   spiller_ =
       std::make_unique<speed::DeltaSpiller>(*speed_, *state_files_, config.speed_table_bytes_max);
   for (const auto& view : catalog_->views()) {
-    if (view.materialized) MR_RETURN_IF_ERROR(restore_view(view));
+    if (view.materialized) MR_RETURN_IF_ERROR(restore_view(view, config));
   }
   const std::int64_t states_done = runtime::monotonic_us();
 
@@ -200,7 +201,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
           .limits = {.depth_max = static_cast<std::uint32_t>(config.ingest_depth_max),
                      .record_bytes_max = static_cast<std::uint32_t>(config.ingest_record_bytes_max),
                      .rejected_bytes_max = config.ingest_rejected_bytes_max},
-          .schemas = registry_.get()},
+          .schemas = registry_.get(),
+          .spiller = spiller_.get()},
       requests_.get());
   for (const auto& stream : catalog_->streams()) {
     if (!stream.source) continue;
@@ -218,6 +220,11 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
                             .delta_bytes_max = config.speed_delta_bytes_max,
                             .table_bytes_max = config.batch_table_bytes_max});
+  scrub_ = std::make_unique<serving::StateScrub>(
+      *speed_,
+      serving::StateScrubOptions{.interval_ms = config.state_scrub_interval_ms,
+                                 .bytes_per_second_max = config.state_scrub_bytes_per_second_max},
+      [this] { batch_->request(true, "damage"); });
   bridge_ = std::make_unique<bridge::Bridge>(*catalog_, *broker_);
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
@@ -253,7 +260,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   return {};
 }
 
-Status Node::restore_view(const catalog::ViewRecord& record) {
+Status Node::restore_view(const catalog::ViewRecord& record, const Config& config) {
+  // What is restored goes into the deltas.
+  const std::uint64_t bytes_max =
+      std::min(config.batch_table_bytes_max, config.speed_table_bytes_max);
   MR_TRY(const auto streams, serving::StatementRunner::streams_of(*catalog_, record));
   auto tables = tables_->read_all(record.tables);
   if (!tables) return std::unexpected(std::move(tables).error().within("view {}", record.name));
@@ -273,7 +283,7 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
                     base.error().message);
       continue;
     }
-    if (auto delta = restore_delta(*view, streams, generation, *base); !delta) {
+    if (auto delta = restore_delta(*view, streams, generation, *base, bytes_max); !delta) {
       spdlog::error("view {}: {}", record.name, delta.error().message);
       view->fail(std::move(delta).error().within("view {}", record.name));
     }
@@ -295,7 +305,8 @@ Status Node::restore_view(const catalog::ViewRecord& record) {
     }
     if (!generations.empty()) empty.number = generations.front().number;
     if (events <= kRestoreRowsMax) {
-      if (auto delta = restore_delta(*view, streams, empty, view::StateRun::empty()); !delta) {
+      if (auto delta = restore_delta(*view, streams, empty, view::StateRun::empty(), bytes_max);
+          !delta) {
         spdlog::error("view {}: {}", record.name, delta.error().message);
         view->fail(std::move(delta).error().within("view {}", record.name));
       }
@@ -338,7 +349,7 @@ Status take_checkpoint(const view::AggregatePlan& plan, std::shared_ptr<const vi
 
 Status Node::restore_delta(speed::ViewState& view, std::span<const StreamDefinition> streams,
                            const catalog::Generation& generation,
-                           std::shared_ptr<const view::StateRun> base) {
+                           std::shared_ptr<const view::StateRun> base, std::uint64_t bytes_max) {
   const auto& compiled = view.compiled();
   view::GroupParts delta;
   std::uint64_t skipped = 0;
@@ -348,6 +359,7 @@ Status Node::restore_delta(speed::ViewState& view, std::span<const StreamDefinit
                           .base = {},
                           .tables = view.tables(),
                           .scratch = state_files_.get(),
+                          .table_bytes_max = bytes_max,
                           .failed = [&](StreamId stream, view::FailedRow row) -> Status {
                             failed[stream].push_back(std::move(row));
                             return {};

@@ -28,6 +28,7 @@
 #include "serving/change_feed.h"
 #include "serving/event_reader.h"
 #include "serving/position_wait.h"
+#include "serving/state_scrub.h"
 #include "serving/statement_runner.h"
 #include "speed/delta_spiller.h"
 #include "speed/speed_layer.h"
@@ -67,10 +68,10 @@ class Node {
  private:
   Node() = default;
   Status recover(const std::filesystem::path& folder, const Config& config);
-  Status restore_view(const catalog::ViewRecord& record);
+  Status restore_view(const catalog::ViewRecord& record, const Config& config);
   Status restore_delta(speed::ViewState& view, std::span<const StreamDefinition> streams,
                        const catalog::Generation& generation,
-                       std::shared_ptr<const view::StateRun> base);
+                       std::shared_ptr<const view::StateRun> base, std::uint64_t bytes_max);
 
   /// Rows on which views failed that were met while their states were computed again.
   ingest::Replay::Failures failures_;
@@ -96,6 +97,7 @@ class Node {
   std::unique_ptr<ingest::Ingest> ingest_;
   std::unique_ptr<ingest::LakeWriter> lake_writer_;
   std::unique_ptr<serving::BatchScheduler> batch_;
+  std::unique_ptr<serving::StateScrub> scrub_;
   std::unique_ptr<bridge::Bridge> bridge_;
   std::unique_ptr<serving::StatementRunner> statements_;
   std::unique_ptr<serving::EventReader> events_;

@@ -79,6 +79,8 @@ class BatchScheduler {
   void cancel();
   [[nodiscard]] BatchState state() const;
   [[nodiscard]] const batch::StateFiles& state_files() const { return state_files_; }
+  /// Of groups in memory, for whoever maps events as a run does.
+  [[nodiscard]] std::uint64_t table_bytes_max() const { return options_.table_bytes_max; }
   /// How much of the view's files the run under way has read, from 0 to 1; 0 where it is not its
   /// turn.
   [[nodiscard]] double built(ViewId view) const;

@@ -160,7 +160,8 @@ Result<ScannedRows> StatementRunner::read_at(const speed::ViewState& view,
                           .streams = {},
                           .base = nullptr,
                           .tables = view.tables(),
-                          .scratch = &state_files_};
+                          .scratch = &state_files_,
+                          .table_bytes_max = batch_.table_bytes_max()};
   for (std::size_t i = 0; i < streams.size(); ++i) {
     const CommitNumber after = generation.cuts[i].commit;
     CommitNumber whole = after;

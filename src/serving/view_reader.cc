@@ -48,6 +48,40 @@ Result<BoundCondition> bind(const speed::ViewState& view, const ViewRequest::Equ
   return bound;
 }
 
+Result<std::vector<BoundCondition>> bind_all(const speed::ViewState& view,
+                                             const ViewRequest& request) {
+  std::vector<BoundCondition> conditions;
+  for (const auto& equal : request.where) {
+    MR_TRY(auto bound, bind(view, equal));
+    conditions.push_back(std::move(bound));
+  }
+  return conditions;
+}
+
+/// The conditions on the first key columns are a prefix of the encoded key; those on all of them
+/// are the key.
+struct KeyPrefix {
+  std::string bytes;
+  std::size_t columns = 0;
+  bool is_key = false;
+};
+
+KeyPrefix key_prefix(const view::CompiledView& view, std::span<const BoundCondition> conditions) {
+  KeyPrefix out;
+  const std::size_t all = view.plan.keys.size();
+  // The start of a session is no group's key before the sessions are folded.
+  const std::size_t keys = all - (view.session_gap_us ? 1 : 0);
+  for (; out.columns < keys; ++out.columns) {
+    const auto output = view.output_of_key(out.columns);
+    const auto found = std::ranges::find_if(
+        conditions, [&](const auto& c) { return output && c.output == *output; });
+    if (found == conditions.end()) break;
+    out.bytes += found->encoded;
+  }
+  out.is_key = all != 0 && out.columns == all;
+  return out;
+}
+
 bool matches(const ColumnBatch& rows, std::size_t row, std::span<const BoundCondition> conditions) {
   std::string encoded;
   return std::ranges::all_of(conditions, [&](const BoundCondition& condition) {
@@ -138,34 +172,25 @@ Result<ViewRows> read_all(const speed::ViewState& view) {
   return ViewRows{joined(view, found.batches), std::move(found.coverage), false};
 }
 
+bool is_cheap(const speed::ViewState& view, const ViewRequest& request) {
+  const auto conditions = bind_all(view, request);
+  if (!conditions) return true;
+  const auto prefix = key_prefix(view.compiled(), *conditions);
+  return prefix.is_key && view.is_cached(std::span(&prefix.bytes, 1));
+}
+
 Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& request) {
   const auto& compiled = view.compiled();
-  std::vector<BoundCondition> conditions;
-  for (const auto& equal : request.where) {
-    MR_TRY(auto bound, bind(view, equal));
-    conditions.push_back(std::move(bound));
-  }
+  MR_TRY(const auto conditions, bind_all(view, request));
   for (const auto& order : request.order) {
     if (!compiled.find_output(order.column)) {
       return std::unexpected(no_such_column(view, order.column).within("order"));
     }
   }
-  // The conditions on the first key columns are a prefix of the encoded key; those on all of them
-  // are the key.
-  std::string prefix;
-  std::size_t covered = 0;
-  // The start of a session is no group's key before the sessions are folded.
-  const std::size_t keys = compiled.plan.keys.size() - (compiled.session_gap_us ? 1 : 0);
-  for (; covered < keys; ++covered) {
-    const auto output = compiled.output_of_key(covered);
-    const auto found = std::ranges::find_if(
-        conditions, [&](const auto& c) { return output && c.output == *output; });
-    if (found == conditions.end()) break;
-    prefix += found->encoded;
-  }
+  const auto [prefix, covered, is_key] = key_prefix(compiled, conditions);
   ViewRows out;
   std::shared_ptr<const ColumnBatch> all;
-  if (!compiled.plan.keys.empty() && covered == compiled.plan.keys.size()) {
+  if (is_key) {
     MR_TRY(auto found, view.lookup(std::span(&prefix, 1)));
     out.coverage = found.coverage;
     if (conditions.size() == covered && request.limit > 0) {

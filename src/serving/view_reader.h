@@ -38,6 +38,9 @@ struct ViewRows {
 
 Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& request);
 
+/// Whether read_view() would be a look-up by key in what memory has, or refuse the request.
+[[nodiscard]] bool is_cheap(const speed::ViewState& view, const ViewRequest& request);
+
 /// All merged rows, in the order of their keys.
 Result<ViewRows> read_all(const speed::ViewState& view);
 

@@ -43,6 +43,10 @@ void DeltaSpiller::loop() {
       if (stopping_) return;
     }
     const auto spilled = spill_one();
+    {
+      const MutexLock lock(mutex_);
+      spilled_.notify_all();
+    }
     pause = kPause;
     if (!spilled) {
       spdlog::warn("a delta stays in memory: {}", spilled.error().message);
@@ -54,6 +58,17 @@ void DeltaSpiller::loop() {
   }
 }
 
+bool DeltaSpiller::wait_for_room(std::chrono::milliseconds most) {
+  if (!over_.load(std::memory_order_relaxed)) return true;
+  const auto has_room = [&] { return speed_.delta_bytes() / 2 <= table_bytes_max_; };
+  if (has_room()) return true;
+  {
+    const MutexLock lock(mutex_);
+    spilled_.wait_for(mutex_, most);
+  }
+  return has_room();
+}
+
 Result<bool> DeltaSpiller::spill_one() {
   std::vector<std::pair<std::size_t, std::shared_ptr<ViewState>>> views;
   std::uint64_t sum = 0;
@@ -62,6 +77,7 @@ Result<bool> DeltaSpiller::spill_one() {
     sum += bytes;
     views.emplace_back(bytes, std::move(view));
   }
+  over_.store(sum > table_bytes_max_, std::memory_order_relaxed);
   if (sum <= table_bytes_max_) return false;
   std::ranges::sort(views, std::greater<>(), [](const auto& one) { return one.first; });
   for (const auto& [bytes, view] : views) {

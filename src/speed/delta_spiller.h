@@ -1,11 +1,13 @@
 // Keeps the tables of all deltas within a budget: beyond it the largest one becomes a sorted run on
 // disk, which answers go on to be merged from. The batch layer, which takes deltas away, is asked
-// for at a smaller size; this is for when it cannot come in time. Owns: a thread. Borrows: the
+// for at a smaller size; this is for when it cannot come in time. Where the disk does not come in
+// time either, tables grow to twice the budget, and then events wait. Owns: a thread. Borrows: the
 // views, the scratch files. Errors: where a run cannot be written all stays in memory, is logged,
 // and is tried again after a pause.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <thread>
 
@@ -22,6 +24,10 @@ class DeltaSpiller {
   DeltaSpiller(const DeltaSpiller&) = delete;
   DeltaSpiller& operator=(const DeltaSpiller&) = delete;
 
+  /// Whether more events may go into the views; waits for that, but not for longer than `most`.
+  /// Thread: that which applies events. Within the budget it costs nothing.
+  [[nodiscard]] bool wait_for_room(std::chrono::milliseconds most);
+
   [[nodiscard]] std::uint64_t spills() const { return spills_.load(std::memory_order_relaxed); }
 
  private:
@@ -32,9 +38,11 @@ class DeltaSpiller {
   const SpeedLayer& speed_;
   view::RunScratch& scratch_;
   const std::uint64_t table_bytes_max_;
+  std::atomic<bool> over_{false};  // the budget, when it was last looked at
   std::atomic<std::uint64_t> spills_{0};
   Mutex mutex_;
   CondVar wake_;
+  CondVar spilled_;
   bool stopping_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -353,6 +353,15 @@ Result<ViewState::Lookup> ViewState::lookup(std::span<const std::string> keys) c
   return out;
 }
 
+bool ViewState::is_cached(std::span<const std::string> keys) const {
+  std::shared_ptr<const view::GroupParts> parts;
+  {
+    const MutexLock lock(mutex_);
+    parts = parts_;
+  }
+  return parts->is_cached(keys);
+}
+
 Result<ViewState::Lookup> ViewState::lookup(const ViewSnapshot& snapshot,
                                             std::span<const std::string> keys) const {
   Lookup out{.rows = nullptr, .coverage = snapshot.coverage};
@@ -445,7 +454,7 @@ Result<bool> ViewState::spill(view::RunScratch& scratch) {
 
 std::size_t ViewState::delta_bytes() const {
   const MutexLock lock(mutex_);
-  return active_.size_bytes() + parts_->table_bytes();
+  return (active_.groups() == 0 ? 0 : active_.size_bytes()) + parts_->table_bytes();
 }
 
 std::size_t ViewState::delta_groups() const {

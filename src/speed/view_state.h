@@ -174,6 +174,8 @@ class ViewState {
   /// The merged rows of some encoded keys. Microseconds each; no SQL but for a final stage that has
   /// some. Not of a view over sessions.
   Result<Lookup> lookup(std::span<const std::string> keys) const;
+  /// Whether lookup() of these would read nothing now but memory.
+  [[nodiscard]] bool is_cached(std::span<const std::string> keys) const;
   /// The same in the view as it was.
   Result<Lookup> lookup(const ViewSnapshot& snapshot, std::span<const std::string> keys) const;
 
@@ -198,7 +200,7 @@ class ViewState {
   [[nodiscard]] std::optional<CheckpointDraft> checkpoint(CommitNumber commit) const;
 
   [[nodiscard]] Coverage coverage() const;
-  /// Of the delta's tables; its runs are on disk.
+  /// Of the delta's tables with groups; its runs are on disk.
   [[nodiscard]] std::size_t delta_bytes() const;
   /// A group that is in several parts counts in each.
   [[nodiscard]] std::size_t delta_groups() const;

@@ -23,6 +23,8 @@ class BlockCache {
   [[nodiscard]] virtual std::uint64_t take_run_number() = 0;
   /// Null where it is not there. The caller knows the type.
   [[nodiscard]] virtual Value find(const Key& key) = 0;
+  /// Whether find() would give something now; nothing is remembered of it.
+  [[nodiscard]] virtual bool has(const Key& key) const = 0;
   /// Something too large for the budget is not kept.
   virtual void put(const Key& key, Value value, std::size_t bytes) = 0;
   /// Bytes outside of the cache that count against its budget, and no longer do.

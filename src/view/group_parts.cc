@@ -1,5 +1,6 @@
 #include "view/group_parts.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace millrace::view {
@@ -22,6 +23,12 @@ std::size_t GroupParts::table_bytes() const {
   std::size_t sum = 0;
   for (const auto& table : tables) sum += table->size_bytes();
   return sum;
+}
+
+bool GroupParts::is_cached(std::span<const std::string> keys) const {
+  return std::ranges::all_of(runs, [&](const auto& run) {
+    return std::ranges::all_of(keys, [&](const auto& key) { return run->is_cached(key); });
+  });
 }
 
 Result<bool> GroupParts::add_to(std::string_view key, GroupTable& merged) const {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,8 @@ struct GroupParts {
   /// Of the tables.
   [[nodiscard]] std::size_t table_bytes() const;
 
+  /// Whether add_to() of these keys would read nothing now but memory.
+  [[nodiscard]] bool is_cached(std::span<const std::string> keys) const;
   /// Adds the states of a key to `merged`; false where no part has it.
   [[nodiscard]] Result<bool> add_to(std::string_view key, GroupTable& merged) const;
   using Visit = std::function<Status(std::string_view key, std::string_view state)>;

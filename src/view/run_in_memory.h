@@ -67,6 +67,9 @@ class FewParts final : public BlockCache {
     const auto found = std::ranges::find(parts_, key, [](const auto& part) { return part.first; });
     return found == parts_.end() ? nullptr : found->second;
   }
+  [[nodiscard]] bool has(const Key& key) const override {
+    return std::ranges::any_of(parts_, [&](const auto& part) { return part.first == key; });
+  }
   void put(const Key& key, Value value, std::size_t /*bytes*/) override {
     parts_.emplace_back(key, std::move(value));
     if (parts_.size() > parts_max_) parts_.pop_front();

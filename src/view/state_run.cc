@@ -297,19 +297,39 @@ Result<StateRun::Block> StateRun::block(std::size_t number, bool kept) const {
   return loaded;
 }
 
-Result<bool> StateRun::may_have(std::size_t block, std::string_view key) const {
+const StateRun::Filter* StateRun::filter_of(std::size_t block) const {
   const auto found = std::upper_bound(
       filters_.begin(), filters_.end(), block,
       [](std::size_t wanted, const Filter& filter) { return wanted < filter.blocks_end; });
-  if (found == filters_.end()) return true;
-  const std::uint64_t part = kFilterParts + static_cast<std::uint64_t>(found - filters_.begin());
+  return found == filters_.end() ? nullptr : &*found;
+}
+
+std::uint64_t StateRun::part_of(const Filter& filter) const {
+  return kFilterParts + static_cast<std::uint64_t>(&filter - filters_.data());
+}
+
+Result<bool> StateRun::may_have(std::size_t block, std::string_view key) const {
+  const Filter* const there = filter_of(block);
+  if (there == nullptr) return true;
+  const std::uint64_t part = part_of(*there);
   auto filter = cached<std::string>(part);
   if (filter == nullptr) {
-    MR_TRY(auto bytes, read(found->offset, found->bytes, found->checksum, "filter"));
+    MR_TRY(auto bytes, read(there->offset, there->bytes, there->checksum, "filter"));
     filter = std::make_shared<const std::string>(std::move(bytes));
     keep(part, filter, sizeof(std::string) + filter->capacity());
   }
   return may_contain(*filter, filter_hash(key));
+}
+
+bool StateRun::is_cached(std::string_view key) const {
+  const std::size_t upto = blocks_upto(key);
+  if (upto == 0) return true;
+  if (cache_ == nullptr) return false;
+  if (cache_->has({number_, upto - 1})) return true;
+  const Filter* const there = filter_of(upto - 1);
+  if (there == nullptr) return false;
+  const auto filter = cached<std::string>(part_of(*there));
+  return filter != nullptr && !may_contain(*filter, filter_hash(key));
 }
 
 Result<std::optional<StateRun::Found>> StateRun::find(std::string_view key) const {

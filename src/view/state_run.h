@@ -43,6 +43,8 @@ class StateRun {
 
   [[nodiscard]] std::uint64_t entries() const { return entries_; }
   [[nodiscard]] Result<std::optional<Found>> find(std::string_view key) const;
+  /// Whether find() would read nothing now but what is in the cache.
+  [[nodiscard]] bool is_cached(std::string_view key) const;
   /// Reads every byte. Ends early, without an error, when `go_on` says false.
   [[nodiscard]] Status verify(const std::function<bool()>& go_on) const;
   /// What it holds in memory for itself.
@@ -92,6 +94,9 @@ class StateRun {
   template <class T>
   std::shared_ptr<const T> cached(std::uint64_t part) const;
   void keep(std::uint64_t part, BlockCache::Value value, std::size_t bytes) const;
+  /// Of a block; null where no filter tells of it.
+  [[nodiscard]] const Filter* filter_of(std::size_t block) const;
+  [[nodiscard]] std::uint64_t part_of(const Filter& filter) const;
   Result<bool> may_have(std::size_t block, std::string_view key) const;
   template <class... Args>
   std::unexpected<Error> damaged(fmt::format_string<Args...> format, Args&&... args) const;

@@ -2,10 +2,12 @@
 // once or when its block is read; merges of tables and runs agree with one table.
 #include "view/state_run.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
 #include <map>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
@@ -111,6 +113,16 @@ States states_before(const std::shared_ptr<const StateRun>& run, std::string_vie
   return out;
 }
 
+/// What find() says, after is_cached() was asked: where it says yes, no byte is read.
+std::string found_cached(const std::shared_ptr<BytesInMemory>& bytes, const StateRun& run,
+                         std::string_view key) {
+  if (!run.is_cached(key)) return "not cached";
+  const std::string kept = std::exchange(bytes->bytes, {});
+  const std::string found = found_in(run, key);
+  bytes->bytes = kept;
+  return found;
+}
+
 States random_states(Random& random, std::size_t count) {
   const std::string shared = random_text(random);
   States states;
@@ -141,6 +153,25 @@ TEST(StateRun, FindsWhatWasWrittenAndNothingElseWhateverTheCacheHolds) {
       RC_ASSERT(states_before(run, key) == States(states.begin(), states.lower_bound(key)));
     }
   }));
+}
+
+TEST(StateRun, KnowsWhenALookUpReadsMemoryAlone) {
+  States states;
+  for (int i = 0; i < 2000; ++i) states[fmt::format("key {:04}", i)] = std::string(50, 's');
+  const auto bytes = std::make_shared<BytesInMemory>(file_of(states));
+  const auto run = *StateRun::open(bytes, kFingerprint, std::make_shared<FewParts>(100));
+  EXPECT_EQ(found_cached(bytes, *run, "a"), "none") << "it is less than all keys";
+  EXPECT_EQ(found_cached(bytes, *run, "key 0007"), "not cached");
+  EXPECT_EQ(found_in(*run, "key 0007"), "state " + states.at("key 0007"));
+  EXPECT_EQ(found_cached(bytes, *run, "key 0007"), "state " + states.at("key 0007"));
+  EXPECT_EQ(found_cached(bytes, *run, "key 1999"), "not cached") << "it is in another block";
+  int absent = 0;
+  for (int i = 0; i < 2000; ++i) {
+    const auto found = found_cached(bytes, *run, fmt::format("key {:04} no", i));
+    ASSERT_NE(found, "error");
+    if (found == "none") ++absent;
+  }
+  EXPECT_GT(absent, 1800) << "the filter came with the first look-up";
 }
 
 TEST(StateRun, HasNoEntriesWhereNothingWasWritten) {
