@@ -2,8 +2,10 @@
 #include "serving/session_plan.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/ascii_case.h"
+#include "serving/live_query.h"
 #include "serving/sql_session.h"
 #include "sql/syntax.h"
 
@@ -41,10 +43,12 @@ void take_column_types(const json::object& tree, std::span<const Column> columns
   }
 }
 
+using ShapeOf = std::function<Result<sql::StatementShape>(const ParsedSelect&)>;
+
 /// Fills in the types that are not given. Gives the columns of the answer.
-Result<std::vector<Column>> infer(StatementRunner& runner, const access::Principal& who,
-                                  const ParsedSelect& select,
-                                  std::vector<std::optional<Type>>& types) {
+Result<std::vector<Column>> infer(const ParsedSelect& select,
+                                  std::vector<std::optional<Type>>& types,
+                                  const ShapeOf& shape_of) {
   for (;;) {
     ParsedSelect typed = select;
     std::vector<json::value> casts(types.size());
@@ -55,7 +59,7 @@ Result<std::vector<Column>> infer(StatementRunner& runner, const access::Princip
     json::value tree = std::move(typed.tree);
     sql::replace_parameters(tree, [&](std::size_t index) { return casts[index]; });
     typed.tree = std::move(tree.get_object());
-    MR_TRY(auto shape, runner.shape_of(who, typed));
+    MR_TRY(auto shape, shape_of(typed));
     bool all = true;
     for (std::size_t i = 0; i < types.size(); ++i) {
       if (types[i]) continue;
@@ -66,6 +70,13 @@ Result<std::vector<Column>> infer(StatementRunner& runner, const access::Princip
     // A parameter whose type nothing tells is a text; then the columns may be others.
     if (all) return std::move(shape.columns);
   }
+}
+
+Result<std::vector<Column>> infer(StatementRunner& runner, const access::Principal& who,
+                                  const ParsedSelect& select,
+                                  std::vector<std::optional<Type>>& types) {
+  return infer(select, types,
+               [&](const ParsedSelect& typed) { return runner.shape_of(who, typed); });
 }
 
 Status take_types(std::vector<std::optional<Type>> types, SessionPlan& plan,
@@ -227,9 +238,36 @@ Status SqlSession::plan_change(const sql::Update* update, const sql::Delete* rem
   return take_types(std::move(types), plan, out);
 }
 
-Status SqlSession::plan_session(SessionPlan& plan, PreparedStatement& out) {
+Status SqlSession::plan_subscribe(const sql::Subscribe& statement, SessionPlan& plan, Given given,
+                                  PreparedStatement& out) {
+  plan.subscribe = statement;
+  MR_TRY(plan.select, StatementRunner::read_select(statement.text));
+  MR_TRY(const std::size_t count, sql::count_parameters(plan.select->tree));
+  auto types = types_for(count, given);
+  MR_TRY(plan.live_columns, infer(*plan.select, types, [this](const ParsedSelect& typed) {
+           return runner_.shape_of_live(who_, typed);
+         }));
+  out.columns = live_columns(plan.live_columns);
+  return take_types(std::move(types), plan, out);
+}
+
+/// Where the text of a cursor or COPY is a SUBSCRIBE. Errors: also for one with parameters.
+Result<bool> SqlSession::plan_inner_subscribe(const std::string& text, SessionPlan& plan,
+                                              PreparedStatement& out) {
+  MR_TRY(const auto inner, sql::parse_session_statement(text));
+  const auto* subscribe = inner ? std::get_if<sql::Subscribe>(&*inner) : nullptr;
+  if (subscribe == nullptr) return false;
+  MR_RETURN_IF_ERROR(plan_subscribe(*subscribe, plan, {}, out));
+  if (out.parameters.empty()) return true;
+  return fail(ErrorCode::kInvalidArgument, error_id::kUnsupportedStatement,
+              "a SUBSCRIBE inside of another statement takes no parameters");
+}
+
+Status SqlSession::plan_session(SessionPlan& plan, Given given, PreparedStatement& out) {
   const Type text{TypeKind::kVarchar};
   const auto& statement = *plan.session;
+  if (const auto* subscribe = std::get_if<sql::Subscribe>(&statement))
+    return plan_subscribe(*subscribe, plan, given, out);
   if (const auto* show = std::get_if<sql::ShowSetting>(&statement)) {
     if (show->name.empty()) {
       out.columns = {{"name", text}, {"setting", text}, {"description", text}};
@@ -242,11 +280,14 @@ Status SqlSession::plan_session(SessionPlan& plan, PreparedStatement& out) {
     out.columns = prepared->columns;
   } else if (const auto* fetch = std::get_if<sql::FetchStatement>(&statement)) {
     MR_TRY(auto* const cursor, transaction_.cursor(fetch->name));
-    if (!fetch->move) out.columns = cursor->result.columns;
+    if (!fetch->move) out.columns = cursor->columns();
   } else if (const auto* explain = std::get_if<sql::Explain>(&statement)) {
     MR_TRY(plan.select, StatementRunner::read_select(explain->text));
     out.columns = {{"QUERY PLAN", text}};
   } else if (const auto* declare = std::get_if<sql::DeclareCursor>(&statement)) {
+    MR_TRY(const bool live, plan_inner_subscribe(declare->text, plan, out));
+    out.columns.clear();  // they are FETCH's
+    if (live) return {};
     MR_TRY(plan.select, StatementRunner::read_select(declare->text));
   } else if (const auto* copy = std::get_if<sql::Copy>(&statement)) {
     return plan_copy(*copy, plan, out);
