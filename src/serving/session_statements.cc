@@ -82,7 +82,14 @@ Result<StatementResult> SqlSession::execute_session(const SessionPlan& plan) {
             MR_RETURN_IF_ERROR(transaction_.close(""));
             return done("DISCARD ALL");
           },
-          [&](const sql::NothingToDo& s) -> Result<StatementResult> { return done(s.command); },
+          [&](const sql::NothingToDo& s) -> Result<StatementResult> {
+            if (s.command == "DROP INDEX") warn("the index of a key stays as long as its view");
+            return done(s.command);
+          },
+          [&](const sql::RefreshView& s) -> Result<StatementResult> {
+            MR_RETURN_IF_ERROR(runner_.check_materialized(who_, s.name));
+            return done("REFRESH MATERIALIZED VIEW");
+          },
           [&](const sql::PrepareStatement& s) { return prepare_named(s); },
           [&](const sql::ExecuteStatement& s) { return execute_named(s); },
           [&](const sql::Deallocate& s) -> Result<StatementResult> {
@@ -218,6 +225,11 @@ Result<StatementResult> SqlSession::prepare_named(const sql::PrepareStatement& s
 Result<StatementResult> SqlSession::execute_named(const sql::ExecuteStatement& statement) {
   MR_TRY(const auto prepared, named(statement.name));
   return execute_checked(*prepared, statement.values);
+}
+
+const std::vector<Column>* SqlSession::cursor_columns(std::string_view name) {
+  const auto cursor = transaction_.cursor(name);
+  return cursor ? &(*cursor)->columns() : nullptr;
 }
 
 Result<StatementResult> SqlSession::declare(const sql::DeclareCursor& statement,

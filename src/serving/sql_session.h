@@ -86,6 +86,8 @@ class SqlSession {
   /// by an error that the client is told. While no statement runs.
   void begin_rows(std::shared_ptr<LiveQuery> live) EXCLUDES(running_mutex_);
   void end_rows(bool failed) EXCLUDES(running_mutex_);
+  /// Of a cursor that DECLARE made, which to PostgreSQL's clients is a portal; null without one.
+  [[nodiscard]] const std::vector<Column>* cursor_columns(std::string_view name);
   /// Ends a transaction that has done nothing for too long; true where it did. To be called now and
   /// then while no statement runs.
   bool expire_idle();
