@@ -14,6 +14,7 @@ set(MR_LIBS_op OpenSSL::Crypto ${CMAKE_DL_LIBS})
 set(MR_LIBS_broker ${MR_XXHASH})
 set(MR_LIBS_endpoint ${MR_PROMETHEUS} ZLIB::ZLIB ${MR_ZSTD})
 set(MR_LIBS_server ${MR_YAML_CPP})
+set(MR_LIBS_cli ${MR_LIBEDIT})
 
 find_package(GTest REQUIRED)
 find_library(MR_RAPIDCHECK rapidcheck REQUIRED)

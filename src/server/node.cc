@@ -213,9 +213,10 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       serving::BatchOptions{.interval_ms = config.batch_interval_ms,
                             .delta_bytes_max = config.speed_delta_bytes_max});
   bridge_ = std::make_unique<bridge::Bridge>(*catalog_, *broker_);
+  feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
-      *workers_, *lake_writer_, *batch_, *access_, *bridge_,
+      *workers_, *lake_writer_, *batch_, *access_, *bridge_, *feed_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max,
                                 .table_bytes_max = config.sql_table_bytes_max,
@@ -223,7 +224,6 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
 
   positions_ = std::make_unique<serving::PositionWait>(*speed_);
   events_ = std::make_unique<serving::EventReader>(*lake_, *log_, *lake_database_);
-  feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
     statements_->finish_replacement(view);
   });

@@ -95,10 +95,10 @@ class Node {
   std::unique_ptr<ingest::LakeWriter> lake_writer_;
   std::unique_ptr<serving::BatchScheduler> batch_;
   std::unique_ptr<bridge::Bridge> bridge_;
+  std::unique_ptr<serving::ChangeFeed> feed_;
   std::unique_ptr<serving::StatementRunner> statements_;
   std::unique_ptr<serving::EventReader> events_;
   std::unique_ptr<serving::PositionWait> positions_;
-  std::unique_ptr<serving::ChangeFeed> feed_;
 };
 
 }  // namespace millrace::server

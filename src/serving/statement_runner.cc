@@ -81,7 +81,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
                                  speed::SpeedLayer& speed, sql::Database& speed_database,
                                  sql::Database& lake_database, sql::QueryWorkers& workers,
                                  ingest::LakeWriter& lake_writer, BatchScheduler& batch,
-                                 access::Access& access, bridge::Bridge& bridge,
+                                 access::Access& access, bridge::Bridge& bridge, ChangeFeed& feed,
                                  StatementOptions options)
     : catalog_(catalog),
       log_(log),
@@ -96,6 +96,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
       batch_(batch),
       access_(access),
       bridge_(bridge),
+      feed_(feed),
       options_(options) {}
 
 Result<StatementResult> StatementRunner::run(std::string_view sql,

@@ -31,6 +31,7 @@
 #include "lake/tables.h"
 #include "log/commit_log.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
 #include "serving/point_select.h"
 #include "serving/read_moment.h"
 #include "serving/select_reads.h"
@@ -40,6 +41,7 @@
 #include "speed/speed_layer.h"
 #include "sql/as_of.h"
 #include "sql/query_worker.h"
+#include "sql/session_statement.h"
 #include "sql/statement.h"
 
 namespace millrace::serving {
@@ -55,6 +57,9 @@ struct SourceCoverage {
   std::uint64_t quarantined = 0;
 };
 
+class LiveQuery;
+struct LiveFetch;
+
 struct StatementResult {
   /// "SELECT", "CREATE STREAM", ...
   std::string command;
@@ -65,6 +70,10 @@ struct StatementResult {
   std::vector<SourceCoverage> sources;
   /// Rows that a statement put, changed or took away.
   std::optional<std::uint64_t> affected = {};
+  /// Of SUBSCRIBE: where rows come from behind those of `batches`, for as long as they are asked
+  /// for, or as `fetch` says.
+  std::shared_ptr<LiveQuery> live = {};
+  std::shared_ptr<const LiveFetch> fetch = {};
 };
 
 /// A SELECT that was read once, to be executed as often as wanted. Parameters are still in its
@@ -115,7 +124,7 @@ class StatementRunner {
                   sql::Database& speed_database, sql::Database& lake_database,
                   sql::QueryWorkers& workers, ingest::LakeWriter& lake_writer,
                   BatchScheduler& batch, access::Access& access, bridge::Bridge& bridge,
-                  StatementOptions options);
+                  ChangeFeed& feed, StatementOptions options);
 
   /// A statement of a client, which must be allowed to; what it may not read is not there for it.
   Result<StatementResult> run_as(const access::Principal& who, std::string_view sql);
@@ -141,6 +150,17 @@ class StatementRunner {
   Result<std::optional<StatementResult>> point_rows(
       const access::Principal& who, const PointSelect& select,
       std::span<const std::optional<std::string>> values, const StatementContext& context);
+  /// live_statements.cc
+  /// Columns of the SELECT of a SUBSCRIBE, and types of its parameters. Errors: also what no
+  /// SUBSCRIBE may say (live_select.h).
+  Result<sql::StatementShape> shape_of_live(const access::Principal& who,
+                                            const ParsedSelect& select);
+  /// The SELECT has no parameters any more; `columns` are its own.
+  Result<std::shared_ptr<LiveQuery>> subscribe(const access::Principal& who,
+                                               const ParsedSelect& select,
+                                               std::vector<Column> columns,
+                                               const sql::Subscribe& statement);
+  [[nodiscard]] ChangeFeed& feed() { return feed_; }
   /// insert_events.cc
   /// Nothing is stored yet. Errors: also kNotFound (kStreamNotFound).
   Result<InsertRows> insert_rows(const access::Principal& who, const sql::Insert& statement,
@@ -403,6 +423,7 @@ class StatementRunner {
   BatchScheduler& batch_;
   access::Access& access_;
   bridge::Bridge& bridge_;
+  ChangeFeed& feed_;
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists
