@@ -12,6 +12,7 @@ set(MR_LIBS_catalog SQLite::SQLite3)
 set(MR_LIBS_access OpenSSL::Crypto)
 set(MR_LIBS_op OpenSSL::Crypto ${CMAKE_DL_LIBS})
 set(MR_LIBS_broker ${MR_XXHASH})
+set(MR_LIBS_sink mr_libpq)
 set(MR_LIBS_endpoint ${MR_PROMETHEUS} ZLIB::ZLIB ${MR_ZSTD})
 set(MR_LIBS_server ${MR_YAML_CPP})
 

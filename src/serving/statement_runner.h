@@ -33,6 +33,7 @@
 #include "serving/batch_scheduler.h"
 #include "serving/point_select.h"
 #include "serving/read_moment.h"
+#include "serving/sinks.h"
 #include "serving/system_relations.h"
 #include "serving/view_reader.h"
 #include "speed/speed_layer.h"
@@ -112,7 +113,7 @@ class StatementRunner {
                   lake::Tables& tables, batch::StateFiles& state_files, speed::SpeedLayer& speed,
                   sql::Database& speed_database, sql::Database& lake_database,
                   sql::QueryWorkers& workers, ingest::LakeWriter& lake_writer,
-                  BatchScheduler& batch, access::Access& access, bridge::Bridge& bridge,
+                  BatchScheduler& batch, access::Access& access, bridge::Bridge& bridge, Sinks& sinks,
                   StatementOptions options);
 
   /// A statement of a client, which must be allowed to; what it may not read is not there for it.
@@ -162,6 +163,10 @@ class StatementRunner {
   /// Statements whose flag of cancelling is set end now. Thread: any.
   void wake_cancelled() { workers_.wake(); }
   [[nodiscard]] const StatementOptions& options() const { return options_; }
+  /// table_statements.cc
+  /// Reads a table of another database again; says whether it has other rows now.
+  Result<bool> refresh_table(TableId id, const sql::CreateTable& statement,
+                             const std::atomic<bool>& stopping) EXCLUDES(table_changes_);
   /// Whether `who` may know that a stream, view or table of this name is there.
   [[nodiscard]] bool is_visible(const access::Principal& who, std::string_view name) const;
   /// Those that wait for a view wait no longer.
@@ -250,6 +255,11 @@ class StatementRunner {
   Result<StatementResult> alter_connection(const sql::AlterConnection& statement);
   Result<StatementResult> drop_connection(const sql::Drop& statement);
   Result<StatementResult> show_connections(const access::Principal& who);
+  /// sink_statements.cc
+  Result<StatementResult> create_sink(const sql::CreateSink& statement) EXCLUDES(definitions_);
+  Result<StatementResult> alter_sink(const sql::AlterSink& statement);
+  Result<StatementResult> drop_sink(const sql::Drop& statement);
+  Result<StatementResult> show_sinks(const access::Principal& who);
   Result<StatementResult> create_token(const sql::CreateToken& statement);
   Result<StatementResult> drop_token(const sql::DropToken& statement);
   Result<StatementResult> change_grants(const sql::GrantStatement& statement);
@@ -384,6 +394,7 @@ class StatementRunner {
   BatchScheduler& batch_;
   access::Access& access_;
   bridge::Bridge& bridge_;
+  Sinks& sinks_;
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists
