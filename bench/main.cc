@@ -28,11 +28,24 @@ int usage() {
              "[--folder DIR]\n"
              "  --only    1 bulk, 2 single posts, 3 freshness, 4 batch, 5 look-ups, 6 restart,\n"
              "            7 aggregation alone, 8 what views cost, 9 MQTT throughput,\n"
-             "            10 MQTT one in flight, 11 idle MQTT connections, 12 MQTT fan-out\n"
+             "            10 MQTT one in flight, 11 idle MQTT connections, 12 MQTT fan-out,\n"
+             "            13 reads by key over PostgreSQL's wire, 14 the ten greatest of a view,\n"
+             "            15 an ad-hoc aggregate\n"
              "  --scale   share of the full number of events, 0.01 to 10\n"
              "  --folder  where the data of the servers go (a temporary folder)\n");
   return 2;
 }
+
+struct Measure {
+  int number;
+  Figures (*run)(const Settings& settings);
+};
+constexpr Measure kMeasures[] = {
+    {1, measure_bulk},         {2, measure_single},     {3, measure_freshness},
+    {4, measure_batch},        {5, measure_lookup},     {6, measure_restart},
+    {7, measure_groups},       {8, measure_views},      {9, measure_mqtt_throughput},
+    {10, measure_mqtt_single}, {11, measure_mqtt_idle}, {12, measure_mqtt_fan_out},
+    {13, measure_point_reads}, {14, measure_top},       {15, measure_ad_hoc}};
 
 /// "1,5,10"
 bool parse_only(std::string_view list, std::set<int>& only) {
@@ -41,7 +54,8 @@ bool parse_only(std::string_view list, std::set<int>& only) {
   while (at != end) {
     int number = 0;
     const auto [after, code] = std::from_chars(at, end, number);
-    if (code != std::errc() || number < 1 || number > 12) return false;
+    if (code != std::errc() || number < 1 || number > kMeasures[std::size(kMeasures) - 1].number)
+      return false;
     if (after != end && *after != ',') return false;
     only.insert(number);
     at = after == end ? end : after + 1;
@@ -73,16 +87,6 @@ bool parse(int count, char** arguments, Options& options) {
   }
   return true;
 }
-
-struct Measure {
-  int number;
-  Figures (*run)(const Settings& settings);
-};
-constexpr Measure kMeasures[] = {
-    {1, measure_bulk},         {2, measure_single},     {3, measure_freshness},
-    {4, measure_batch},        {5, measure_lookup},     {6, measure_restart},
-    {7, measure_groups},       {8, measure_views},      {9, measure_mqtt_throughput},
-    {10, measure_mqtt_single}, {11, measure_mqtt_idle}, {12, measure_mqtt_fan_out}};
 
 int run(const Options& options) {
   std::vector<Figure> figures;

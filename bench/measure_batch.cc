@@ -2,11 +2,8 @@
 // DuckDB, with two threads, over the same Parquet files.
 #include <simdjson.h>
 
-#include <chrono>
-#include <thread>
-
 #include "measures.h"
-#include "sql/database.h"
+#include "plain_duckdb.h"
 #include "view_check.h"
 
 namespace millrace::bench {
@@ -14,34 +11,6 @@ namespace millrace::bench {
 namespace {
 
 constexpr std::uint64_t kEvents = 20'000'000;
-constexpr double kLakeSecondsMax = 300;
-
-/// Waits until the lake has every event.
-Status wait_for_lake(Connection& connection, std::uint64_t events) {
-  simdjson::dom::parser parser;
-  const double begin = now_us();
-  while (now_us() - begin < kLakeSecondsMax * 1e6) {
-    MR_TRY(const auto reply, connection.ask("GET", "/v1/streams"));
-    simdjson::dom::element document;
-    simdjson::dom::array streams;
-    if (parser.parse(reply.body).get(document) != simdjson::SUCCESS ||
-        document["streams"].get_array().get(streams) != simdjson::SUCCESS) {
-      return fail(ErrorCode::kInternal, error_id::kInternal, "no list of streams: {}", reply.body);
-    }
-    for (const simdjson::dom::element stream : streams) {
-      std::string_view name;
-      std::uint64_t end = 0;
-      if (stream["name"].get_string().get(name) == simdjson::SUCCESS && name == "ev" &&
-          stream["lake"]["position"]["0"].get_uint64().get(end) == simdjson::SUCCESS &&
-          end == events) {
-        return {};
-      }
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return fail(ErrorCode::kDeadlineExceeded, error_id::kInternal,
-              "the lake has not all events after {} s", kLakeSecondsMax);
-}
 
 /// Seconds that the newest generation of a view took.
 double generation_seconds(std::string_view state, std::string_view view) {
@@ -65,58 +34,6 @@ double generation_seconds(std::string_view state, std::string_view view) {
   }
   return seconds;
 }
-
-class PlainDuckDb {
- public:
-  static Result<PlainDuckDb> open(const std::filesystem::path& lake) {
-    PlainDuckDb out;
-    MR_TRY(out.database_, sql::Database::open({.threads = 2,
-                                               .memory_bytes_max = std::uint64_t{4} << 30,
-                                               .folders = {lake},
-                                               .spill_folder = {}}));
-    MR_TRY(out.connection_, out.database_->connect());
-    std::error_code error;
-    for (const auto& entry : std::filesystem::recursive_directory_iterator(lake, error)) {
-      if (entry.path().extension() != ".parquet") continue;
-      out.files_ += (out.files_.empty() ? "" : ",") + quote_literal(entry.path().string());
-    }
-    if (out.files_.empty()) {
-      return fail(ErrorCode::kNotFound, error_id::kInternal, "no Parquet file in {}",
-                  lake.string());
-    }
-    return out;
-  }
-
-  /// Seconds for one view, its rows fetched.
-  Result<double> run(const BenchView& view, std::uint64_t events) {
-    const std::string from = fmt::format("read_parquet([{}])", files_);
-    std::uint64_t counted = 0;
-    const double begin = now_us();
-    MR_TRY(const auto columns,
-           connection_->query(
-               fmt::format(fmt::runtime(view.select), from), [&](const BatchView& rows) {
-                 for (std::size_t c = 0; c < rows.columns.size(); ++c) {
-                   // The column c of each view is its count(*).
-                   if (rows.columns[c].type.kind != TypeKind::kBigInt) continue;
-                   for (std::size_t row = 0; row < rows.rows; ++row) {
-                     counted += static_cast<std::uint64_t>(rows.columns[c].as<std::int64_t>()[row]);
-                   }
-                 }
-                 return Status();
-               }));
-    const double seconds = (now_us() - begin) / 1e6;
-    if (counted != events) {
-      return fail(ErrorCode::kInternal, error_id::kInternal, "DuckDB counts {} of {} events",
-                  counted, events);
-    }
-    return seconds;
-  }
-
- private:
-  std::shared_ptr<sql::Database> database_;
-  std::unique_ptr<sql::Connection> connection_;
-  std::string files_;
-};
 
 }  // namespace
 
@@ -144,7 +61,7 @@ Figures measure_batch(const Settings& settings) {
     std::vector<double> views;
     double sum = 0;
     for (const auto& view : kViews) {
-      MR_TRY(const double seconds, duckdb.run(view, events));
+      MR_TRY(const double seconds, duckdb.count(view, events));
       views.push_back(seconds);
       sum += seconds;
     }

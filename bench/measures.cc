@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kEventsPerRequest = 1'000;
 constexpr std::size_t kBulkConnections = 4;
+constexpr double kLakeSecondsMax = 300;
 
 }  // namespace
 
@@ -99,6 +100,32 @@ Result<std::uint64_t> run_batch(Connection& connection, bool full) {
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
+}
+
+Status wait_for_lake(Connection& connection, std::uint64_t events) {
+  simdjson::dom::parser parser;
+  const double begin = now_us();
+  while (now_us() - begin < kLakeSecondsMax * 1e6) {
+    MR_TRY(const auto reply, connection.ask("GET", "/v1/streams"));
+    simdjson::dom::element document;
+    simdjson::dom::array streams;
+    if (parser.parse(reply.body).get(document) != simdjson::SUCCESS ||
+        document["streams"].get_array().get(streams) != simdjson::SUCCESS) {
+      return fail(ErrorCode::kInternal, error_id::kInternal, "no list of streams: {}", reply.body);
+    }
+    for (const simdjson::dom::element stream : streams) {
+      std::string_view name;
+      std::uint64_t end = 0;
+      if (stream["name"].get_string().get(name) == simdjson::SUCCESS && name == "ev" &&
+          stream["lake"]["position"]["0"].get_uint64().get(end) == simdjson::SUCCESS &&
+          end == events) {
+        return {};
+      }
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return fail(ErrorCode::kDeadlineExceeded, error_id::kInternal,
+              "the lake has not all events after {} s", kLakeSecondsMax);
 }
 
 Result<double> echo_rate(std::size_t connections, std::uint64_t requests, const Request& request,

@@ -38,6 +38,9 @@ Figures measure_mqtt_throughput(const Settings& settings);
 Figures measure_mqtt_single(const Settings& settings);
 Figures measure_mqtt_idle(const Settings& settings);
 Figures measure_mqtt_fan_out(const Settings& settings);
+Figures measure_point_reads(const Settings& settings);
+Figures measure_top(const Settings& settings);
+Figures measure_ad_hoc(const Settings& settings);
 /// Without a server.
 Figures measure_groups(const Settings& settings);
 
@@ -51,6 +54,8 @@ Result<std::string> ask_sql(Connection& connection, std::string_view sql);
 Result<LoadResult> load_events(std::uint16_t port, EventGenerator& generator, std::uint64_t events);
 /// Starts a batch run and waits for its end. Gives its number.
 Result<std::uint64_t> run_batch(Connection& connection, bool full);
+/// Waits until the lake has every event.
+Status wait_for_lake(Connection& connection, std::uint64_t events);
 /// The same request on the same number of connections against the bare echo: requests per second.
 Result<double> echo_rate(std::size_t connections, std::uint64_t requests, const Request& request,
                          std::size_t reply_bytes);

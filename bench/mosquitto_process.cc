@@ -1,10 +1,7 @@
 #include "mosquitto_process.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +9,7 @@
 #include <fstream>
 #include <thread>
 
+#include "free_port.h"
 #include "mqtt_load.h"
 
 namespace millrace::bench {
@@ -19,18 +17,6 @@ namespace millrace::bench {
 namespace {
 
 constexpr const char* kProgram = "/usr/sbin/mosquitto";
-
-std::uint16_t free_port() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof(address);
-  const bool bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
-                     ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-  ::close(fd);
-  return bound ? ntohs(address.sin_port) : std::uint16_t{0};
-}
 
 }  // namespace
 

@@ -107,6 +107,7 @@ Status ServerProcess::wait_until_ready() {
     if (ready.find('}') != std::string::npos) {
       port_ = port_after(ready, "http://127.0.0.1:");
       mqtt_port_ = port_after(ready, "mqtt://127.0.0.1:");
+      postgres_port_ = port_after(ready, "postgresql://127.0.0.1:");
       return {};
     }
     int status = 0;
@@ -119,6 +120,10 @@ Status ServerProcess::wait_until_ready() {
   }
   return fail(ErrorCode::kUnavailable, error_id::kInternal,
               "the server is not ready after {} s: {}", kReadySeconds, log_tail());
+}
+
+std::string ServerProcess::postgres_url() const {
+  return fmt::format("postgresql://bench@127.0.0.1:{}/millrace", postgres_port_);
 }
 
 std::string ServerProcess::log_tail() const {

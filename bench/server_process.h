@@ -29,6 +29,8 @@ class ServerProcess {
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] std::uint16_t mqtt_port() const { return mqtt_port_; }
+  /// What libpq connects with.
+  [[nodiscard]] std::string postgres_url() const;
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] std::filesystem::path data_folder() const { return folder_ / "data"; }
   /// The most memory that it, and the processes it started, had at one time each, added up.
@@ -51,6 +53,7 @@ class ServerProcess {
   pid_t pid_ = -1;
   std::uint16_t port_ = 0;
   std::uint16_t mqtt_port_ = 0;
+  std::uint16_t postgres_port_ = 0;
 };
 
 }  // namespace millrace::bench

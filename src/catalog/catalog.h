@@ -24,12 +24,38 @@
 
 namespace millrace::catalog {
 
+/// A range of values, ends included.
+template <class T>
+struct Between {
+  T least = 0;
+  T most = 0;
+  void include(T value) {
+    least = value < least ? value : least;
+    most = most < value ? value : most;
+  }
+  bool operator==(const Between&) const = default;
+};
+
+/// What the events of a lake file lie within: a read of others leaves the file out.
+struct EventRange {
+  Between<std::uint32_t> partition;
+  Between<std::uint64_t> offset;
+  Between<std::int64_t> arrival_us;
+  /// Event times in microseconds, where the stream has them and not all are NULL.
+  std::optional<Between<std::int64_t>> time_us;
+  /// The column that they are of (StreamDefinition::field_id).
+  std::uint32_t time_field = 0;
+  bool operator==(const EventRange&) const = default;
+};
+
 /// One file that we wrote, with what proves it whole.
 struct FileRecord {
   std::string name;  // in the folder of its kind
   std::uint64_t size_bytes = 0;
   std::uint32_t crc32c = 0;
   std::uint64_t rows = 0;
+  /// Of a lake file; none of those that earlier versions wrote.
+  std::optional<EventRange> range = {};
   bool operator==(const FileRecord&) const = default;
 };
 

@@ -18,11 +18,28 @@ json::array ends_of(const Position& position) {
   return out;
 }
 
+template <class T>
+json::array between_array(const Between<T>& between) {
+  return {between.least, between.most};
+}
+
 json::object file_object(const FileRecord& file) {
-  return {{"name", file.name},
-          {"size_bytes", file.size_bytes},
-          {"crc32c", file.crc32c},
-          {"rows", file.rows}};
+  json::object out{{"name", file.name},
+                   {"size_bytes", file.size_bytes},
+                   {"crc32c", file.crc32c},
+                   {"rows", file.rows}};
+  if (file.range) {
+    const auto& range = *file.range;
+    json::object object{{"partition", between_array(range.partition)},
+                        {"offset", between_array(range.offset)},
+                        {"arrival_us", between_array(range.arrival_us)}};
+    if (range.time_us) {
+      object["time_us"] = between_array(*range.time_us);
+      object["time_field"] = range.time_field;
+    }
+    out["range"] = std::move(object);
+  }
+  return out;
 }
 
 /// Takes the members of an object one by one; remembers that one was missing or of another type.
@@ -88,7 +105,32 @@ class Reader {
                    .size_bytes = reader.number<std::uint64_t>("size_bytes"),
                    .crc32c = reader.number<std::uint32_t>("crc32c"),
                    .rows = reader.number<std::uint64_t>("rows")};
+    if (const auto* range = reader.find("range")) out.range = reader.event_range(*range);
     if (!reader.ok()) ok_ = false;
+    return out;
+  }
+  EventRange event_range(const json::value& value) {
+    Reader reader(value);
+    EventRange out;
+    out.partition = reader.between<std::uint32_t>("partition");
+    out.offset = reader.between<std::uint64_t>("offset");
+    out.arrival_us = reader.between<std::int64_t>("arrival_us");
+    if (reader.find("time_us") != nullptr) {
+      out.time_us = reader.between<std::int64_t>("time_us");
+      out.time_field = reader.number<std::uint32_t>("time_field");
+    }
+    if (!reader.ok()) ok_ = false;
+    return out;
+  }
+  template <class T>
+  Between<T> between(std::string_view key) {
+    const auto& ends = array(key);
+    if (ends.size() != 2) return missing<Between<T>>();
+    boost::system::error_code least_error;
+    boost::system::error_code most_error;
+    const Between<T> out{.least = ends[0].to_number<T>(least_error),
+                         .most = ends[1].to_number<T>(most_error)};
+    if (least_error || most_error || out.most < out.least) ok_ = false;
     return out;
   }
   void spoil() { ok_ = false; }

@@ -114,6 +114,10 @@ std::string_view document_parts() {
    "Statement": {"required": true, "content": {"application/json": {"schema": {"type": "object",
     "required": ["sql"], "properties": {"sql": {"type": "string"}}, "additionalProperties": false},
     "example": {"sql": "SELECT city, count(*) FROM trips GROUP BY city"}}}},
+   "Keys": {"description": "An object or an array for each key, 1000 at most", "required": true,
+    "content": {"application/json": {"schema": {"type": "array", "maxItems": 1000, "items":
+    {"anyOf": [{"type": "object"}, {"type": "array"}]}}, "example": [{"city": "Lima"}, {"city":
+    "Oslo"}]}}},
    "BatchRun": {"required": false, "content": {"application/json": {"schema": {"type": "object",
     "required": [], "properties": {"full": {"type": "boolean"}}, "additionalProperties": false},
     "example": {"full": true}}}},
@@ -159,6 +163,14 @@ std::string_view document_parts() {
     {"$ref": "#/components/schemas/ViewRows"}}, "application/x-ndjson": {"schema": {"type":
     "string"}}, "text/csv": {"schema": {"type": "string"}}, "application/vnd.apache.arrow.stream":
     {"schema": {}}}},
+   "FoundRows": {"description":
+    "A row for each key, in their order; without a row: null, or in other formats _found is false",
+    "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}, "Millrace-Position":
+    {"$ref": "#/components/headers/Millrace-Position"}, "Millrace-Coverage": {"$ref":
+    "#/components/headers/Millrace-Coverage"}}, "content": {"application/json": {"schema": {"$ref":
+    "#/components/schemas/FoundRows"}}, "application/x-ndjson": {"schema": {"type": "string"}},
+    "text/csv": {"schema": {"type": "string"}}, "application/vnd.apache.arrow.stream": {"schema":
+    {}}}},
    "Statement": {"description": "What the statement gave", "headers": {"X-Request-Id": {"$ref":
     "#/components/headers/X-Request-Id"}, "Millrace-Position": {"$ref":
     "#/components/headers/Millrace-Position"}, "Millrace-Coverage": {"$ref":
@@ -305,6 +317,12 @@ std::string_view document_parts() {
     "examples": [{"columns": [{"name": "city", "type": "VARCHAR"}, {"name": "trips", "type":
     "BIGINT"}], "rows": [["Lima", 1]], "coverage": {"generation": 1, "cut": {"0": 1}, "delta_end":
     {"0": 2}, "quarantined": 0}}]},
+   "FoundRows": {"type": "object", "required": ["columns", "rows", "coverage"], "properties":
+    {"columns": {"type": "array", "items": {"$ref": "#/components/schemas/Column"}}, "rows":
+    {"type": "array", "items": {"anyOf": [{"type": "array"}, {"type": "null"}]}}, "coverage":
+    {"$ref": "#/components/schemas/Coverage"}}, "examples": [{"columns": [{"name": "city", "type":
+    "VARCHAR"}, {"name": "trips", "type": "BIGINT"}], "rows": [["Lima", 1], null], "coverage":
+    {"generation": 1, "cut": {"0": 1}, "delta_end": {"0": 2}, "quarantined": 0}}]},
    "StatementAnswer": {"type": "object", "required": ["command", "columns", "rows"], "properties":
     {"command": {"type": "string"}, "columns": {"type": "array", "items": {"$ref":
     "#/components/schemas/Column"}}, "rows": {"$ref": "#/components/schemas/Rows"}, "truncated":

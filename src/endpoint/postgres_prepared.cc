@@ -187,6 +187,8 @@ void PostgresDialog::on(const postgres::Describe& describe, std::string& out) {
   }
   const auto found = portals_.find(describe.name);
   if (found == portals_.end()) {
+    if (const auto* columns = session_->cursor_columns(describe.name); columns != nullptr)
+      return append_columns(*columns, {}, out);
     refuse("34000", fmt::format("there is no portal \"{}\"", describe.name), out);
     return;
   }

@@ -219,6 +219,7 @@ void PostgresConnection::let_in(access::Principal who) {
                                     out_);
   postgres::append_parameter_status("session_authorization", entrance_->user, out_);
   ticket_ = server_.cancels.enter(session);
+  session->set_process_id(static_cast<std::int32_t>(ticket_.process));
   postgres::append_backend_key(ticket_.process, ticket_.key, out_);
   postgres::append_ready(postgres::TransactionState::kIdle, out_);
   dialog_ =

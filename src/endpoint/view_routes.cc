@@ -1,5 +1,6 @@
-// GET /v1/views/{view}: rows of the merged answer. A look-up by the whole key is answered on the
-// I/O thread. GET /v1/views/{view}/plan: the view for the operator outside of the server.
+// GET /v1/views/{view}: rows of the merged answer. POST /v1/views/{view}/lookup: the rows of many
+// keys. What is looked up by the whole key is answered on the I/O thread, unless it is much. GET
+// /v1/views/{view}/plan: the view for the operator outside of the server.
 #include <algorithm>
 #include <charconv>
 
@@ -9,11 +10,16 @@
 #include "endpoint/problem.h"
 #include "endpoint/read_position.h"
 #include "op/plan.h"
+#include "serving/view_lookup.h"
 #include "serving/view_reader.h"
 
 namespace millrace::endpoint {
 
 namespace {
+
+/// More are looked up on the pool.
+constexpr std::size_t kInlineKeysMax = 100;
+constexpr std::uint64_t kLookupBytesMax = std::uint64_t{1} << 20;
 
 Result<serving::ViewRequest> parse_request(const HttpRequest& request) {
   serving::ViewRequest out;
@@ -45,13 +51,18 @@ Result<serving::ViewRequest> parse_request(const HttpRequest& request) {
   return out;
 }
 
+serving::PositionToken position_of(const speed::ViewState& view, const speed::Coverage& coverage) {
+  serving::PositionToken position;
+  for (std::size_t i = 0; i < coverage.streams.size(); ++i)
+    position.include(view.record().streams[i], coverage.streams[i].delta_end);
+  return position;
+}
+
 HttpResponse read(const serving::StatementRunner& statements, const speed::ViewState& view,
                   const serving::ViewRequest& request, AnswerFormat format) {
   const auto read = serving::read_view(view, request);
   if (!read) return problem(read.error());
-  serving::PositionToken position;
-  for (std::size_t i = 0; i < read->coverage.streams.size(); ++i)
-    position.include(view.record().streams[i], read->coverage.streams[i].delta_end);
+  const auto position = position_of(view, read->coverage);
   if (format != AnswerFormat::kJson) {
     std::string coverage;
     append_coverage(coverage, statements.source_of(view, read->coverage));
@@ -77,6 +88,89 @@ HttpResponse read(const serving::StatementRunner& statements, const speed::ViewS
   if (read->truncated) out += ",\"truncated\":true";
   out += '}';
   return response;
+}
+
+/// [["Lima",1],null,...]: null for a key that the view has no row of.
+void append_found(std::string& out, const serving::FoundRows& found) {
+  const auto views = found.rows->views();
+  out += '[';
+  for (std::size_t i = 0; i < found.places.size(); ++i) {
+    if (i != 0) out += ',';
+    if (!found.places[i]) {
+      out += "null";
+      continue;
+    }
+    out += '[';
+    for (std::size_t c = 0; c < views.size(); ++c) {
+      if (c != 0) out += ',';
+      append_json(out, views[c], *found.places[i]);
+    }
+    out += ']';
+  }
+  out += ']';
+}
+
+HttpResponse look_up(const serving::StatementRunner& statements, const speed::ViewState& view,
+                     const serving::LookupKeys& keys, AnswerFormat format) {
+  const auto found = serving::look_up(view, keys);
+  if (!found) return problem(found.error());
+  const auto position = position_of(view, found->coverage);
+  std::string coverage;
+  append_coverage(coverage, statements.source_of(view, found->coverage));
+  if (format != AnswerFormat::kJson) {
+    const auto rows = serving::marked_rows(view.compiled(), keys, *found);
+    auto answer = answer_rows(format, serving::marked_columns(view.compiled()), std::span(&rows, 1),
+                              coverage, false);
+    add_position(answer, position);
+    return answer;
+  }
+  HttpResponse response;
+  add_position(response, position);
+  std::string& out = response.body;
+  out += "{\"columns\":";
+  append_columns(out, serving::columns_of(view.compiled()));
+  out += ",\"rows\":";
+  append_found(out, *found);
+  out += ",\"coverage\":" + coverage + "}";
+  return response;
+}
+
+void answer_lookup(const Services& services, const HttpRequest& request, Responder responder) {
+  const auto name = request.param("view");
+  auto view = services.speed.find_view(name);
+  if (view == nullptr) {
+    responder.respond(no_such_view(services.catalog, name));
+    return;
+  }
+  auto keys = serving::parse_lookup(view->compiled(), view->record().name, request.body.view());
+  if (!keys) {
+    responder.respond(problem(keys.error()));
+    return;
+  }
+  const auto format = answer_format_of(request);
+  if (!format) {
+    responder.respond(problem(format.error()));
+    return;
+  }
+  auto position = read_position_of(request);
+  const auto kept = position ? keep_only(services, request.who, view->record().streams, *position)
+                             : Status(std::unexpected(position.error()));
+  if (!kept) {
+    responder.respond(problem(kept.error()));
+    return;
+  }
+  if (keys->encoded.size() <= kInlineKeysMax && position->at_least.streams.empty()) {
+    responder.respond(look_up(services.statements, *view, *keys, *format));
+    return;
+  }
+  read_at(services.positions, std::move(*position), std::move(responder),
+          [&statements = services.statements, &pool = services.pool, share = request.share, view,
+           keys = std::make_shared<const serving::LookupKeys>(std::move(*keys)),
+           format = *format](Responder answer) {
+            answer_on_pool(pool, share, std::move(answer), [&statements, view, keys, format] {
+              return look_up(statements, *view, *keys, format);
+            });
+          });
 }
 
 HttpResponse plan_of(const catalog::Catalog& catalog, const speed::ViewState& view) {
@@ -154,6 +248,16 @@ void add_view_routes(HttpRouter& router, const Services& services) {
       {.gzip_answer = true,
        .query = {"limit", "order", "format", "at_least", "timeout_ms"},
        .access = RouteAccess::needs(Privilege::kSelect, "view")});
+  router.add("POST", "/v1/views/{view}/lookup",
+             [services](const HttpRequest& request, Responder responder) {
+               answer_lookup(services, request, std::move(responder));
+             },
+             {.body_bytes_max = kLookupBytesMax,
+              .media_types = {"application/json"},
+              .gzip_answer = true,
+              .query = {"format", "at_least", "timeout_ms"},
+              .refuse_other_query = true,
+              .access = RouteAccess::needs(Privilege::kSelect, "view")});
   router.add(
       "GET", "/v1/views/{view}/plan",
       [&speed = services.speed, &catalog = services.catalog](const HttpRequest& request,

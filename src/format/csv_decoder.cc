@@ -24,7 +24,7 @@ class CsvBody {
         fields_(fields),
         out_(out),
         rows_(stream, rules, *out.columns),
-        scanner_(text, options.delimiter, limits.record_bytes_max),
+        scanner_(text, options.delimiter, limits.record_bytes_max, options.blank_records),
         text_is_utf8_(first_bad_utf8(text) == text.size()) {
     if (options.header) return;
     for (std::uint32_t i = 0; i < stream.columns.size(); ++i) {

@@ -17,8 +17,8 @@ using ::testing::SizeIs;
 
 /// Records as "a|b|c", quoted fields with ' around them; faults as "!reason".
 std::vector<std::string> scan(std::string_view text, char delimiter = ',',
-                              std::size_t record_bytes_max = 1000) {
-  CsvScanner scanner(text, delimiter, record_bytes_max);
+                              std::size_t record_bytes_max = 1000, bool blank_records = false) {
+  CsvScanner scanner(text, delimiter, record_bytes_max, blank_records);
   std::vector<std::string> out;
   for (;;) {
     const auto step = scanner.next();
@@ -57,6 +57,12 @@ TEST(CsvScanner, EmptyFieldsAndLinesKeepTheirPlace) {
   EXPECT_THAT(scan("a,\r\n,b\r"), ElementsAre("1:a|", "2:|b"));
   EXPECT_THAT(scan("a\rb,c"), ElementsAre("1:a\rb|c"));
   EXPECT_THAT(scan("a;b,c;\"d\"", ';'), ElementsAre("1:a|b,c|'d'"));
+}
+
+TEST(CsvScanner, ABlankLineIsARecordWhereThatIsAsked) {
+  EXPECT_THAT(scan("a\n\n\r\nb\n", ',', 1000, true), ElementsAre("1:a", "2:", "3:", "4:b"));
+  EXPECT_THAT(scan("\n", ',', 1000, true), ElementsAre("1:"));
+  EXPECT_THAT(scan("", ',', 1000, true), IsEmpty());
 }
 
 TEST(CsvScanner, ABadRecordCostsItsLineOnly) {
@@ -198,6 +204,8 @@ TEST(PayloadType, IsReadFromAContentTypeAndWrittenBack) {
   EXPECT_EQ(text("text/tab-separated-values"), "text/tab-separated-values");
   EXPECT_EQ(text("text/csv; charset=latin1"), "MR3007");
   EXPECT_EQ(text("text/csv; header=maybe"), "MR3007");
+  EXPECT_EQ(text("text/csv; blank-lines=Records"), "text/csv; blank-lines=records");
+  EXPECT_EQ(text("text/csv; blank-lines=kept"), "MR3007");
   EXPECT_EQ(text("text/html"), "MR3002");
   EXPECT_EQ(text(""), "MR3002");
 }

@@ -22,6 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   type.format = format::Format::kCsv;
   type.csv.header = (data[0] & 1) != 0;
   type.csv.delimiter = (data[0] & 2) != 0 ? ';' : ',';
+  type.csv.blank_records = (data[0] & 4) != 0;
   format::PayloadDecoder decoder(format::DecodeLimits{.record_bytes_max = 4096});
   const auto body = PaddedBytes::copy_of({reinterpret_cast<const char*>(data + 1), size - 1});
   const auto decoded = decoder.decode(type, body, kStream);

@@ -18,7 +18,7 @@ std::size_t line_end_size(std::string_view text, std::size_t at) {
 CsvScanner::Step CsvScanner::next() {
   for (;;) {
     if (rest_.empty()) return Step::kEnd;
-    const std::size_t blank = line_end_size(rest_, 0);
+    const std::size_t blank = blank_records_ ? 0 : line_end_size(rest_, 0);
     if (blank == 0) break;
     rest_.remove_prefix(std::min(blank, rest_.size()));
     ++next_line_;

@@ -18,11 +18,16 @@ struct CsvField {
 
 class CsvScanner {
  public:
-  CsvScanner(std::string_view text, char delimiter, std::size_t record_bytes_max)
-      : rest_(text), delimiter_(delimiter), record_bytes_max_(record_bytes_max) {}
+  /// `blank_records`: a blank line is a record of one empty field.
+  CsvScanner(std::string_view text, char delimiter, std::size_t record_bytes_max,
+             bool blank_records = false)
+      : rest_(text),
+        delimiter_(delimiter),
+        record_bytes_max_(record_bytes_max),
+        blank_records_(blank_records) {}
 
   enum class Step : std::uint8_t { kRecord, kBad, kTooLarge, kEnd };
-  /// Reads the next record; blank lines are passed over, but counted.
+  /// Reads the next record; blank lines that are no records are passed over, but counted.
   Step next();
 
   [[nodiscard]] const std::vector<CsvField>& fields() const { return fields_; }
@@ -41,6 +46,7 @@ class CsvScanner {
   std::string_view rest_;
   const char delimiter_;
   const std::size_t record_bytes_max_;
+  const bool blank_records_;
   std::vector<CsvField> fields_;
   std::deque<std::string> unescaped_;  // of the record's fields with doubled quotes
   std::size_t unescaped_count_ = 0;

@@ -511,6 +511,8 @@ TEST(JsonDecoder, AcceptsWhatAnotherParserAcceptsAndReadsTheSameValues) {
     const auto decoded = decode(body, stream);
     boost::system::error_code error;
     const auto parsed = boost::json::parse(text, error);
+    // Damage may make an exponent of some twenty digits: by the grammar a number like any other.
+    if (error == boost::json::error::exponent_overflow) continue;
     const bool bad_json = !decoded.rejected.empty() && decoded.rejected[0].id == error_id::kBadJson;
     if (decoded.columns->rows() == 1) {
       ++accepted;

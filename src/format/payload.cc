@@ -95,6 +95,10 @@ Status set_parameter(PayloadType& type, std::string_view name, std::string_view 
     if (!same_name(value, "present") && !same_name(value, "absent"))
       return bad_parameter(name, value, "present or absent");
     type.csv.header = same_name(value, "present");
+  } else if (same_name(name, "blank-lines")) {
+    if (!same_name(value, "records") && !same_name(value, "skipped"))
+      return bad_parameter(name, value, "records or skipped");
+    type.csv.blank_records = same_name(value, "records");
   } else if (same_name(name, "delimiter")) {
     if (same_name(value, "tab")) value = "\t";
     if (value.size() != 1 || std::string_view(",;\t|").find(value) == std::string_view::npos)
@@ -156,6 +160,7 @@ std::string PayloadType::text() const {
       if (csv.delimiter != ',' && csv.delimiter != '\t')
         out += std::string("; delimiter=\"") + csv.delimiter + '"';
       if (!csv.header) out += "; header=absent";
+      if (csv.blank_records) out += "; blank-lines=records";
       return out;
     }
     case Format::kAvro:

@@ -29,6 +29,8 @@ struct CsvOptions {
   char delimiter = ',';
   /// Whether the first record names the columns; else they come in the order of the stream.
   bool header = true;
+  /// Whether a blank line is a record of one empty field; else it is passed over.
+  bool blank_records = false;
   bool operator==(const CsvOptions&) const = default;
 };
 

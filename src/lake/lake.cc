@@ -106,6 +106,46 @@ sql::ParquetStatistics statistics_of(std::span<const StreamBatch> batches) {
   return out;
 }
 
+/// The least and the most event time, in microseconds; none where the stream has none, or all are
+/// NULL.
+using Times = catalog::Between<std::int64_t>;
+std::optional<Times> times_of(const StreamDefinition& stream,
+                              std::span<const StreamBatch> batches) {
+  std::optional<Times> out;
+  if (!stream.time_column) return out;
+  const auto kind = stream.columns[*stream.time_column].type.kind;
+  if (kind != TypeKind::kTimestamp && kind != TypeKind::kTimestampTz) return out;
+  for (const auto& batch : batches) {
+    const ColumnVector& times = batch.columns->column(*stream.time_column);
+    const auto* values = times.data<std::int64_t>();
+    for (std::size_t row = 0; row < times.rows(); ++row) {
+      if (!times.valid(row)) continue;
+      const std::int64_t time = values[row];
+      if (!out) out = Times{time, time};
+      out->include(time);
+    }
+  }
+  return out;
+}
+
+/// Of batches that are not empty, one at least.
+catalog::EventRange range_of(const StreamDefinition& stream, std::span<const StreamBatch> batches) {
+  const StreamBatch& first = batches.front();
+  catalog::EventRange out;
+  out.partition = {first.partition.value, first.partition.value};
+  out.offset = {first.base_offset.value, first.end_offset().value - 1};
+  out.arrival_us = {first.arrival_us, first.arrival_us};
+  for (const StreamBatch& batch : batches) {
+    out.partition.include(batch.partition.value);
+    out.offset.include(batch.base_offset.value);
+    out.offset.include(batch.end_offset().value - 1);
+    out.arrival_us.include(batch.arrival_us);
+  }
+  out.time_us = times_of(stream, batches);
+  if (out.time_us) out.time_field = stream.field_id(*stream.time_column);
+  return out;
+}
+
 class LocalLake final : public Lake {
  public:
   LocalLake(runtime::FileSystem& files, catalog::Catalog& catalog,
@@ -286,6 +326,7 @@ class LocalLake final : public Lake {
       }
     }
     file.rows = wanted.rows;
+    file.range = range_of(stream, batches);
     return {};
   }
 

@@ -232,6 +232,9 @@ TEST_F(PostgresPreparedTest, ACancelNeedsTheRightKey) {
   for (const auto& one : client.connect()) {
     if (one.type == 'K') key = one.body;
   }
+  ASSERT_EQ(key.size(), 8U);
+  EXPECT_EQ(client.ask("SELECT pg_backend_pid()"),
+            fmt::format("T D({}|) C(SELECT 1) Z(I)", static_cast<unsigned char>(key[3])));
   client.send(message('Q', text("SELECT count(*) FROM range(100000000) a, range(100000) b")));
   auto wrong = key;
   wrong.back() = static_cast<char>(wrong.back() ^ 1);

@@ -89,6 +89,23 @@ TEST_F(SqlSessionTest, PrepareTellsParametersAndColumnsWithoutRunning) {
   EXPECT_NE(parameters("SELECT $name").find("MR1001"), std::string::npos);
 }
 
+TEST_F(SqlSessionTest, AListIsComparedWithByTheTypeOfItsElements) {
+  EXPECT_EQ(parameters("SELECT k FROM s WHERE k = ANY($1) AND n <> ALL($2)"),
+            "VARCHAR[] BIGINT[] -> k VARCHAR");
+  EXPECT_EQ(ask("SELECT k FROM v WHERE k = ANY($1) ORDER BY k", {"[\"b\", \"z\", NULL]"}), "b\n");
+}
+
+TEST_F(SqlSessionTest, FunctionsThatLookAtTheirArgumentsArePreparedToo) {
+  EXPECT_EQ(parameters("SELECT json_object($1::VARCHAR, n) AS j, k FROM s"),
+            "VARCHAR -> j JSON k VARCHAR");
+}
+
+TEST_F(SqlSessionTest, AMaterializedViewIsRefreshedByDoingNothing) {
+  run("REFRESH MATERIALIZED VIEW public.v");
+  EXPECT_EQ(failure("REFRESH MATERIALIZED VIEW s").id, error_id::kViewNotFound);
+  EXPECT_EQ(failure("REFRESH MATERIALIZED VIEW nothing").id, error_id::kViewNotFound);
+}
+
 TEST_F(SqlSessionTest, ValuesTakeTheParametersPlaces) {
   EXPECT_EQ(ask("SELECT k, c FROM v WHERE k = $1", {"a"}), "a|2\n");
   EXPECT_EQ(ask("SELECT sum(n) FROM s WHERE n >= $1 AND k <> $2", {"1", "b"}), "4\n");
@@ -237,10 +254,10 @@ TEST_F(SqlSessionTest, AFailedTransactionTakesNothingButItsEnd) {
 
 TEST_F(SqlSessionTest, AReadOnlyTransactionRefusesChanges) {
   run("BEGIN READ ONLY");
-  EXPECT_EQ(failure("INSERT INTO s (k) VALUES ('x')").id, error_id::kTransaction);
+  EXPECT_EQ(failure("INSERT INTO s (k) VALUES ('x')").id, error_id::kReadOnly);
   run("ROLLBACK");
   run("SET default_transaction_read_only = on");
-  EXPECT_EQ(failure("INSERT INTO s (k) VALUES ('x')").id, error_id::kTransaction);
+  EXPECT_EQ(failure("INSERT INTO s (k) VALUES ('x')").id, error_id::kReadOnly);
 }
 
 TEST_F(SqlSessionTest, WhatTookEffectAtOnceIsToldAtRollback) {
@@ -386,6 +403,17 @@ TEST_F(SqlSessionTest, CopyPutsRowsIntoAStream) {
   EXPECT_EQ(run("COPY (SELECT k FROM v WHERE k = 'a') TO STDOUT"), "a\n");
   EXPECT_EQ(run("COPY v (c) TO STDOUT (FORMAT csv)").size(), run("COPY v (c) TO STDOUT").size());
   EXPECT_FALSE(session_->prepare("COPY s FROM '/etc/passwd'"));
+}
+
+TEST_F(SqlSessionTest, CopyCountsARowOfOneColumnThatIsNull) {
+  run("CREATE STREAM notes (note VARCHAR)");
+  auto copy = session_->prepare("COPY notes FROM STDIN");
+  ASSERT_TRUE(copy) << copy.error().text();
+  ASSERT_TRUE(session_->copy_in(**copy, Values{"a", std::nullopt, "", std::nullopt}));
+  const auto ended = session_->copy_end(**copy);
+  ASSERT_TRUE(ended) << ended.error().text();
+  EXPECT_EQ(ended->affected, 4U);
+  EXPECT_EQ(run("SELECT count(*), count(note) FROM notes"), "4|2\n");
 }
 
 TEST_F(SqlSessionTest, ExplainSaysWhatIsRead) {

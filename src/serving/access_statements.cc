@@ -43,6 +43,16 @@ Status StatementRunner::check_allowed(const access::Principal& who,
   return access_.require_admin(who, "change what exists");
 }
 
+Status StatementRunner::check_materialized(const access::Principal& who,
+                                           std::string_view name) const {
+  MR_RETURN_IF_ERROR(check_known(who));
+  MR_RETURN_IF_ERROR(access_.require(who, Privilege::kSelect, name));
+  const auto view = catalog_.find_view(name);
+  if (view && view->materialized) return {};
+  return fail(ErrorCode::kNotFound, error_id::kViewNotFound, "there is no materialized view {}",
+              name);
+}
+
 Result<StatementResult> StatementRunner::create_user(const sql::CreateUser& statement) {
   if (statement.alter) {
     MR_RETURN_IF_ERROR(access_.set_password(statement.name, *statement.password));

@@ -145,7 +145,7 @@ Result<InsertRows> StatementRunner::insert_rows(const access::Principal& who,
 
 Result<std::uint64_t> StatementRunner::store(const std::shared_ptr<speed::StreamState>& stream,
                                              std::string_view body, const format::PayloadType& type,
-                                             std::uint64_t rows_before) {
+                                             std::uint64_t rows, std::uint64_t rows_before) {
   auto told = std::make_shared<std::promise<Result<ingest::IngestReply>>>();
   auto answer = told->get_future();
   lake_writer_.ingest().submit(
@@ -153,7 +153,12 @@ Result<std::uint64_t> StatementRunner::store(const std::shared_ptr<speed::Stream
       [told](Result<ingest::IngestReply> reply) { told->set_value(std::move(reply)); },
       {.on_error = ingest::OnError::kReject});
   MR_TRY(const auto reply, answer.get());
-  if (reply.rejected.empty()) return reply.accepted;
+  if (reply.rejected.empty()) {
+    if (reply.accepted + reply.duplicates == rows) return reply.accepted;
+    return fail(ErrorCode::kInternal, error_id::kInternal,
+                "{} of {} rows were stored, and {} were there already", reply.accepted, rows,
+                reply.duplicates);
+  }
   const auto& first = reply.rejected.front();
   const std::uint64_t header = type.format == format::Format::kCsv ? 1 : 0;
   return std::unexpected(
@@ -168,12 +173,12 @@ Result<std::uint64_t> StatementRunner::store(const std::shared_ptr<speed::Stream
 
 Result<std::uint64_t> StatementRunner::append(const InsertRows& rows) {
   if (rows.rows == 0) return std::uint64_t{0};
-  return store(rows.stream, rows.lines, format::JsonFraming::kLines, 0);
+  return store(rows.stream, rows.lines, format::JsonFraming::kLines, rows.rows, 0);
 }
 
 Result<std::uint64_t> StatementRunner::append_csv(const access::Principal& who,
                                                   std::string_view stream, std::string body,
-                                                  std::uint64_t rows_before) {
+                                                  std::uint64_t rows, std::uint64_t rows_before) {
   MR_RETURN_IF_ERROR(access_.require(who, Privilege::kPublish, stream));
   const auto state = speed_.find_stream(stream);
   if (state == nullptr || speed_.is_quarantine(state->definition().id)) {
@@ -182,7 +187,8 @@ Result<std::uint64_t> StatementRunner::append_csv(const access::Principal& who,
   }
   format::PayloadType type;
   type.format = format::Format::kCsv;
-  return store(state, body, type, rows_before);
+  type.csv.blank_records = true;  // a row whose only column is NULL
+  return store(state, body, type, rows, rows_before);
 }
 
 }  // namespace millrace::serving

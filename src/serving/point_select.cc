@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "base/ascii_case.h"
+#include "serving/literal.h"
 #include "serving/value_parser.h"
 #include "sql/parameters.h"
 #include "sql/syntax.h"
@@ -95,6 +96,8 @@ class PointSelect::Maker {
     out_->view_name_ = text_at(*table, "table_name");
     view_ = speed_.find_view(out_->view_name_);
     if (view_ == nullptr) return nullptr;
+    const auto schema = text_at(*table, "schema_name");
+    if (!schema.empty() && !same_name(schema, "public")) return nullptr;
     names_ = {out_->view_name_, std::string(text_at(*table, "alias"))};
     out_->view_ = view_;
     if (!read_keys() || !read_items(*items) || !read_where(*where)) return nullptr;
@@ -172,10 +175,10 @@ class PointSelect::Maker {
       conditions_.push_back(fmt::format("{} = {}", text_of(*left), text_of(*right)));
       return true;
     }
+    if (kind == "SUBQUERY") return read_any(node);
     const auto* children = array_at(node, "children");
     if (kind != "COMPARE_IN" || children == nullptr || children->size() < 2 ||
-        children->size() > kKeysMax || out_->key_types_.size() != 1 ||
-        !children->front().is_object()) {
+        children->size() > kKeysMax || !children->front().is_object()) {
       return false;
     }
     const auto key = key_of(children->front().get_object());
@@ -190,6 +193,65 @@ class PointSelect::Maker {
     return true;
   }
 
+  /// key = ANY (list), which the parser makes a subquery over unnest().
+  bool read_any(const json::object& node) {
+    const auto* child = object_at(node, "child");
+    const auto* subquery = object_at(node, "subquery");
+    const auto* inner = subquery == nullptr ? nullptr : object_at(*subquery, "node");
+    const auto* items = inner == nullptr ? nullptr : array_at(*inner, "select_list");
+    if (child == nullptr || items == nullptr || items->size() != 1 || !items->front().is_object())
+      return false;
+    const auto* lists = array_at(items->front().get_object(), "children");
+    const auto key = key_of(*child);
+    if (!key || lists == nullptr || lists->size() != 1 || !lists->front().is_object() ||
+        !add_list(*key, lists->front().get_object())) {
+      return false;
+    }
+    // What else the subquery says, this text does not, and the comparison of trees finds it.
+    conditions_.push_back(
+        fmt::format("{} = ANY({})", text_of(*child), text_of(lists->front().get_object())));
+    return true;
+  }
+
+  bool add_list(std::size_t key, const json::object& node) {
+    const Type& type = out_->key_types_[key];
+    if (text_at(node, "class") == "PARAMETER") return add_parameter(key, node, Type::list(type));
+    const auto values = literal_list_of(node);
+    if (!values || values->empty() || values->size() > kKeysMax) return false;
+    for (const auto& value : *values) {
+      if (value.null ||
+          (value.type && *value.type != type && !(value.type->is_integer() && type.is_integer()))) {
+        return false;
+      }
+      out_->operands_[key].push_back({std::nullopt, value.text});
+    }
+    return true;
+  }
+
+  /// `type`: that of the parameter where the client says none.
+  bool add_parameter(std::size_t key, const json::object& node, const Type& type) {
+    const auto count = sql::count_parameters(json::value(node));
+    if (!count || *count == 0) return false;
+    const std::size_t index = *count - 1;
+    const Type meant = index < given_.size() && given_[index] ? *given_[index] : type;
+    const bool list = type.kind == TypeKind::kList;
+    const auto plain_of = [&](const Type& one) { return list ? one.element() : one; };
+    if (meant != type &&
+        !(meant.kind == type.kind && list && plain_of(meant).is_integer() &&
+          plain_of(type).is_integer()) &&
+        !(meant.is_integer() && type.is_integer())) {
+      return false;
+    }
+    auto& parameters = out_->parameters_;
+    if (parameters.size() <= index) parameters.resize(index + 1);
+    if (seen_.size() <= index) seen_.resize(index + 1);
+    if (seen_[index] && parameters[index] != meant) return false;
+    seen_[index] = true;
+    parameters[index] = meant;
+    out_->operands_[key].push_back({index, {}, list});
+    return true;
+  }
+
   std::optional<std::size_t> key_of(const json::object& node) const {
     const auto output = output_of(node);
     const auto& compiled = view_->compiled();
@@ -201,21 +263,7 @@ class PointSelect::Maker {
 
   bool add(std::size_t key, const json::object& node) {
     const Type& type = out_->key_types_[key];
-    if (text_at(node, "class") == "PARAMETER") {
-      const auto count = sql::count_parameters(json::value(node));
-      if (!count || *count == 0) return false;
-      const std::size_t index = *count - 1;
-      const Type meant = index < given_.size() && given_[index] ? *given_[index] : type;
-      if (meant != type && !(meant.is_integer() && type.is_integer())) return false;
-      auto& parameters = out_->parameters_;
-      if (parameters.size() <= index) parameters.resize(index + 1);
-      if (seen_.size() <= index) seen_.resize(index + 1);
-      if (seen_[index] && parameters[index] != meant) return false;
-      seen_[index] = true;
-      parameters[index] = meant;
-      out_->operands_[key].push_back({index, {}});
-      return true;
-    }
+    if (text_at(node, "class") == "PARAMETER") return add_parameter(key, node, type);
     const auto* value = object_at(node, "value");
     const auto* value_type = value == nullptr ? nullptr : object_at(*value, "type");
     if (text_at(node, "class") != "CONSTANT" || value_type == nullptr) return false;
@@ -240,8 +288,11 @@ class PointSelect::Maker {
       list += (i == 0 ? "" : ", ") + text_of(items[i].get_object());
     }
     const auto alias = text_at(table, "alias");
+    const auto schema = text_at(table, "schema_name");
     const auto again = sql::parse_select(
-        fmt::format("SELECT {} FROM {}{} WHERE {}", list, quote_identifier(out_->view_name_),
+        fmt::format("SELECT {} FROM {}{}{} WHERE {}", list,
+                    schema.empty() ? std::string() : quote_identifier(schema) + ".",
+                    quote_identifier(out_->view_name_),
                     alias.empty() ? std::string() : " AS " + quote_identifier(alias),
                     fmt::join(conditions_, " AND ")));
     return again && std::ranges::all_of(seen_, std::identity()) &&
@@ -264,29 +315,48 @@ std::shared_ptr<const PointSelect> PointSelect::make(const json::object& tree,
   return Maker(speed, given).make(tree);
 }
 
+bool PointSelect::encode(std::size_t key, std::string_view text,
+                         std::vector<std::string>& out) const {
+  ColumnBatch parsed(std::span(&key_types_[key], 1));
+  if (!push_parsed(text, parsed.column(0), parsed.arena())) return false;
+  const ColumnView column[] = {parsed.column(0).view()};
+  view::encode_key(column, 0, out.emplace_back());
+  return true;
+}
+
+bool PointSelect::encode_operand(std::size_t key, const Operand& operand,
+                                 std::span<const std::optional<std::string>> values,
+                                 std::vector<std::string>& out) const {
+  if (!operand.parameter) return encode(key, operand.text, out);
+  if (*operand.parameter >= values.size()) return false;
+  const auto& value = values[*operand.parameter];
+  if (!value) return true;  // equal to nothing
+  if (!operand.list) return encode(key, *value, out);
+  const auto list = parse_literal_list(*value, key_types_[key]);
+  if (!list || list->size() > kKeysMax) return false;
+  return std::ranges::all_of(*list, [&](const Literal& literal) {
+    return literal.null || encode(key, literal.text, out);
+  });
+}
+
 std::optional<std::vector<std::string>> PointSelect::keys(
     std::span<const std::optional<std::string>> values) const {
   std::vector<std::string> out(1);
   for (std::size_t k = 0; k < operands_.size(); ++k) {
-    // Several values only where there is one key: each is a key of its own.
-    if (operands_[k].size() > 1) out.clear();
+    std::vector<std::string> encoded;
     for (const auto& operand : operands_[k]) {
-      std::string_view text = operand.text;
-      if (operand.parameter) {
-        if (*operand.parameter >= values.size()) return std::nullopt;
-        const auto& value = values[*operand.parameter];
-        if (!value) {  // equal to nothing
-          if (operands_[k].size() == 1) return std::vector<std::string>();
-          continue;
-        }
-        text = *value;
-      }
-      ColumnBatch parsed(std::span(&key_types_[k], 1));
-      if (!push_parsed(text, parsed.column(0), parsed.arena())) return std::nullopt;
-      const ColumnView column[] = {parsed.column(0).view()};
-      if (operands_[k].size() > 1) out.emplace_back();
-      view::encode_key(column, 0, out.back());
+      if (!encode_operand(k, operand, values, encoded)) return std::nullopt;
     }
+    if (encoded.size() == 1) {
+      for (auto& key : out) key += encoded.front();
+      continue;
+    }
+    if (out.size() * encoded.size() > kKeysMax) return std::nullopt;
+    std::vector<std::string> longer;
+    for (const auto& key : out) {
+      for (const auto& one : encoded) longer.push_back(key + one);
+    }
+    out = std::move(longer);
   }
   std::ranges::sort(out);
   const auto again = std::ranges::unique(out);

@@ -1,5 +1,7 @@
-// SELECT columns FROM view WHERE key = value [AND key = value ...], or key IN (...): recognised in
-// the syntax tree, and answered by the view's index without a worker process. Recognising is
+// SELECT columns FROM view WHERE key = value [AND key = value ...], where key IN (...) and key =
+// ANY
+// (...) may stand in the place of an equality: recognised in the syntax tree, and answered by the
+// view's index without a worker process. Recognising is
 // strict: what is not exactly of this form runs in a worker, which gives the same rows. Thread: any
 // after make(), values only. Errors: none of its own.
 #pragma once
@@ -43,7 +45,8 @@ class PointSelect {
  private:
   struct Operand {
     std::optional<std::size_t> parameter;
-    std::string text;  // of a constant
+    std::string text;   // of a constant
+    bool list = false;  // of values, each of which the key may be
   };
   class Maker;
 
@@ -54,7 +57,13 @@ class PointSelect {
   std::vector<std::uint32_t> outputs_;  // of the view, one for each of columns_
   bool all_outputs_ = false;            // in their order
   std::vector<Type> key_types_;
-  /// For each key the values that it may have: one, but where there is one key only.
+  [[nodiscard]] bool encode(std::size_t key, std::string_view text,
+                            std::vector<std::string>& out) const;
+  [[nodiscard]] bool encode_operand(std::size_t key, const Operand& operand,
+                                    std::span<const std::optional<std::string>> values,
+                                    std::vector<std::string>& out) const;
+
+  /// For each key the values that it may have.
   std::vector<std::vector<Operand>> operands_;
 };
 

@@ -5,7 +5,6 @@
 #include "base/ascii_case.h"
 #include "ingest/ingest.h"
 #include "serving/statement_runner.h"
-#include "serving/view_reader.h"
 
 namespace millrace::serving {
 
@@ -201,12 +200,13 @@ Status StatementRunner::take_moment(const std::set<std::string>& relations,
   }
 }
 
-Result<ViewRows> StatementRunner::read_in(const std::shared_ptr<speed::ViewState>& view,
-                                          Assembly& assembly) {
-  if (assembly.moment == nullptr) return read_all(*view);
+Result<ScannedRows> StatementRunner::read_in(const std::shared_ptr<speed::ViewState>& view,
+                                             ViewScan& scan, Assembly& assembly) {
+  if (assembly.moment == nullptr) return scan_view(*view, scan);
   auto& moment = *assembly.moment;
   const auto points = moment.positions(*view);
-  if (!points) return read_all(*view);  // a view came by this name since the moment was taken
+  // A view may have come by this name since the moment was taken.
+  if (!points) return scan_view(*view, scan);
   if (moment.find(*view) == nullptr && !moment.keep_if_unchanged(view)) {
     MR_TRY(const auto streams, streams_of(catalog_, view->record()));
     std::vector<Events> events;
@@ -214,9 +214,12 @@ Result<ViewRows> StatementRunner::read_in(const std::shared_ptr<speed::ViewState
       MR_TRY(auto found, events_of(stream));
       events.push_back(std::move(found));
     }
-    return read_at(*view, streams, events, *points);
+    scan = whole_scan(view->compiled());
+    MR_TRY(auto rows, read_at(*view, streams, events, *points));
+    return ScannedRows{
+        .batches = {std::move(rows.rows)}, .coverage = std::move(rows.coverage), .counts = {}};
   }
-  return read_snapshot(*view, *moment.find(*view));
+  return scan_view(*view, *moment.find(*view), scan);
 }
 
 Result<StatementRunner::Events> StatementRunner::events_in(const StreamDefinition& stream,

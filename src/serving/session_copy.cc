@@ -102,7 +102,7 @@ Result<std::uint64_t> SqlSession::copy_in(const PreparedStatement& statement,
     if (transaction_.state() == TransactionState::kFailed)
       return std::unexpected(refused_in_failed());
     if (transaction_.state() == TransactionState::kOpen && transaction_.read_only()) {
-      return fail(ErrorCode::kFailedPrecondition, error_id::kTransaction,
+      return fail(ErrorCode::kFailedPrecondition, error_id::kReadOnly,
                   "the transaction is READ ONLY: nothing is changed in it");
     }
     copy_.emplace();
@@ -125,8 +125,8 @@ Result<std::uint64_t> SqlSession::copy_in(const PreparedStatement& statement,
 
 Status SqlSession::store_piece(const PreparedStatement& statement) {
   const auto& copy = std::get<sql::Copy>(*statement.plan->session);
-  auto stored =
-      runner_.append_csv(who_, copy.relation, std::exchange(copy_->body, {}), copy_->rows);
+  auto stored = runner_.append_csv(who_, copy.relation, std::exchange(copy_->body, {}),
+                                   copy_->body_rows, copy_->rows);
   if (!stored) {
     copy_.reset();
     if (transaction_.state() == TransactionState::kOpen) transaction_.fail_with();

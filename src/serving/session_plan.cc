@@ -5,6 +5,7 @@
 
 #include "base/ascii_case.h"
 #include "serving/sql_session.h"
+#include "sql/list_parameters.h"
 #include "sql/syntax.h"
 
 namespace millrace::serving {
@@ -17,6 +18,38 @@ using Given = std::span<const std::optional<Type>>;
 std::optional<Type> given_type(Given given, std::size_t index) {
   return index < given.size() ? given[index] : std::nullopt;
 }
+
+/// The nodes of many parameters: each type is read by the parser once.
+class ParameterNodes {
+ public:
+  Result<sql::ParameterNode> node(const Type& type) {
+    for (const auto& [known, node] : nodes_) {
+      if (known == type) return node;
+    }
+    MR_TRY(auto made, sql::ParameterNode::make(type));
+    nodes_.emplace_back(type, made);
+    return made;
+  }
+  /// CAST($n AS type).
+  Result<json::value> cast(std::size_t index, const Type& type) {
+    for (const auto& [known, cast] : casts_) {
+      if (known != type) continue;
+      json::value out = cast;
+      boost::system::error_code error;
+      if (auto* number = out.find_pointer("/child/identifier", error); number != nullptr) {
+        *number = std::to_string(index + 1);
+        return out;
+      }
+    }
+    MR_TRY(auto made, sql::cast_parameter(index, type));
+    casts_.emplace_back(type, made);
+    return made;
+  }
+
+ private:
+  std::vector<std::pair<Type, sql::ParameterNode>> nodes_;
+  std::vector<std::pair<Type, json::value>> casts_;
+};
 
 /// The parameters that stand in a place of a column by themselves: VALUES ($1, $2), SELECT $1.
 void take_column_types(const json::object& tree, std::span<const Column> columns,
@@ -41,16 +74,61 @@ void take_column_types(const json::object& tree, std::span<const Column> columns
   }
 }
 
+/// What the engine says of a statement that it cannot type while a parameter is open: functions
+/// that look at their arguments, as json_object() does, want values.
+bool is_open(std::span<const Column> columns) {
+  return columns.size() == 1 && columns.front().name == "unknown";
+}
+
+/// The columns with NULLs of the parameters' types in their places.
+Result<std::vector<Column>> columns_with_nulls(StatementRunner& runner,
+                                               const access::Principal& who,
+                                               const ParsedSelect& select,
+                                               const std::vector<std::optional<Type>>& types) {
+  ParameterNodes known;
+  std::vector<sql::ParameterNode> nodes;
+  for (const auto& type : types) {
+    MR_TRY(auto node, known.node(*type));
+    nodes.push_back(std::move(node));
+  }
+  ParsedSelect typed = select;
+  MR_TRY(auto tree, with_values(json::value(std::move(typed.tree)), nodes,
+                                std::vector<std::optional<std::string>>(types.size())));
+  typed.tree = std::move(tree.get_object());
+  MR_TRY(auto shape, runner.shape_of(who, typed));
+  return std::move(shape.columns);
+}
+
+/// The types of lists that something is compared with, as far as they are not given.
+Status take_list_types(StatementRunner& runner, const access::Principal& who,
+                       const ParsedSelect& select, std::vector<std::optional<Type>>& types) {
+  json::value tree = select.tree;
+  auto lists = sql::compare_with_elements(tree);
+  std::erase_if(lists, [&](std::size_t i) { return i >= types.size() || types[i].has_value(); });
+  if (lists.empty()) return {};
+  ParsedSelect probe{
+      .text = select.text, .tree = std::move(tree.get_object()), .past = select.past};
+  const auto shape = runner.shape_of(who, probe);
+  if (!shape) return {};  // the statement itself will tell
+  for (const auto i : lists) {
+    if (i >= shape->parameters.size() || !shape->parameters[i]) continue;
+    types[i] = Type::list(*shape->parameters[i]);
+  }
+  return {};
+}
+
 /// Fills in the types that are not given. Gives the columns of the answer.
 Result<std::vector<Column>> infer(StatementRunner& runner, const access::Principal& who,
                                   const ParsedSelect& select,
                                   std::vector<std::optional<Type>>& types) {
+  MR_RETURN_IF_ERROR(take_list_types(runner, who, select, types));
+  ParameterNodes known;
   for (;;) {
     ParsedSelect typed = select;
     std::vector<json::value> casts(types.size());
     for (std::size_t i = 0; i < types.size(); ++i) {
       if (!types[i]) continue;
-      MR_TRY(casts[i], sql::cast_parameter(i, *types[i]));
+      MR_TRY(casts[i], known.cast(i, *types[i]));
     }
     json::value tree = std::move(typed.tree);
     sql::replace_parameters(tree, [&](std::size_t index) { return casts[index]; });
@@ -64,14 +142,17 @@ Result<std::vector<Column>> infer(StatementRunner& runner, const access::Princip
       types[i] = told ? *shape.parameters[i] : Type{TypeKind::kVarchar};
     }
     // A parameter whose type nothing tells is a text; then the columns may be others.
+    if (all && !types.empty() && is_open(shape.columns))
+      return columns_with_nulls(runner, who, select, types);
     if (all) return std::move(shape.columns);
   }
 }
 
 Status take_types(std::vector<std::optional<Type>> types, SessionPlan& plan,
                   PreparedStatement& out) {
+  ParameterNodes known;
   for (auto& type : types) {
-    MR_TRY(auto node, sql::ParameterNode::make(*type));
+    MR_TRY(auto node, known.node(*type));
     plan.nodes.push_back(std::move(node));
     out.parameters.push_back(std::move(*type));
   }

@@ -270,7 +270,7 @@ Result<StatementResult> SqlSession::execute_data(
   if (only_reads(parsed)) return runner_.run_as(who_, parsed, context());
   const bool open = transaction_.state() == TransactionState::kOpen;
   if (open ? transaction_.read_only() : settings_.is_on("default_transaction_read_only")) {
-    return refused(error_id::kTransaction, "the transaction is READ ONLY: nothing is changed in it",
+    return refused(error_id::kReadOnly, "the transaction is READ ONLY: nothing is changed in it",
                    "BEGIN READ WRITE");
   }
   if (plan.nodes.empty()) return change(parsed);

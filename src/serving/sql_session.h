@@ -81,6 +81,8 @@ class SqlSession {
   [[nodiscard]] TransactionState transaction() const { return transaction_.state(); }
   /// Ends the statement that runs, with kCancelled; nothing where none does. Thread: any.
   void cancel() EXCLUDES(running_mutex_);
+  /// Of a cursor that DECLARE made, which to PostgreSQL's clients is a portal; null without one.
+  [[nodiscard]] const std::vector<Column>* cursor_columns(std::string_view name);
   /// Ends a transaction that has done nothing for too long; true where it did. To be called now and
   /// then while no statement runs.
   bool expire_idle();

@@ -8,6 +8,7 @@
 #include "base/ascii_case.h"
 #include "model/topic_rule.h"
 #include "runtime/clock.h"
+#include "serving/lake_pruning.h"
 #include "serving/statement_rows.h"
 #include "serving/view_reader.h"
 #include "speed/moment.h"
@@ -691,7 +692,12 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
                               .lake_files = {},
                               .tail = std::move(events.tail),
                               .rows = {}};
+  const auto mentions = assembly.reads.mentions(stream.name);
   for (const auto& commit : events.lake->commits) {
+    const auto needed = [&](const catalog::FileRecord& file) {
+      return is_needed(file, events.stream, mentions);
+    };
+    if (std::ranges::none_of(commit.files, needed)) continue;
     auto* files = &relation.lake_files;
     if (commit.schema_version != events.stream.version) {
       auto items = sql::lake_items(events.stream, commit.schema_version, hidden_columns);
@@ -700,6 +706,7 @@ Status StatementRunner::add_stream(const StreamDefinition& stream, bool hidden_c
       files = &relation.other_files.back().files;
     }
     for (const auto& file : commit.files) {
+      if (!needed(file)) continue;
       MR_RETURN_IF_ERROR(lake_.verify_once(stream.id, file));
       files->push_back(lake_.path(stream.id, file));
     }
@@ -790,17 +797,19 @@ Status StatementRunner::add_relation(const std::string& name, bool hidden_column
   const auto view =
       assembly.types_only ? speed_.find_view(name) : find_built(name, assembly.started_us);
   if (view != nullptr) {
+    auto scan = scan_of(view->compiled(), assembly.reads, view->record().name);
     sql::QueryRelation relation{.name = view->record().name,
-                                .columns = columns_of(view->compiled()),
+                                .columns = {},
                                 .hidden_columns = false,
                                 .lake_files = {},
                                 .tail = {},
                                 .rows = {}};
     if (!assembly.types_only) {
-      MR_TRY(auto read, read_in(view, assembly));
+      MR_TRY(auto read, read_in(view, scan, assembly));
       assembly.sources.push_back(source_of(*view, read.coverage));
-      relation.rows.push_back(std::move(read.rows));
+      relation.rows = std::move(read.batches);
     }
+    relation.columns = columns_of(view->compiled(), scan);
     assembly.query.relations.push_back(std::move(relation));
     return {};
   }
@@ -831,6 +840,7 @@ Status StatementRunner::assemble_tree(const boost::json::object& given, std::str
              [&](std::string_view name) { return resolve_for(assembly, name); }, text));
   MR_TRY(assembly.query.select, sql::select_text(tree));
   assembly.query.result_bytes_max = options_.result_bytes_max;
+  if (!assembly.types_only) assembly.reads = reads_of(tree);
   // Where the statement has no transaction, the moment is over when all is read.
   std::optional<ReadMoment> own;
   const auto taken = take_moment(without_schema(allowed.tables), own, assembly);
@@ -876,7 +886,12 @@ Result<StatementResult> StatementRunner::select(const access::Principal& who,
     MR_RETURN_IF_ERROR(access_.require(who, Privilege::kSelect, relation.name));
   if (auto assembled = assemble_tree(select.tree, select.text, assembly); !assembled)
     return std::unexpected(told(who, std::move(assembled).error()));
-  MR_TRY(auto result, workers_.run(assembly.query));
+  auto ran = workers_.run(assembly.query);
+  if (!ran && ran.error().code == ErrorCode::kInvalidArgument) {
+    // A name that is not there: what is there instead is told with all columns in sight.
+    if (auto shape = shape_of(who, select); !shape) return std::unexpected(shape.error());
+  }
+  MR_TRY(auto result, std::move(ran));
   StatementResult out;
   out.command = "SELECT";
   out.columns = std::move(result.columns);

@@ -33,9 +33,11 @@
 #include "serving/batch_scheduler.h"
 #include "serving/point_select.h"
 #include "serving/read_moment.h"
+#include "serving/select_reads.h"
 #include "serving/sinks.h"
 #include "serving/system_relations.h"
 #include "serving/view_reader.h"
+#include "serving/view_scan.h"
 #include "speed/speed_layer.h"
 #include "sql/as_of.h"
 #include "sql/query_worker.h"
@@ -125,6 +127,8 @@ class StatementRunner {
   /// The same of a session, of a statement that was read already.
   Result<StatementResult> run_as(const access::Principal& who, const sql::Statement& statement,
                                  const StatementContext& context);
+  /// Errors: kNotFound where who asks may read no materialized view of this name.
+  Status check_materialized(const access::Principal& who, std::string_view name) const;
   static Result<ParsedSelect> read_select(std::string_view text);
   Result<StatementResult> select(const access::Principal& who, const ParsedSelect& select,
                                  const StatementContext& context);
@@ -147,9 +151,10 @@ class StatementRunner {
   Result<std::uint64_t> append(const InsertRows& rows);
   /// The columns that an INSERT sets, in its order. Errors: kNotFound, kInvalidArgument.
   [[nodiscard]] Result<std::vector<Column>> columns_of_insert(const sql::Insert& statement) const;
-  /// A body of CSV with a header, of COPY; as append(). `rows_before`: for the numbers in errors.
+  /// A body of CSV with a header and `rows` rows, of COPY; as append(). `rows_before`: for the
+  /// numbers in errors.
   Result<std::uint64_t> append_csv(const access::Principal& who, std::string_view stream,
-                                   std::string body, std::uint64_t rows_before);
+                                   std::string body, std::uint64_t rows, std::uint64_t rows_before);
   [[nodiscard]] bool is_stream(std::string_view name) const {
     return speed_.find_stream(name) != nullptr;
   }
@@ -239,6 +244,8 @@ class StatementRunner {
     /// What is read as it was at one moment; null where each relation is read when it comes.
     ReadMoment* moment = nullptr;
     std::uint64_t deadline_ms = 0;  // 0: the server's
+    /// What the text wants of what it names.
+    SelectReads reads = {};
   };
 
   Result<StatementResult> execute(const sql::Statement& statement, const access::Principal& who,
@@ -315,6 +322,16 @@ class StatementRunner {
   [[nodiscard]] std::vector<std::string> readers_of(std::string_view name) const;
   Status check_name_is_free(std::string_view name) const;
 
+  // pushdown.cc
+  /// What a SELECT wants of the relations that it names.
+  [[nodiscard]] SelectReads reads_of(const boost::json::object& tree) const;
+  // explain.cc
+  /// Names of what the SELECT reads, through plain views too.
+  [[nodiscard]] std::vector<std::string> read_by(const boost::json::object& tree,
+                                                 const access::Principal& who) const;
+  [[nodiscard]] std::string explain_stream(const StreamDefinition& stream,
+                                           const SelectReads& reads) const;
+
   // time_travel.cc
   using Events = StreamEvents;
   Result<Events> events_of(const StreamDefinition& stream);
@@ -334,7 +351,9 @@ class StatementRunner {
   /// made and used where the statement has no transaction.
   Status take_moment(const std::set<std::string>& relations, std::optional<ReadMoment>& own,
                      Assembly& assembly);
-  Result<ViewRows> read_in(const std::shared_ptr<speed::ViewState>& view, Assembly& assembly);
+  /// `scan` may become one of more columns than it was.
+  Result<ScannedRows> read_in(const std::shared_ptr<speed::ViewState>& view, ViewScan& scan,
+                              Assembly& assembly);
   Result<Events> events_in(const StreamDefinition& stream, Assembly& assembly);
 
   // view_replacement.cc
@@ -362,7 +381,7 @@ class StatementRunner {
 
   Result<std::uint64_t> store(const std::shared_ptr<speed::StreamState>& stream,
                               std::string_view body, const format::PayloadType& type,
-                              std::uint64_t rows_before);
+                              std::uint64_t rows, std::uint64_t rows_before);
 
   // table_statements.cc
   Result<StatementResult> create_table(const sql::CreateTable& statement,

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "serving/value_parser.h"
+#include "serving/view_scan.h"
 #include "view/key_codec.h"
 
 namespace millrace::serving {
@@ -91,6 +92,39 @@ std::vector<std::uint32_t> ordered_rows(const speed::ViewState& view, const Colu
   return selected;
 }
 
+/// The pieces as one.
+std::shared_ptr<const ColumnBatch> joined(
+    const speed::ViewState& view, std::span<const std::shared_ptr<const ColumnBatch>> pieces) {
+  if (pieces.size() == 1) return pieces.front();
+  auto out = std::make_shared<ColumnBatch>(types_of(view.compiled()));
+  for (const auto& piece : pieces) {
+    const auto views = piece->views();
+    out->append_all({views, piece->rows()});
+  }
+  return out;
+}
+
+/// A scan of the groups whose keys begin with `prefix`, which is that of so many columns.
+ViewScan prefix_scan(const view::CompiledView& view, const std::string& prefix,
+                     std::size_t columns) {
+  auto scan = whole_scan(view);
+  if (columns == 0) return scan;
+  scan.keys.ranges = view::KeyRanges::prefix(prefix);
+  scan.keys.fixed = prefix;
+  scan.keys.fixed_columns = columns;
+  return scan;
+}
+
+/// One row more than asked for tells whether there were more.
+void limit_scan(const view::CompiledView& view, const ViewRequest& request, ViewScan& scan) {
+  if (request.limit == UINT64_MAX) return;
+  scan.limit = request.limit + 1;
+  for (const auto& order : request.order) {
+    const auto output = view.find_output(order.column);
+    scan.order.push_back({static_cast<std::uint32_t>(*output), order.descending, false});
+  }
+}
+
 }  // namespace
 
 std::vector<Column> columns_of(const view::CompiledView& view) {
@@ -100,19 +134,8 @@ std::vector<Column> columns_of(const view::CompiledView& view) {
 }
 
 Result<ViewRows> read_all(const speed::ViewState& view) {
-  MR_TRY(const auto snapshot, view.snapshot());
-  return read_snapshot(view, snapshot);
-}
-
-Result<ViewRows> read_snapshot(const speed::ViewState& view, const speed::ViewSnapshot& snapshot) {
-  view::GroupTable merged = *snapshot.active;
-  if (snapshot.frozen != nullptr) merged.merge(*snapshot.frozen);
-  for (std::size_t i = 0; i < snapshot.base->entries(); ++i) {
-    const auto entry = snapshot.base->entry(i);
-    MR_RETURN_IF_ERROR(merged.merge_state(entry.key, entry.state));
-  }
-  MR_TRY(auto rows, view.finalize(merged, true));
-  return ViewRows{std::move(rows), snapshot.coverage, false};
+  MR_TRY(auto found, scan_view(view, whole_scan(view.compiled())));
+  return ViewRows{joined(view, found.batches), std::move(found.coverage), false};
 }
 
 Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& request) {
@@ -150,14 +173,12 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
       return out;
     }
     all = std::move(found.rows);
-  } else if (covered > 0) {
-    view::GroupTable groups(compiled.plan);
-    MR_TRY(out.coverage, view.collect(prefix, groups));
-    MR_TRY(all, view.finalize(groups, false));
   } else {
-    MR_TRY(auto whole, read_all(view));
-    out.coverage = std::move(whole.coverage);
-    all = std::move(whole.rows);
+    auto scan = prefix_scan(compiled, prefix, covered);
+    if (conditions.size() == covered) limit_scan(compiled, request, scan);
+    MR_TRY(auto found, scan_view(view, scan));
+    out.coverage = std::move(found.coverage);
+    all = joined(view, found.batches);
   }
 
   const std::size_t rows = all->rows();

@@ -1,5 +1,6 @@
-// Reads the merged answer of a view without SQL: by key from the index, by the first columns of the
-// key as a range of it, by anything else as a filter over all rows. Thread: any. Errors:
+// Reads the merged answer of a view without SQL, as GET asks for it: by key from the index, by the
+// first columns of the key as a range of it, by anything else as a filter over all rows; the first
+// rows of an order as view_scan.h has it. Thread: any. Errors:
 // kInvalidArgument (kColumnNotFound, kBadValue), kUnavailable (kViewBuilding).
 #pragma once
 
@@ -39,9 +40,6 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
 
 /// All merged rows, in the order of their keys.
 Result<ViewRows> read_all(const speed::ViewState& view);
-
-/// The same of the view as it was.
-Result<ViewRows> read_snapshot(const speed::ViewState& view, const speed::ViewSnapshot& snapshot);
 
 [[nodiscard]] std::vector<Column> columns_of(const view::CompiledView& view);
 

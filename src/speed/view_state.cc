@@ -246,6 +246,29 @@ Result<ViewSnapshot> ViewState::snapshot() const {
                       coverage_locked()};
 }
 
+Result<ViewSnapshot> ViewState::snapshot(const view::KeyRanges& ranges) const {
+  if (ranges.is_all()) return snapshot();
+  auto some = std::make_shared<view::GroupTable>(compiled_.plan);
+  std::string state;
+  Status status;
+  const MutexLock lock(mutex_);
+  MR_RETURN_IF_ERROR(usable_locked());
+  const view::GroupTable* const active = &active_;
+  const auto take = [&](std::string_view key) {
+    state.clear();
+    if (status && active->find_state(key, state)) status = some->merge_state(key, state);
+  };
+  if (ranges.are_points()) {
+    for (const auto& range : ranges.ranges()) take(range.begin);
+  } else {
+    active->for_each_key([&](std::string_view key) {
+      if (ranges.contains(key)) take(key);
+    });
+  }
+  MR_RETURN_IF_ERROR(status);
+  return ViewSnapshot{base_, frozen_, std::move(some), coverage_locked()};
+}
+
 ViewState::BatchInput ViewState::batch_input() const {
   const MutexLock lock(mutex_);
   return {generation_, base_, frozen_, frozen_skipped_};
@@ -311,6 +334,16 @@ Result<std::shared_ptr<ColumnBatch>> ViewState::finalize(const view::GroupTable&
     if (compiled_.final_sql.empty()) return finalizer_->rows(merged, whole);
     const MutexLock lock(final_mutex_);
     return finalizer_->rows(merged, whole);
+  }();
+  if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
+  return rows;
+}
+
+Result<std::shared_ptr<ColumnBatch>> ViewState::finish(std::shared_ptr<ColumnBatch> groups) const {
+  if (compiled_.final_sql.empty()) return groups;
+  auto rows = [&] {
+    const MutexLock lock(final_mutex_);
+    return finalizer_->finish(std::move(groups));
   }();
   if (!rows) return std::unexpected(std::move(rows).error().within("view {}", record_.name));
   return rows;

@@ -28,6 +28,7 @@
 #include "view/evaluator.h"
 #include "view/finalizer.h"
 #include "view/group_table.h"
+#include "view/key_ranges.h"
 #include "view/state_run.h"
 
 namespace millrace::speed {
@@ -151,6 +152,9 @@ class ViewState {
   void wait_while_building(std::uint64_t timeout_ms) const;
   /// Errors: kUnavailable (kViewBuilding), or why the view failed.
   Result<ViewSnapshot> snapshot() const;
+  /// The same of the groups in these ranges: `active` has no others. Of few keys it copies little,
+  /// but walks over the keys of the active segment where a range is more than one.
+  Result<ViewSnapshot> snapshot(const view::KeyRanges& ranges) const;
   /// The pair that a batch run starts from: generation and frozen segment. Base is null while
   /// building.
   struct BatchInput {
@@ -185,6 +189,8 @@ class ViewState {
 
   /// The view's rows of merged states; see view::Finalizer::rows().
   Result<std::shared_ptr<ColumnBatch>> finalize(const view::GroupTable& merged, bool whole) const;
+  /// The view's rows of rows of group columns; see view::Finalizer::finish().
+  Result<std::shared_ptr<ColumnBatch>> finish(std::shared_ptr<ColumnBatch> groups) const;
 
   /// Adds the merged states of all groups whose encoded key begins with `prefix` to `merged`. The
   /// lock is held for one walk over the delta's keys: for a whole view take snapshot().

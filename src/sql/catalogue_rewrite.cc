@@ -14,6 +14,7 @@
 #include "sql/allow_list_functions.h"
 #include "sql/catalogue_columns.h"
 #include "sql/catalogue_functions.h"
+#include "sql/catalogue_lists.h"
 #include "sql/catalogue_nodes.h"
 
 namespace millrace::sql {
@@ -97,6 +98,7 @@ class Rewriter {
     expressions(*node, 0);
     if (use_.postgres) {
       customs(*node, 0);
+      write_vectors(*node);
     } else if (names) {
       name_first_columns(*node);
     }
@@ -385,7 +387,11 @@ class Rewriter {
       name_columns(*object);
     each_child(value, [&](json::value& child) { customs(child, depth + 1); });
     const std::string_view kind = class_of(value);
-    if (kind == "FUNCTION") operator_of(value);
+    if (kind == "FUNCTION") {
+      operator_of(value);
+      give_oid_list(value);
+    }
+    if (kind == "CAST") take_oid_list(value.get_object());
     if (kind == "COMPARISON") {
       compare_lists(value.get_object());
       compare_procedures(value.get_object());

@@ -35,6 +35,16 @@ TEST(CatalogueRewrite, RelationsOfTheCatalogueGetNamesOfOneWord) {
             R"(SELECT a.b FROM "public.a" AS a)");
 }
 
+TEST(CatalogueRewrite, ListsOfOidsAreOfTheTypeThatTheWireCallsSo) {
+  const auto text = rewritten(
+                        "SELECT array_agg(a.atttypid) AS l, i.indkey FROM pg_attribute a, "
+                        "pg_index i WHERE a.attrelid = ANY($1::oid[])")
+                        .text;
+  EXPECT_NE(text.find("CAST(array_agg(a.atttypid) AS UINTEGER[]) AS l"), std::string::npos) << text;
+  EXPECT_NE(text.find("CAST($1 AS UINTEGER[])"), std::string::npos) << text;
+  EXPECT_NE(text.find("array_to_string(i.indkey, ' ') AS indkey"), std::string::npos) << text;
+}
+
 TEST(CatalogueRewrite, OtherSchemasStayForTheCheckToRefuse) {
   for (const auto* select : {"SELECT * FROM main.a", "SELECT * FROM system.pg_catalog.pg_class",
                              "SELECT * FROM temp.a", "SELECT system.main.version()"}) {

@@ -31,7 +31,7 @@ class SessionParser : private StatementCursor {
 
  private:
   using Head = Read (SessionParser::*)();
-  static const std::array<std::pair<std::string_view, Head>, 24> kHeads;
+  static const std::array<std::pair<std::string_view, Head>, 26> kHeads;
 
   // --- transactions ---
 
@@ -204,6 +204,27 @@ class SessionParser : private StatementCursor {
     return error(error_id::kUnsupportedStatement, place(),
                  "LISTEN and NOTIFY are not statements of Millrace",
                  "changes of a view come by GET /v1/views/{view}/changes, or by MQTT");
+  }
+
+  Read refresh() {
+    if (!take_word("MATERIALIZED") || !take_word("VIEW")) return expected("MATERIALIZED VIEW");
+    take_word("CONCURRENTLY");
+    RefreshView out;
+    MR_TRY(out.name, object_name(/*made=*/false));
+    if (take_word("WITH") && !take_word("DATA"))
+      return expected("DATA", "a materialized view always has its rows");
+    return out;
+  }
+
+  /// dbt-postgres drops the indices that it did not make: that of a view's key stays, and is told.
+  Read drop() {
+    if (!take_word("INDEX")) return std::nullopt;
+    take_word("CONCURRENTLY");
+    if (!take_word("IF") || !take_word("EXISTS"))
+      return expected("IF EXISTS", "an index comes and goes with its view");
+    MR_RETURN_IF_ERROR(object_name(/*made=*/false));
+    if (!take_word("CASCADE")) take_word("RESTRICT");
+    return NothingToDo{"DROP INDEX"};
   }
 
   /// "a.b", which an extension of PostgreSQL has, is a name, too.
@@ -527,7 +548,7 @@ class SessionParser : private StatementCursor {
   }
 };
 
-const std::array<std::pair<std::string_view, SessionParser::Head>, 24> SessionParser::kHeads = {{
+const std::array<std::pair<std::string_view, SessionParser::Head>, 26> SessionParser::kHeads = {{
     {"BEGIN", &SessionParser::begin},
     {"START", &SessionParser::start},
     {"COMMIT", &SessionParser::commit},
@@ -543,6 +564,8 @@ const std::array<std::pair<std::string_view, SessionParser::Head>, 24> SessionPa
     {"LISTEN", &SessionParser::listen},
     {"NOTIFY", &SessionParser::listen},
     {"UNLISTEN", &SessionParser::unlisten},
+    {"REFRESH", &SessionParser::refresh},
+    {"DROP", &SessionParser::drop},
     {"PREPARE", &SessionParser::prepare},
     {"EXECUTE", &SessionParser::execute},
     {"DEALLOCATE", &SessionParser::deallocate},

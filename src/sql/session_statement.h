@@ -49,6 +49,10 @@ struct DiscardAll {
 struct NothingToDo {
   std::string command;
 };
+/// REFRESH MATERIALIZED VIEW: it is up to date, but it must be there.
+struct RefreshView {
+  std::string name;
+};
 struct PrepareStatement {
   std::string name;
   std::vector<std::optional<Type>> parameters;
@@ -96,8 +100,9 @@ struct Copy {
 
 using SessionStatement =
     std::variant<BeginTransaction, EndTransaction, SavepointStatement, SetTransaction, SetSetting,
-                 ShowSetting, DiscardAll, NothingToDo, PrepareStatement, ExecuteStatement,
-                 Deallocate, DeclareCursor, FetchStatement, CloseCursor, Explain, Copy>;
+                 ShowSetting, DiscardAll, NothingToDo, RefreshView, PrepareStatement,
+                 ExecuteStatement, Deallocate, DeclareCursor, FetchStatement, CloseCursor, Explain,
+                 Copy>;
 
 /// nullopt where the text is something else, which parse_statement() reads or refuses.
 Result<std::optional<SessionStatement>> parse_session_statement(std::string_view text);

@@ -47,6 +47,16 @@ TEST(SessionStatement, SettingsAsDriversWriteThem) {
   EXPECT_FALSE(parse_session_statement("SET ROLE admin"));
 }
 
+TEST(SessionStatement, RefreshAsToolsWriteIt) {
+  EXPECT_EQ(read<RefreshView>("refresh materialized view \"millrace\".\"public\".\"v\"").name, "v");
+  EXPECT_EQ(read<RefreshView>("REFRESH MATERIALIZED VIEW CONCURRENTLY v WITH DATA;").name, "v");
+  EXPECT_FALSE(parse_session_statement("REFRESH MATERIALIZED VIEW v WITH NO DATA"));
+  EXPECT_EQ(read<NothingToDo>("drop index if exists \"public\".\"v_pkey\" cascade").command,
+            "DROP INDEX");
+  EXPECT_FALSE(parse_session_statement("DROP INDEX v_pkey"));
+  EXPECT_FALSE(parse_session_statement("DROP VIEW v")->has_value());
+}
+
 TEST(SessionStatement, CopyAndItsOptions) {
   auto copy = read<Copy>("COPY s (a, b) FROM STDIN WITH (FORMAT csv, HEADER, DELIMITER ';')");
   EXPECT_TRUE(copy.in && copy.header);

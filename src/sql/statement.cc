@@ -27,14 +27,15 @@ constexpr std::string_view kStatements =
     "CREATE STREAM, CREATE MATERIALIZED VIEW, CREATE VIEW, DROP STREAM, DROP VIEW, "
     "DROP MATERIALIZED VIEW, ALTER STREAM, REPLAY QUARANTINE, SHOW STREAMS, SHOW VIEWS, DESCRIBE, "
     "SELECT, "
-    "CREATE TABLE, INSERT, UPDATE, DELETE, DROP TABLE, SHOW TABLES, CREATE USER, ALTER USER, "
+    "CREATE TABLE, INSERT, UPDATE, DELETE, TRUNCATE, DROP TABLE, SHOW TABLES, CREATE USER, ALTER "
+    "USER, "
     "DROP USER, CREATE TOKEN, DROP TOKEN, GRANT, REVOKE, SHOW USERS, SHOW GRANTS, "
     "CREATE CONNECTION, DROP CONNECTION, PAUSE CONNECTION, RESUME CONNECTION, SHOW CONNECTIONS, "
     "CREATE SINK, DROP SINK, PAUSE SINK, RESUME SINK, SHOW SINKS";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
     {"CREATE", "ALTER", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES",
-     "TABLE", "INSERT", "UPDATE", "DELETE", "GRANT", "REVOKE", "PAUSE", "RESUME"});
+     "TABLE", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "GRANT", "REVOKE", "PAUSE", "RESUME"});
 
 constexpr auto kStreamOptions = std::to_array<std::string_view>(
     {"time", "key", "partitions", "dedup", "dedup_within", "unknown_fields", "mqtt"});
@@ -70,7 +71,7 @@ class Parser : private StatementCursor {
     }
     if (word == "SHOW") return show();
     if (word == "DESCRIBE" || word == "DESC") return describe();
-    if (word == "INSERT" || word == "UPDATE" || word == "DELETE")
+    if (word == "INSERT" || word == "UPDATE" || word == "DELETE" || word == "TRUNCATE")
       return TableParser(*this).change();
     if (word.empty()) return unsupported(shortened(here()), {});
     return unsupported(shortened(word), closest(word, kFirstWords));
@@ -178,8 +179,7 @@ class Parser : private StatementCursor {
     if (!take_word("AS")) return expected("AS", "CREATE STREAM name [WITH (...)] AS SELECT ...");
     if (at_end()) return expected("SELECT");
     statement.select_place = place();
-    statement.select =
-        std::string(text_.substr(tokens_[at_].begin, tokens_.back().end - tokens_[at_].begin));
+    statement.select = without_schemas(at_);
     statement.definition.sql = sql();
     return statement;
   }
@@ -568,8 +568,7 @@ class Parser : private StatementCursor {
       return expected("SELECT");
     }
     view.select_place = place();
-    view.select =
-        std::string(text_.substr(tokens_[at_].begin, tokens_.back().end - tokens_[at_].begin));
+    view.select = without_schemas(at_);
     view.sql = sql();
     return view;
   }
@@ -608,9 +607,8 @@ class Parser : private StatementCursor {
       statement.if_exists = true;
     }
     MR_TRY(statement.name, object_name(/*made=*/true));
-    if (is_word("CASCADE") || is_word("RESTRICT")) {
-      return expected("the end of the statement", "drop the views of a stream before the stream");
-    }
+    // Nothing else is dropped along: where something reads it, the DROP is refused.
+    if (!take_word("CASCADE")) take_word("RESTRICT");
     MR_RETURN_IF_ERROR(expect_end());
     return statement;
   }

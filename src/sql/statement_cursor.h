@@ -104,11 +104,46 @@ class StatementCursor {
 
   // --- names ---
 
+  /// The tokens of millrace.public. or public. before a name, from the token `at` on.
+  [[nodiscard]] std::size_t schema_tokens(std::size_t at) const {
+    const auto is = [&](std::size_t i, std::string_view name) {
+      return i + 1 < tokens_.size() && text_of(tokens_[i + 1]) == "." &&
+             (tokens_[i].kind == TokenKind::kWord ||
+              tokens_[i].kind == TokenKind::kQuotedIdentifier) &&
+             same_name(unquoted(text_of(tokens_[i])), name);
+    };
+    if (is(at, "millrace") && is(at + 2, "public")) return 4;
+    return is(at, "public") ? 2 : 0;
+  }
+  void skip_schema() { at_ += schema_tokens(at_); }
+  /// The text from the token `begin` on without the schema of relations, as long as before, so that
+  /// places in it stay: definitions are kept and read without one.
+  [[nodiscard]] std::string without_schemas(std::size_t begin) const {
+    const std::size_t start = tokens_[begin].begin;
+    std::string out(text_.substr(start, tokens_.back().end - start));
+    for (std::size_t i = begin; i < tokens_.size(); ++i) {
+      const std::size_t length = schema_tokens(i);
+      const bool behind_from = i > begin && tokens_[i - 1].kind == TokenKind::kWord &&
+                               (same_name(text_of(tokens_[i - 1]), "FROM") ||
+                                same_name(text_of(tokens_[i - 1]), "JOIN"));
+      const bool is_part = i > begin && text_of(tokens_[i - 1]) == ".";
+      // public.x elsewhere may be the column x of something that is called public.
+      if (length == 0 || is_part || (length == 2 && !behind_from)) continue;
+      for (std::size_t at = tokens_[i].begin; at < tokens_[i + length - 1].end; ++at)
+        out[at - start] = ' ';
+      i += length - 1;
+    }
+    return out;
+  }
+
   /// A name of a stream or view. `made` says whether the statement makes or drops it.
   Result<std::string> object_name(bool made) {
     if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier)) {
       return expected("a name");
     }
+    skip_schema();
+    if (!here_kind(TokenKind::kWord) && !here_kind(TokenKind::kQuotedIdentifier))
+      return expected("a name");
     const TextPlace where = place();
     std::string name = unquoted(here());
     if (auto good = check_object_name(name); !good) {
@@ -123,7 +158,7 @@ class StatementCursor {
     }
     ++at_;
     if (is_symbol('.')) {
-      return expected("the end of the name", "names have one part: there are no schemas");
+      return expected("the end of the name", "names have one part; the one schema is public");
     }
     return name;
   }

@@ -290,7 +290,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"CREATE VIEW v AS", kSyntax, {1, 17}, "SELECT", ""},
         BadText{"DROP INDEX t", kUnsupported, {1, 6}, "DROP INDEX", "the statements are"},
         BadText{"DROP VIWE t", kUnsupported, {1, 6}, "DROP VIWE", "DROP VIEW"},
-        BadText{"DROP STREAM t CASCADE", kSyntax, {1, 15}, "the end", "views"},
+        BadText{"DROP STREAM t CASCADES", kSyntax, {1, 15}, "the end", ""},
         BadText{"DROP STREAM t__quarantine", kName, {1, 13}, "quarantine", ""},
         BadText{"SHOW INDEXES", kUnsupported, {1, 6}, "SHOW INDEXES", "the statements are"},
         BadText{"SHOW STREAM", kUnsupported, {1, 6}, "SHOW STREAM", "SHOW STREAMS"},
@@ -315,6 +315,22 @@ TEST(CreateViewStatement, KeepsTheSelectAndItsPlace) {
   EXPECT_EQ(view.select_place, (TextPlace{3, 3}));
   EXPECT_TRUE(view.sql.starts_with("CREATE MATERIALIZED"));
   EXPECT_FALSE(parsed<CreateView>("create view v as from f").materialized);
+}
+
+TEST(Names, MayHaveTheOneSchema) {
+  const auto view = parsed<CreateView>(
+      "CREATE MATERIALIZED VIEW IF NOT EXISTS \"millrace\".\"public\".\"v\" AS\n"
+      "SELECT a.b, public.c FROM \"public\".\"s\" AS a JOIN millrace.public.t ON TRUE");
+  EXPECT_EQ(view.name, "v");
+  EXPECT_EQ(view.select,
+            "SELECT a.b, public.c FROM          \"s\" AS a JOIN                 t ON TRUE");
+  EXPECT_EQ(parsed<Drop>("DROP VIEW IF EXISTS Public.v CASCADE").name, "v");
+  EXPECT_EQ(parsed<Insert>("INSERT INTO public.t SELECT * FROM public.u").select,
+            "SELECT * FROM        u");
+  EXPECT_EQ(parsed<Delete>("TRUNCATE TABLE millrace.public.t").table, "t");
+  EXPECT_EQ(parsed<Describe>("DESCRIBE public").name, "public") << "a name like any other";
+  EXPECT_EQ(refused("DROP VIEW other.v").id, kSyntax);
+  EXPECT_EQ(refused("DROP VIEW public.").id, kSyntax);
 }
 
 TEST(ShortStatements, AreRecognised) {

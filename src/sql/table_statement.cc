@@ -120,7 +120,7 @@ Result<std::string> TableParser::select_text(TextPlace& where) {
     return expected("SELECT or VALUES");
   }
   where = place();
-  const std::size_t begin = tokens_[at_].begin;
+  const std::size_t begin = at_;
   // To the end: balanced, so that the text stays inside of the parentheses that it is put into.
   std::size_t depth = 0;
   for (; !at_end(); ++at_) {
@@ -128,7 +128,7 @@ Result<std::string> TableParser::select_text(TextPlace& where) {
     if (is_symbol(')') && depth-- == 0) return syntax_error("')' closes nothing");
   }
   if (depth != 0) return expected("')'");
-  return std::string(text_.substr(begin, tokens_.back().end - begin));
+  return without_schemas(begin);
 }
 
 Status TableParser::foreign_options(CreateTable& table) {
@@ -191,8 +191,18 @@ Result<Statement> TableParser::create(bool or_replace) {
 Result<Statement> TableParser::change() {
   if (take_word("INSERT")) return insert();
   if (take_word("UPDATE")) return update();
+  if (take_word("TRUNCATE")) return truncate();
   ++at_;
   return remove();
+}
+
+Result<Statement> TableParser::truncate() {
+  take_word("TABLE");
+  Delete out;
+  MR_TRY(out.table, object_name(/*made=*/false));
+  if (!take_word("CASCADE")) take_word("RESTRICT");
+  MR_RETURN_IF_ERROR(expect_end());
+  return out;
 }
 
 Result<Statement> TableParser::insert() {

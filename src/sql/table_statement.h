@@ -28,6 +28,7 @@ class TableParser : private StatementCursor {
   Result<Statement> insert();
   Result<Statement> update();
   Result<Statement> remove();
+  Result<Statement> truncate();
   /// The text up to a comma or the keyword outside of all parentheses, or to the end.
   Result<std::string> expression(std::string_view until);
 };

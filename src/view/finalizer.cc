@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
-#include "view/key_codec.h"
+#include "view/session_keys.h"
 #include "view/state_layout.h"
 
 namespace millrace::view {
@@ -52,30 +52,13 @@ GroupTable Finalizer::with_standing(const GroupTable& groups,
 
 Result<GroupTable> Finalizer::fold_sessions(const GroupTable& groups) const {
   GroupTable out(plan_);
-  std::string session;  // the key of the session that the last group went to
-  std::int64_t last_us = 0;
-  std::vector<std::string_view> columns;
+  SessionKeys sessions(plan_, *session_gap_us_);
   Status status;
   groups.for_each_sorted([&](std::string_view key, std::string_view state) {
     if (!status) return;
-    if (auto split = split_key(key, plan_.keys, columns); !split) {
-      status = std::move(split);
-      return;
-    }
-    const std::string_view time = columns.back();
-    const bool has_time = time.front() != 0;
-    ColumnBatch value(std::span(&plan_.keys.back(), 1));
-    push_key_column(time, value.column(0), value.arena());
-    const std::int64_t now_us = has_time ? value.column(0).data<std::int64_t>()[0] : 0;
-    const std::string_view others = key.substr(0, key.size() - time.size());
-    // Times ascend, so the difference of two is not negative; it fits 64 unsigned bits.
-    const bool same = has_time && session.size() == key.size() && session.starts_with(others) &&
-                      session[others.size()] != 0 &&
-                      static_cast<std::uint64_t>(now_us) - static_cast<std::uint64_t>(last_us) <=
-                          static_cast<std::uint64_t>(*session_gap_us_);
-    if (!same) session = key;
-    last_us = now_us;
-    status = out.merge_state(session, state);
+    const auto begins = sessions.begins(key);
+    status = begins ? out.merge_state(sessions.session(), state)
+                    : Status(std::unexpected(begins.error()));
   });
   MR_RETURN_IF_ERROR(status);
   return out;

@@ -29,10 +29,12 @@ class Finalizer {
   /// The rows of some keys, in their order; of those that no group has none.
   Result<std::shared_ptr<ColumnBatch>> rows_of(const GroupTable& groups,
                                                std::span<const std::string> keys) const;
+  /// The view's rows of rows of group columns (GroupRows), which are the same where the view has no
+  /// final stage of SQL.
+  Result<std::shared_ptr<ColumnBatch>> finish(std::shared_ptr<ColumnBatch> groups) const;
 
  private:
   Finalizer(const CompiledView& view, std::unique_ptr<sql::ScalarStage> stage);
-  Result<std::shared_ptr<ColumnBatch>> finish(std::shared_ptr<ColumnBatch> groups) const;
   [[nodiscard]] GroupTable with_standing(const GroupTable& groups,
                                          std::span<const std::string> keys) const;
   Result<GroupTable> fold_sessions(const GroupTable& groups) const;

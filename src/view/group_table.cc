@@ -585,6 +585,10 @@ bool GroupTable::find_state(std::string_view key, std::string& state) const {
   return true;
 }
 
+bool GroupTable::has_key(std::string_view key) const {
+  return impl_->find(make_key(key)).has_value();
+}
+
 void GroupTable::for_each_sorted(
     const std::function<void(std::string_view key, std::string_view state)>& visit) const {
   std::string state;
@@ -635,6 +639,7 @@ struct GroupFold::Impl {
   TextKeeper texts;
   SingleState sum;
   SingleState decoded;
+  std::vector<std::string_view> key_columns;
 };
 
 GroupFold::GroupFold(const AggregatePlan& plan) : impl_(std::make_unique<Impl>(plan)) {}
@@ -653,9 +658,8 @@ void GroupFold::encode(std::string& out) { impl_->layout.encode(impl_->sum.get()
 
 Status GroupFold::finalize(std::string_view key, std::span<const OutputColumn> outputs,
                            ColumnBatch& out) {
-  std::vector<std::string_view> key_columns;
-  return push_state_row(impl_->plan, impl_->layout, key, impl_->sum.get(), outputs, key_columns,
-                        out);
+  return push_state_row(impl_->plan, impl_->layout, key, impl_->sum.get(), outputs,
+                        impl_->key_columns, out);
 }
 
 void GroupFold::clear() {

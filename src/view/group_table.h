@@ -37,6 +37,7 @@ class GroupTable {
   [[nodiscard]] std::size_t size_bytes() const;
   /// Appends the encoded state of a key; false where there is no such group.
   bool find_state(std::string_view key, std::string& state) const;
+  [[nodiscard]] bool has_key(std::string_view key) const;
   /// Visits groups in the order of their keys (sorts once per call).
   void for_each_sorted(
       const std::function<void(std::string_view key, std::string_view state)>& visit) const;

@@ -146,6 +146,19 @@ std::unexpected<Error> CopyReader::bad(std::string_view what) const {
 }
 
 Status CopyReader::read(std::string_view bytes, CopyValues& values) {
+  return only_whole_rows(read_rows(bytes, values), values);
+}
+
+Status CopyReader::finish(CopyValues& values) {
+  return only_whole_rows(read_last(values), values);
+}
+
+Status CopyReader::only_whole_rows(Status done, CopyValues& values) const {
+  if (!done) values.resize(values.size() - values.size() % types_.size());
+  return done;
+}
+
+Status CopyReader::read_rows(std::string_view bytes, CopyValues& values) {
   if (ended_) return {};
   pending_ += bytes;
   std::size_t taken = 0;
@@ -170,7 +183,7 @@ Status CopyReader::read(std::string_view bytes, CopyValues& values) {
   return {};
 }
 
-Status CopyReader::finish(CopyValues& values) {
+Status CopyReader::read_last(CopyValues& values) {
   if (ended_ || pending_.empty()) return {};
   if (options_.format == CopyOptions::Format::kBinary) return bad("the data end inside of it");
   if (quoted_) return bad("the data end inside of quotes");

@@ -35,12 +35,15 @@ class CopyReader {
   /// `types`: the OIDs of the columns, which say how binary values are to be read.
   CopyReader(CopyOptions options, std::vector<std::uint32_t> types, std::size_t row_bytes_max);
 
-  /// Takes all of `bytes`, and appends the rows that are whole.
+  /// Takes all of `bytes`, and appends the rows that are whole, also before an error.
   Status read(std::string_view bytes, CopyValues& values);
   /// No more comes: the last row may lack its end of line.
   Status finish(CopyValues& values);
 
  private:
+  Status read_rows(std::string_view bytes, CopyValues& values);
+  Status read_last(CopyValues& values);
+  Status only_whole_rows(Status done, CopyValues& values) const;
   [[nodiscard]] std::size_t find_line_end();
   Status read_line(std::string_view line, CopyValues& values);
   Status read_text_line(std::string_view line, CopyValues& values);

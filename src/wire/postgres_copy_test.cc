@@ -65,6 +65,13 @@ TEST(PostgresCopyTest, RowsOfAnotherShapeAreRefusedWithTheirLine) {
   EXPECT_THAT(read(csv(), "a,b,c,d\n", 2), HasSubstr("should have 2"));
 }
 
+TEST(PostgresCopyTest, BeforeAnErrorAreOnlyWholeRows) {
+  CopyReader reader({}, {kTextOid, kTextOid}, kRowMax);
+  CopyValues values;
+  EXPECT_FALSE(reader.read("a\tb\nc\n", values));
+  EXPECT_EQ(values, (CopyValues{"a", "b"}));
+}
+
 TEST(PostgresCopyTest, ARowWithoutAnEndIsBounded) {
   EXPECT_THAT(read(csv(), '"' + std::string(kRowMax + 10, 'x'), 1, 65'536), HasSubstr("more than"));
 }

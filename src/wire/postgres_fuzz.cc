@@ -11,8 +11,9 @@ namespace {
 
 using namespace millrace::wire::postgres;
 
-constexpr std::uint32_t kTypes[] = {0,   16,   17,   20,   21,   23,   25,   26,   114,  700,
-                                    701, 1082, 1083, 1114, 1184, 1186, 1700, 2950, 3802, 4711};
+constexpr std::uint32_t kTypes[] = {0,    16,   17,   20,   21,   23,   25,   26,
+                                    114,  700,  701,  1082, 1083, 1114, 1184, 1186,
+                                    1700, 2950, 3802, 1009, 1016, 1231, 4711};
 
 void read(const Bind& bind, std::size_t message_bytes) {
   MR_CHECK(bind.parameters.size() <= message_bytes, "more parameters than bytes");

@@ -59,7 +59,8 @@ TEST(PostgresFrame, IsWholeWhenItsLengthHasCome) {
               Frame::State::kNeedMore)
         << size;
   }
-  const auto frame = try_frame(query + "more", Framing::kTyped, 100);
+  const std::string longer = query + "more";
+  const auto frame = try_frame(longer, Framing::kTyped, 100);
   ASSERT_EQ(frame.state, Frame::State::kComplete);
   EXPECT_EQ(frame.type, 'Q');
   EXPECT_EQ(frame.size, 11U);

@@ -9,6 +9,7 @@
 
 #include "model/nested_value.h"
 #include "model/value_text.h"
+#include "wire/postgres_array.h"
 
 namespace millrace::wire::postgres {
 namespace {
@@ -24,6 +25,9 @@ constexpr std::uint16_t kNumericInfinity = 0xD000;
 constexpr std::uint16_t kNumericMinusInfinity = 0xF000;
 /// Digits before and after the point of a numeric that is read; wider than all of our types.
 constexpr int kNumericDigitsMax = 1'000;
+
+/// Lists of UINTEGER, which is what the catalogue's lists of OIDs are: drivers know their array.
+constexpr std::uint32_t kOidArray = 1028;
 
 struct OfKind {
   TypeKind kind;
@@ -41,7 +45,7 @@ constexpr OfKind kKinds[] = {
     {TypeKind::kHugeInt, Oid::kNumeric, 1231, -1},
     {TypeKind::kUTinyInt, Oid::kInt2, 1005, 2},
     {TypeKind::kUSmallInt, Oid::kInt4, 1007, 4},
-    {TypeKind::kUInteger, Oid::kInt8, 1016, 8},
+    {TypeKind::kUInteger, Oid::kInt8, kOidArray, 8},
     {TypeKind::kUBigInt, Oid::kNumeric, 1231, -1},
     {TypeKind::kFloat, Oid::kFloat4, 1021, 4},
     {TypeKind::kDouble, Oid::kFloat8, 1022, 8},
@@ -61,6 +65,10 @@ const OfKind& of_kind(TypeKind kind) {
   const auto* found = std::ranges::find(kKinds, kind, &OfKind::kind);
   MR_CHECK(found != std::end(kKinds), "a nested type has no scalar of PostgreSQL");
   return *found;
+}
+
+Oid element_oid(const Type& type) {
+  return type.kind == TypeKind::kUInteger ? Oid::kOid : of_kind(type.kind).oid;
 }
 
 bool is_array(const Type& type) {
@@ -327,7 +335,7 @@ void append_array(const ColumnView& column, std::size_t row, Format format, std:
   } else {
     put_i32(count == 0 ? 0 : 1, out);  // dimensions
     put_i32(0, out);                   // whether there is a NULL, set below
-    put(static_cast<std::uint32_t>(of_kind(element.kind).oid), out);
+    put(static_cast<std::uint32_t>(element_oid(element)), out);
     if (count != 0) {
       put_i32(static_cast<std::int32_t>(count), out);
       put_i32(1, out);  // lower bound
@@ -351,6 +359,7 @@ void append_array(const ColumnView& column, std::size_t row, Format format, std:
       append_value({element, &value, nullptr}, 0, format, one);
     } else {
       append_value(reader.read_scalar(element).column(), 0, format, one);
+      if (!text && element_oid(element) == Oid::kOid) one.erase(0, 4);  // of an int8
     }
     if (text) {
       append_array_text(one, out);
@@ -550,6 +559,8 @@ Result<std::string> parameter_text(std::uint32_t oid, Format format, std::string
     MR_TRY(const auto raw, bytea_bytes(bytes));
     return blob_literal(raw);
   }
+  if (const auto element = array_element(oid); element != Oid::kUnknownToUs)
+    return array_parameter_text(element, format, bytes);
   if (format == Format::kText) return std::string(bytes);
   switch (type) {
     case Oid::kUnknownToUs:
@@ -570,7 +581,11 @@ Result<std::string> parameter_text(std::uint32_t oid, Format format, std::string
   }
 }
 
-std::string_view sql_type_of(std::uint32_t oid) {
+std::string sql_type_of(std::uint32_t oid) {
+  if (const auto element = array_element(oid); element != Oid::kUnknownToUs) {
+    const auto of_element = sql_type_of(static_cast<std::uint32_t>(element));
+    return of_element.empty() ? std::string() : of_element + "[]";
+  }
   switch (static_cast<Oid>(oid)) {
     case Oid::kBool:
       return "BOOLEAN";

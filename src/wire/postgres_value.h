@@ -61,6 +61,6 @@ Result<std::string> parameter_text(std::uint32_t oid, Format format, std::string
 
 /// The SQL type that a parameter of this OID has; empty for one whose type the statement decides
 /// (0, unknown) and for types that are not known.
-[[nodiscard]] std::string_view sql_type_of(std::uint32_t oid);
+[[nodiscard]] std::string sql_type_of(std::uint32_t oid);
 
 }  // namespace millrace::wire::postgres

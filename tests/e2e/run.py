@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the end-to-end tests: run.py [name part ...] [--jobs N] [--rounds N] [--flips N] [--seed N] [--keep].
+"""Runs the end-to-end tests: run.py [name part ...] [--jobs N] [--rounds N] [--flips N] [--selects N] [--seed N] [--keep].
 
 Tests are the functions test_* in the files test_*.py beside this one. The first line of a test's docstring says
 what it proves. One line per test, and the last line is "N passed, N failed"; with --total-file that line goes into
@@ -27,7 +27,7 @@ import harness  # noqa: E402
 TEST_SECONDS_MAX = 900
 
 # They take most of the time, so with several jobs they start first.
-LONG = ("bitflip", "crash", "late_view", "mqtt_crash")
+LONG = ("bitflip", "crash", "late_view", "mqtt_crash", "sql_differential")
 
 
 def discover(filters):
@@ -84,6 +84,7 @@ def main():
     parser.add_argument("filters", nargs="*", help="parts of test names, such as crash or statements.restart")
     parser.add_argument("--rounds", type=int, default=50, help="kills in each crash test")
     parser.add_argument("--flips", type=int, default=60, help="flipped bits for each kind of file")
+    parser.add_argument("--selects", type=int, default=1500, help="generated SELECTs of the differential test")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--jobs", type=int, default=1, help="tests at the same time")
     parser.add_argument("--keep", action="store_true", help="keep the folders of the tests")

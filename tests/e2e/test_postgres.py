@@ -1,79 +1,12 @@
-"""PostgreSQL's wire with the clients that people use: psql, psycopg 2 and 3, node-postgres."""
-import importlib
-import datetime
-import decimal
-import json
-import os
-import shutil
-import subprocess
-import sys
+"""PostgreSQL's wire with the clients that people use: psql, psycopg 2 and 3, asyncpg, node-postgres."""
+import asyncio
 import threading
 import time
 import uuid
 
-from harness import ROOT, Failure, expect, expect_equal
+from harness import expect, expect_equal
+from pg_clients import SELECT, VALUES, NodePostgres, driver, psql, start
 from test_tls import Authority
-
-STATEMENTS = ["CREATE STREAM trips (at TIMESTAMP, city VARCHAR, n INTEGER) WITH (time = at, key = city)",
-              "CREATE MATERIALIZED VIEW by_city AS SELECT city, count(*) AS trips, sum(n) AS n FROM trips GROUP BY city"]
-EVENTS = [{"at": "2026-01-01T08:00:00Z", "city": city, "n": n} for n, city in enumerate(["Lima", "Oslo", "Lima"])]
-# What each driver makes of a value of each type, as Python has it.
-VALUES = [("true", True), ("12::SMALLINT", 12), ("-5::INTEGER", -5), ("9000000000::BIGINT", 9000000000),
-          ("18446744073709551615::UBIGINT", decimal.Decimal("18446744073709551615")), ("0.1::DOUBLE", 0.1),
-          ("12.340::DECIMAL(9,3)", decimal.Decimal("12.340")), ("'é'", "é"),
-          ("DATE '2026-02-28'", datetime.date(2026, 2, 28)), ("TIME '23:59:59.5'", datetime.time(23, 59, 59, 500000)),
-          ("TIMESTAMP '2026-02-28 12:00:00.25'", datetime.datetime(2026, 2, 28, 12, 0, 0, 250000)),
-          ("UUID '00000000-0000-0000-0000-00000000000a'", uuid.UUID(int=10)), ("[1, 2, NULL]::INTEGER[]", [1, 2, None]),
-          ("['a', 'b,\"']", ["a", "b,\""]), ("NULL::INTEGER", None)]
-SELECT = "SELECT " + ", ".join(f"{sql} AS c{i}" for i, (sql, _) in enumerate(VALUES))
-
-
-def driver(name):
-    """A Python driver, from build/python where ./dev setup installs it."""
-    for site in sorted((ROOT / "build/python/lib").glob("python3*/site-packages")):
-        if str(site) not in sys.path:
-            sys.path.append(str(site))
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise Failure(f"{name} is not installed: run ./dev setup") from error
-
-
-def start(test, **more):
-    server = test.server(**more).start()
-    for statement in STATEMENTS:
-        server.sql(statement)
-    server.post("trips", EVENTS)
-    return server
-
-
-def psql(url, *commands, env=None, script=None):
-    """(exit code, output, errors) of psql without any configuration."""
-    expect(shutil.which("psql"), "psql is not here: ./dev setup installs postgresql-client")
-    arguments = [part for command in commands for part in ("-c", command)]
-    environment = {**os.environ, "PGCONNECT_TIMEOUT": "20", "PGPASSWORD": "", **(env or {})}
-    done = subprocess.run(["psql", url, "-X", "-A", "-t", *arguments], capture_output=True, timeout=60, env=environment,
-                          input=script.encode() if script else b"")
-    return done.returncode, done.stdout.decode(), done.stderr.decode()
-
-
-class NodePostgres:
-    def __init__(self, url):
-        self.process = subprocess.Popen(["node", str(ROOT / "tests/e2e/pg_client.cjs"), url], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-        expect_equal(self.answer(), {"connected": True}, "node-postgres connects")
-
-    def answer(self):
-        return json.loads(self.process.stdout.readline())
-
-    def query(self, sql, *values, name=None):
-        self.process.stdin.write(json.dumps({"sql": sql, "values": values or None, "name": name}) + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(timeout=20)
 
 
 def test_psql_asks_and_is_told_where_it_is_wrong(test):
@@ -176,6 +109,32 @@ def test_psycopg_2_gets_types_back_right(test):
     db.close()
 
 
+def test_asyncpg_gets_types_back_right(test):
+    """Named statements that are described first, Flush, and binary results."""
+    asyncpg = driver("asyncpg")
+    server = start(test)
+
+    async def ask():
+        db = await asyncpg.connect(server.postgres_url, timeout=20)
+        row = await db.fetchrow(SELECT)
+        expect_equal(list(row), [value for _, value in VALUES], "values")
+        rows = await db.fetch("SELECT trips FROM by_city WHERE city = $1 AND n >= $2", "Lima", 2)
+        expect_equal([tuple(r) for r in rows], [(2,)], "by parameters")
+        try:
+            await db.fetch("SELECT * FROM nothing")
+            expect(False, "an error")
+        except asyncpg.UndefinedTableError as error:
+            expect_equal(error.context, "MR1201", str(error))
+        got = []
+        async with db.transaction():
+            async for row in db.cursor("SELECT i FROM range(1000) AS t(i) ORDER BY i", prefetch=7):
+                got.append(row[0])
+        expect_equal(got, list(range(1000)), "by the piece")
+        await db.close()
+
+    asyncio.run(ask())
+
+
 def test_node_postgres_gets_types_back_right(test):
     """Untyped parameters as text, named statements, errors."""
     server = start(test)
@@ -208,3 +167,35 @@ def test_a_statement_is_cancelled(test):
         expect(time.monotonic() - began < 15, "it took as long as if nobody had cancelled it")
         timer.join()
         expect_equal(db.execute("SELECT 1").fetchone(), (1,), "behind it")
+
+
+def test_rows_are_copied_in_and_out(test):
+    """COPY by psql and psycopg: CSV, text and binary, out and in again; bad data store nothing."""
+    psycopg = driver("psycopg")
+    server = start(test)
+    code, out, err = psql(server.postgres_url,
+                          "COPY (SELECT city, n FROM trips ORDER BY n) TO STDOUT (FORMAT csv, HEADER)")
+    expect_equal((code, out), (0, "city,n\nLima,0\nOslo,1\nLima,2\n"), err)
+    code, out, err = psql(server.postgres_url, script="COPY trips FROM STDIN (FORMAT csv);\n"
+                          "2026-01-02 00:00:00,\"Paris, \"\"FR\"\"\",7\n2026-01-02 00:00:00,Rome,\n\\.\nSELECT 1;\n")
+    expect_equal((code, out), (0, "COPY 2\n1\n"), err)
+    rows = server.sql_rows("SELECT city, n FROM trips WHERE city IN ('Rome', 'Paris, \"FR\"') ORDER BY city")
+    expect_equal(rows, [["Paris, \"FR\"", 7], ["Rome", None]], "copied in")
+    with psycopg.connect(server.postgres_url, autocommit=True) as db:
+        for format in ("text", "binary"):
+            with db.cursor().copy(f"COPY (SELECT * FROM trips) TO STDOUT (FORMAT {format})") as copy:
+                data = b"".join(bytes(piece) for piece in copy)
+            before = db.execute("SELECT count(*) FROM trips").fetchone()[0]
+            with db.cursor().copy(f"COPY trips FROM STDIN (FORMAT {format})") as copy:
+                for at in range(0, len(data), 7):
+                    copy.write(data[at:at + 7])
+            expect_equal(db.execute("SELECT count(*) FROM trips").fetchone()[0], 2 * before, format)
+        before = db.execute("SELECT count(*) FROM trips").fetchone()
+        try:
+            with db.cursor().copy("COPY trips FROM STDIN") as copy:
+                copy.write("2026-01-03 00:00:00\tBern\t1\n2026-01-03 00:00:00\tBern\n")
+            expect(False, "an error")
+        except psycopg.Error as error:
+            expect_equal(error.sqlstate, "22P04", str(error))
+            expect("line 2" in str(error), str(error))
+        expect_equal(db.execute("SELECT count(*) FROM trips").fetchone(), before, "behind bad data")

@@ -9,7 +9,7 @@ import uuid
 
 from harness import ApiError, NoAnswer, expect, expect_equal
 from stores import Postgres, Redis, RedisError, running, wait_for
-from test_postgres import driver
+from pg_clients import driver
 
 KEYS = 300
 

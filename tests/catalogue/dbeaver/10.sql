@@ -5,4 +5,4 @@ INNER JOIN pg_catalog.pg_class c ON c.oid=i.indexrelid
 INNER JOIN pg_catalog.pg_class tc ON tc.oid=i.indrelid
 LEFT OUTER JOIN pg_catalog.pg_description dsc ON i.indexrelid=dsc.objoid
 WHERE i.indrelid={airports} ORDER BY tabrelname, c.relname
---> [16396, 16394, 1, 1, true, false, true, false, true, false, true, false, true, true, false, [1], [0], [0], [0], null, null, [1], "airports_pkey", 2200, 403, 0, "airports", null, null, null, 0, 0]
+--> [16396, 16394, 1, 1, true, false, true, false, true, false, true, false, true, true, false, [1], [0], [0], [0], null, null, "1", "airports_pkey", 2200, 403, 0, "airports", null, null, null, 0, 0]
