@@ -48,6 +48,7 @@ struct Services {
   runtime::WorkerPool& pool;
   broker::Broker& broker;
   bridge::Bridge& bridge;
+  serving::Sinks& sinks;
   /// The servers' own counters, once they run; null before.
   std::function<const HttpMetrics*()> http_metrics;
   std::function<const MqttMetrics*()> mqtt_metrics;

@@ -237,9 +237,10 @@ void FeedView::walk_on(Follower& follower) {
   if (is_last) {
     end_walk(follower);
     follower.state = State::kLive;
-    follower.handle->stand_at(touched_, view_->record().id, cursor);
   }
   give(follower, std::move(batch));
+  // It stands there when it has the rows, and not before.
+  if (is_last) follower.handle->stand_at(touched_, view_->record().id, cursor);
 }
 
 void FeedView::give_changes(const Group& group) {
@@ -269,8 +270,8 @@ void FeedView::give_changes(const Group& group) {
       continue;
     }
     follower->cursor = cursor;
-    follower->handle->stand_at(touched_, view_->record().id, cursor);
     if (batch != nullptr) give(*follower, batch);
+    follower->handle->stand_at(touched_, view_->record().id, cursor);
   }
 }
 

@@ -82,7 +82,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
                                  sql::Database& lake_database, sql::QueryWorkers& workers,
                                  ingest::LakeWriter& lake_writer, BatchScheduler& batch,
                                  access::Access& access, bridge::Bridge& bridge, ChangeFeed& feed,
-                                 StatementOptions options)
+                                 Sinks& sinks, StatementOptions options)
     : catalog_(catalog),
       log_(log),
       lake_(lake),
@@ -97,6 +97,7 @@ StatementRunner::StatementRunner(catalog::Catalog& catalog, log::CommitLog& log,
       access_(access),
       bridge_(bridge),
       feed_(feed),
+      sinks_(sinks),
       options_(options) {}
 
 Result<StatementResult> StatementRunner::run(std::string_view sql,
@@ -161,6 +162,10 @@ Result<StatementResult> StatementRunner::execute(const sql::Statement& statement
           return create_connection(parsed);
         } else if constexpr (std::is_same_v<T, sql::AlterConnection>) {
           return alter_connection(parsed);
+        } else if constexpr (std::is_same_v<T, sql::CreateSink>) {
+          return create_sink(parsed);
+        } else if constexpr (std::is_same_v<T, sql::AlterSink>) {
+          return alter_sink(parsed);
         } else {
           const MutexLock lock(definitions_);
           if constexpr (std::is_same_v<T, sql::AlterStream>) {
@@ -442,6 +447,7 @@ std::vector<std::string> StatementRunner::readers_of(std::string_view name) cons
 Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
   if (statement.kind == sql::ObjectKind::kTable) return drop_table(statement);
   if (statement.kind == sql::ObjectKind::kConnection) return drop_connection(statement);
+  if (statement.kind == sql::ObjectKind::kSink) return drop_sink(statement);
   const std::string command = statement.kind == sql::ObjectKind::kStream ? "DROP STREAM"
                               : statement.kind == sql::ObjectKind::kMaterializedView
                                   ? "DROP MATERIALIZED VIEW"
@@ -475,6 +481,9 @@ Result<StatementResult> StatementRunner::drop(const sql::Drop& statement) {
   }
   for (const auto& derived : catalog_.streams()) {
     if (stream && derived.source == stream->id) readers.push_back(derived.name);
+  }
+  if (view) {
+    for (auto& reader : sinks_.readers_of(view->name)) readers.push_back(std::move(reader));
   }
   if (!readers.empty()) {
     return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
@@ -510,6 +519,7 @@ Result<StatementResult> StatementRunner::show(const access::Principal& who,
   if (statement.kind == sql::ObjectKind::kUser || statement.kind == sql::ObjectKind::kGrant)
     return show_users(who, statement.kind);
   if (statement.kind == sql::ObjectKind::kConnection) return show_connections(who);
+  if (statement.kind == sql::ObjectKind::kSink) return show_sinks(who);
   const bool admin = access_.is_admin(who);
   // The text of a statement names what else is there.
   const auto put_sql = [&](Rows& rows, const std::string& text) {

@@ -35,6 +35,7 @@
 #include "serving/point_select.h"
 #include "serving/read_moment.h"
 #include "serving/select_reads.h"
+#include "serving/sinks.h"
 #include "serving/system_relations.h"
 #include "serving/view_reader.h"
 #include "serving/view_scan.h"
@@ -124,7 +125,7 @@ class StatementRunner {
                   sql::Database& speed_database, sql::Database& lake_database,
                   sql::QueryWorkers& workers, ingest::LakeWriter& lake_writer,
                   BatchScheduler& batch, access::Access& access, bridge::Bridge& bridge,
-                  ChangeFeed& feed, StatementOptions options);
+                  ChangeFeed& feed, Sinks& sinks, StatementOptions options);
 
   /// A statement of a client, which must be allowed to; what it may not read is not there for it.
   Result<StatementResult> run_as(const access::Principal& who, std::string_view sql);
@@ -187,6 +188,10 @@ class StatementRunner {
   /// Statements whose flag of cancelling is set end now. Thread: any.
   void wake_cancelled() { workers_.wake(); }
   [[nodiscard]] const StatementOptions& options() const { return options_; }
+  /// table_statements.cc
+  /// Reads a table of another database again; says whether it has other rows now.
+  Result<bool> refresh_table(TableId id, const sql::CreateTable& statement,
+                             const std::atomic<bool>& stopping) EXCLUDES(table_changes_);
   /// Whether `who` may know that a stream, view or table of this name is there.
   [[nodiscard]] bool is_visible(const access::Principal& who, std::string_view name) const;
   /// Those that wait for a view wait no longer.
@@ -277,6 +282,11 @@ class StatementRunner {
   Result<StatementResult> alter_connection(const sql::AlterConnection& statement);
   Result<StatementResult> drop_connection(const sql::Drop& statement);
   Result<StatementResult> show_connections(const access::Principal& who);
+  /// sink_statements.cc
+  Result<StatementResult> create_sink(const sql::CreateSink& statement) EXCLUDES(definitions_);
+  Result<StatementResult> alter_sink(const sql::AlterSink& statement);
+  Result<StatementResult> drop_sink(const sql::Drop& statement);
+  Result<StatementResult> show_sinks(const access::Principal& who);
   Result<StatementResult> create_token(const sql::CreateToken& statement);
   Result<StatementResult> drop_token(const sql::DropToken& statement);
   Result<StatementResult> change_grants(const sql::GrantStatement& statement);
@@ -424,6 +434,7 @@ class StatementRunner {
   access::Access& access_;
   bridge::Bridge& bridge_;
   ChangeFeed& feed_;
+  Sinks& sinks_;
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists
