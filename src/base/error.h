@@ -103,6 +103,7 @@ inline constexpr std::string_view kTransaction = "MR1308";
 inline constexpr std::string_view kSetting = "MR1309";
 inline constexpr std::string_view kPrepared = "MR1310";
 inline constexpr std::string_view kIdleTransaction = "MR1311";
+inline constexpr std::string_view kCursor = "MR1312";
 inline constexpr std::string_view kSinkNotFound = "MR1401";
 inline constexpr std::string_view kNotSinkable = "MR1402";
 inline constexpr std::string_view kStoreRefused = "MR1403";

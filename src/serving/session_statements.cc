@@ -41,95 +41,95 @@ Result<SqlSession::Prepared> SqlSession::named(std::string_view name) const {
 
 Result<StatementResult> SqlSession::execute_session(const SessionPlan& plan) {
   return std::visit(
-      Overloaded{
-          [&](const sql::BeginTransaction& s) { return begin_transaction(s); },
-          [&](const sql::EndTransaction& s) { return end_transaction(s); },
-          [&](const sql::SavepointStatement& s) -> Result<StatementResult> {
-            MR_RETURN_IF_ERROR(transaction_.savepoint(s));
-            using Action = sql::SavepointStatement::Action;
-            return done(s.action == Action::kSet       ? "SAVEPOINT"
-                        : s.action == Action::kRelease ? "RELEASE"
-                                                       : "ROLLBACK");
-          },
-          [&](const sql::SetTransaction& s) -> Result<StatementResult> {
-            if (s.session) {
-              if (s.read_only) {
-                MR_RETURN_IF_ERROR(settings_.set("default_transaction_read_only",
-                                                 *s.read_only ? "on" : "off", false));
-              }
-            } else if (transaction_.state() == TransactionState::kNone) {
-              warn("SET TRANSACTION is for a transaction, and there is none");
-            } else if (s.read_only) {
-              MR_RETURN_IF_ERROR(transaction_.set_read_only(*s.read_only));
-              MR_RETURN_IF_ERROR(
-                  settings_.set("transaction_read_only", *s.read_only ? "on" : "off", true));
-            }
-            return done("SET");
-          },
-          [&](const sql::SetSetting& s) { return set_setting(s); },
-          [&](const sql::ShowSetting& s) { return show_setting(s); },
-          [&](const sql::DiscardAll& s) -> Result<StatementResult> {
-            if (s.settings_only) {
-              settings_.reset_all();
-              return done("RESET");
-            }
-            if (transaction_.state() != TransactionState::kNone) {
-              return fail(ErrorCode::kFailedPrecondition, error_id::kTransaction,
-                          "DISCARD ALL cannot run inside of a transaction");
-            }
-            settings_.reset_all();
-            named_.clear();
-            MR_RETURN_IF_ERROR(transaction_.close(""));
-            return done("DISCARD ALL");
-          },
-          [&](const sql::NothingToDo& s) -> Result<StatementResult> {
-            if (s.command == "DROP INDEX") warn("the index of a key stays as long as its view");
-            return done(s.command);
-          },
-          [&](const sql::RefreshView& s) -> Result<StatementResult> {
-            MR_RETURN_IF_ERROR(runner_.check_materialized(who_, s.name));
-            return done("REFRESH MATERIALIZED VIEW");
-          },
-          [&](const sql::PrepareStatement& s) { return prepare_named(s); },
-          [&](const sql::ExecuteStatement& s) { return execute_named(s); },
-          [&](const sql::Deallocate& s) -> Result<StatementResult> {
-            if (s.name.empty()) {
-              named_.clear();
-              return done("DEALLOCATE ALL");
-            }
-            if (named_.erase(s.name) == 0) return no_such_statement(s.name);
-            return done("DEALLOCATE");
-          },
-          [&](const sql::DeclareCursor& s) { return declare(s, plan); },
-          [&](const sql::FetchStatement& s) -> Result<StatementResult> {
-            MR_TRY(auto* const cursor, transaction_.cursor(s.name));
-            if (cursor->live == nullptr) return cursor->fetch(s);
-            return cursor->fetch_live(s, settings_.number("subscribe_wait"));
-          },
-          [&](const sql::CloseCursor& s) -> Result<StatementResult> {
-            MR_RETURN_IF_ERROR(transaction_.close(s.name));
-            return done(s.name.empty() ? "CLOSE CURSOR ALL" : "CLOSE CURSOR");
-          },
-          [&](const sql::Explain&) { return runner_.explain(who_, *plan.select); },
-          [&](const sql::Copy& s) -> Result<StatementResult> {
-            if (s.in) {
-              return fail(ErrorCode::kInvalidArgument, error_id::kUnsupportedStatement,
-                          "the rows of COPY FROM STDIN come over the Postgres wire only");
-            }
-            StatementResult result;
-            if (plan.subscribe) {
-              result.columns = live_columns(plan.live_columns);
-              MR_TRY(result.live, open_live(plan, {}));
-            } else {
-              MR_TRY(result, runner_.select(who_, *plan.select, context()));
-            }
-            result.command = "COPY";
-            return result;
-          },
-          [&](const sql::Subscribe&) -> Result<StatementResult> {
-            return fail(ErrorCode::kInternal, error_id::kInternal,
-                        "a SUBSCRIBE is executed with its values");
-          }},
+      Overloaded{[&](const sql::BeginTransaction& s) { return begin_transaction(s); },
+                 [&](const sql::EndTransaction& s) { return end_transaction(s); },
+                 [&](const sql::SavepointStatement& s) -> Result<StatementResult> {
+                   MR_RETURN_IF_ERROR(transaction_.savepoint(s));
+                   using Action = sql::SavepointStatement::Action;
+                   return done(s.action == Action::kSet       ? "SAVEPOINT"
+                               : s.action == Action::kRelease ? "RELEASE"
+                                                              : "ROLLBACK");
+                 },
+                 [&](const sql::SetTransaction& s) -> Result<StatementResult> {
+                   if (s.session) {
+                     if (s.read_only) {
+                       MR_RETURN_IF_ERROR(settings_.set("default_transaction_read_only",
+                                                        *s.read_only ? "on" : "off", false));
+                     }
+                   } else if (transaction_.state() == TransactionState::kNone) {
+                     warn("SET TRANSACTION is for a transaction, and there is none");
+                   } else if (s.read_only) {
+                     MR_RETURN_IF_ERROR(transaction_.set_read_only(*s.read_only));
+                     MR_RETURN_IF_ERROR(
+                         settings_.set("transaction_read_only", *s.read_only ? "on" : "off", true));
+                   }
+                   return done("SET");
+                 },
+                 [&](const sql::SetSetting& s) { return set_setting(s); },
+                 [&](const sql::ShowSetting& s) { return show_setting(s); },
+                 [&](const sql::DiscardAll& s) -> Result<StatementResult> {
+                   if (s.settings_only) {
+                     settings_.reset_all();
+                     return done("RESET");
+                   }
+                   if (transaction_.state() != TransactionState::kNone) {
+                     return fail(ErrorCode::kFailedPrecondition, error_id::kTransaction,
+                                 "DISCARD ALL cannot run inside of a transaction");
+                   }
+                   settings_.reset_all();
+                   named_.clear();
+                   MR_RETURN_IF_ERROR(transaction_.close(""));
+                   return done("DISCARD ALL");
+                 },
+                 [&](const sql::NothingToDo& s) -> Result<StatementResult> {
+                   if (s.command == "DROP INDEX")
+                     warn("the index of a key stays as long as its view");
+                   return done(s.command);
+                 },
+                 [&](const sql::RefreshView& s) -> Result<StatementResult> {
+                   MR_RETURN_IF_ERROR(runner_.check_materialized(who_, s.name));
+                   return done("REFRESH MATERIALIZED VIEW");
+                 },
+                 [&](const sql::PrepareStatement& s) { return prepare_named(s); },
+                 [&](const sql::ExecuteStatement& s) { return execute_named(s); },
+                 [&](const sql::Deallocate& s) -> Result<StatementResult> {
+                   if (s.name.empty()) {
+                     named_.clear();
+                     return done("DEALLOCATE ALL");
+                   }
+                   if (named_.erase(s.name) == 0) return no_such_statement(s.name);
+                   return done("DEALLOCATE");
+                 },
+                 [&](const sql::DeclareCursor& s) { return declare(s, plan); },
+                 [&](const sql::FetchStatement& s) -> Result<StatementResult> {
+                   MR_TRY(auto* const cursor, transaction_.cursor(s.name));
+                   if (cursor->live == nullptr) return cursor->fetch(s);
+                   return cursor->fetch_live(s, settings_.number("subscribe_wait"));
+                 },
+                 [&](const sql::CloseCursor& s) -> Result<StatementResult> {
+                   MR_RETURN_IF_ERROR(transaction_.close(s.name));
+                   return done(s.name.empty() ? "CLOSE CURSOR ALL" : "CLOSE CURSOR");
+                 },
+                 [&](const sql::Explain&) { return runner_.explain(who_, *plan.select); },
+                 [&](const sql::Copy& s) -> Result<StatementResult> {
+                   if (s.in) {
+                     return fail(ErrorCode::kInvalidArgument, error_id::kUnsupportedStatement,
+                                 "the rows of COPY FROM STDIN come over the Postgres wire only");
+                   }
+                   StatementResult result;
+                   if (plan.subscribe) {
+                     result.columns = live_columns(plan.live_columns);
+                     MR_TRY(result.live, open_live(plan, {}));
+                   } else {
+                     MR_TRY(result, runner_.select(who_, *plan.select, context()));
+                   }
+                   result.command = "COPY";
+                   return result;
+                 },
+                 [&](const sql::Subscribe&) -> Result<StatementResult> {
+                   return fail(ErrorCode::kInternal, error_id::kInternal,
+                               "a SUBSCRIBE is executed with its values");
+                 }},
       *plan.session);
 }
 

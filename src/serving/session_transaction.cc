@@ -137,8 +137,7 @@ Status SessionTransaction::savepoint(const sql::SavepointStatement& statement) {
 Status SessionTransaction::add_cursor(const std::string& name, Cursor cursor,
                                       std::uint64_t bytes_max) {
   if (cursors_.contains(name)) {
-    return fail(ErrorCode::kAlreadyExists, error_id::kPrepared, "there is a cursor {} already",
-                name);
+    return fail(ErrorCode::kAlreadyExists, error_id::kCursor, "there is a cursor {} already", name);
   }
   std::uint64_t sum = cursor.bytes;
   for (const auto& [other, held] : cursors_) sum += held.bytes;
@@ -158,7 +157,7 @@ Status SessionTransaction::add_cursor(const std::string& name, Cursor cursor,
 Result<Cursor*> SessionTransaction::cursor(std::string_view name) {
   const auto found = cursors_.find(name);
   if (found != cursors_.end()) return &found->second;
-  return fail(ErrorCode::kNotFound, error_id::kPrepared, "there is no cursor {}", name);
+  return fail(ErrorCode::kNotFound, error_id::kCursor, "there is no cursor {}", name);
 }
 
 Status SessionTransaction::close(std::string_view name) {

@@ -292,6 +292,7 @@ class StatementRunner {
   Result<StatementResult> change_grants(const sql::GrantStatement& statement);
   Result<StatementResult> show_users(const access::Principal& who, sql::ObjectKind kind);
 
+  /// definition_statements.cc
   Status check_topics_are_free(const StreamDefinition& definition) const;
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
   Status define_derived(const sql::CreateStream& statement, StreamDefinition& definition);
@@ -309,12 +310,16 @@ class StatementRunner {
                                                       const StreamDefinition& after) const;
   /// quarantine_replay.cc
   Result<StatementResult> replay_quarantine(const sql::ReplayQuarantine& statement);
+  /// show_statements.cc
   Result<StatementResult> show(const access::Principal& who, const sql::Show& statement);
   Result<StatementResult> describe(const sql::Describe& statement);
   /// The columns that a SELECT would give.
   Result<std::vector<Column>> columns_of_select(std::string_view text,
                                                 std::span<const Redefinition> redefined = {});
 
+  /// select_statements.cc
+  /// The name that `who` may read and that is nearest to this one; empty where none is near.
+  [[nodiscard]] std::string nearest_name(const access::Principal& who, std::string_view name) const;
   /// The catalog's spelling of a stream's or view's name; empty where there is none.
   [[nodiscard]] std::string resolve(std::string_view name) const;
   /// Fills in what the query reads of a name, and of what that reads if it is a plain view.
