@@ -256,7 +256,7 @@ def test_a_wrong_certificate_is_a_wrong_configuration(test):
         expect_equal(server.process.wait(30), 2, f"the exit code with {tls}")
         expect(name in server.stderr(), server.stderr())
     for arguments, name in ((["--https-port", "0"], "tls.certificate"),
-                            (["--http-port", "off", "--mqtt-port", "off"], "leaves no port"),
+                            (["--http-port", "off", "--mqtt-port", "off", "--postgres-port", "off"], "leaves no port"),
                             (["--https-port", "none"], "neither a port nor 'off'")):
         server = test.server(data=f"data-{len(test.servers)}", args=arguments).launch()
         expect_equal(server.process.wait(30), 2, f"the exit code of {arguments}")
