@@ -276,6 +276,11 @@ void FeedView::give_changes(const Group& group) {
 }
 
 void FeedView::give(Follower& follower, const std::shared_ptr<const FeedBatch>& batch) {
+  // Asked behind the rows' reading: who lost the right before an event came never sees its row.
+  if (follower.request.allowed) {
+    if (const auto allowed = follower.request.allowed(); !allowed)
+      return end_one(follower, allowed.error());
+  }
   const std::size_t bytes = batch->rows->size_bytes();
   auto& keys = follower.keys_per_batch;
   if (bytes > kBatchBytesMax) {
