@@ -240,7 +240,8 @@ void FeedView::walk_on(Follower& follower) {
   }
   give(follower, std::move(batch));
   // It stands there when it has the rows, and not before.
-  if (is_last) follower.handle->stand_at(touched_, view_->record().id, cursor);
+  if (is_last && follower.state == State::kLive)
+    follower.handle->stand_at(touched_, view_->record().id, cursor);
 }
 
 void FeedView::give_changes(const Group& group) {
@@ -271,6 +272,7 @@ void FeedView::give_changes(const Group& group) {
     }
     follower->cursor = cursor;
     if (batch != nullptr) give(*follower, batch);
+    if (follower->state != State::kLive) continue;
     follower->handle->stand_at(touched_, view_->record().id, cursor);
   }
 }
