@@ -3,6 +3,7 @@
 
 #include "base/ascii_case.h"
 #include "runtime/clock.h"
+#include "serving/lake_pruning.h"
 #include "serving/statement_runner.h"
 #include "serving/view_reader.h"
 #include "speed/moment.h"

@@ -146,7 +146,7 @@ class ServingTest : public testing::Test {
     sinks_ = std::make_unique<Sinks>(*catalog_, *feed_, *speed_, *database_);
     runner_ = std::make_unique<StatementRunner>(
         *catalog_, *log_, *lake_, *tables_, *states_, *speed_, *database_, *database_, *workers_,
-        *writer_, *batch_, *access_, *bridge_, *sinks_, StatementOptions{});
+        *writer_, *batch_, *access_, *bridge_, *feed_, *sinks_, StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();

@@ -1,5 +1,6 @@
 #include "serving/statement_runner.h"
 
+#include "serving/statement_rows.h"
 #include "serving/view_reader.h"
 #include "sql/syntax.h"
 
