@@ -30,7 +30,8 @@ int usage() {
              "            7 aggregation alone, 8 what views cost, 9 MQTT throughput,\n"
              "            10 MQTT one in flight, 11 idle MQTT connections, 12 MQTT fan-out,\n"
              "            13 reads by key over PostgreSQL's wire, 14 the ten greatest of a view,\n"
-             "            15 an ad-hoc aggregate, 16 many groups on a small budget\n"
+             "            15 an ad-hoc aggregate, 16 a sink to PostgreSQL, 17 a sink to Redis,\n"
+             "            18 many groups on a small budget\n"
              "  --scale   share of the full number of events, 0.01 to 10\n"
              "  --folder  where the data of the servers go (a temporary folder)\n");
   return 2;
@@ -41,12 +42,13 @@ struct Measure {
   Figures (*run)(const Settings& settings);
 };
 constexpr Measure kMeasures[] = {
-    {1, measure_bulk},         {2, measure_single},     {3, measure_freshness},
-    {4, measure_batch},        {5, measure_lookup},     {6, measure_restart},
-    {7, measure_groups},       {8, measure_views},      {9, measure_mqtt_throughput},
-    {10, measure_mqtt_single}, {11, measure_mqtt_idle}, {12, measure_mqtt_fan_out},
-    {13, measure_point_reads}, {14, measure_top},       {15, measure_ad_hoc},
-    {16, measure_states}};
+    {1, measure_bulk},           {2, measure_single},     {3, measure_freshness},
+    {4, measure_batch},          {5, measure_lookup},     {6, measure_restart},
+    {7, measure_groups},         {8, measure_views},      {9, measure_mqtt_throughput},
+    {10, measure_mqtt_single},   {11, measure_mqtt_idle}, {12, measure_mqtt_fan_out},
+    {13, measure_point_reads},   {14, measure_top},       {15, measure_ad_hoc},
+    {16, measure_postgres_sink}, {17, measure_redis_sink},
+    {18, measure_states}};
 
 /// "1,5,10"
 bool parse_only(std::string_view list, std::set<int>& only) {

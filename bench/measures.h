@@ -41,6 +41,8 @@ Figures measure_mqtt_fan_out(const Settings& settings);
 Figures measure_point_reads(const Settings& settings);
 Figures measure_top(const Settings& settings);
 Figures measure_ad_hoc(const Settings& settings);
+Figures measure_postgres_sink(const Settings& settings);
+Figures measure_redis_sink(const Settings& settings);
 Figures measure_states(const Settings& settings);
 /// Without a server.
 Figures measure_groups(const Settings& settings);

@@ -17,6 +17,7 @@ find_library(MR_PROTOBUF protobuf REQUIRED)
 find_library(MR_BOOST_JSON boost_json REQUIRED)
 find_library(MR_YAML_CPP yaml-cpp REQUIRED)
 find_library(MR_PROMETHEUS prometheus-cpp-core REQUIRED)
+find_library(MR_LIBEDIT edit REQUIRED)
 find_program(MR_FLATC flatc REQUIRED)
 find_path(MR_FLATBUFFERS flatbuffers/flatbuffers.h REQUIRED)
 

@@ -12,8 +12,10 @@ set(MR_LIBS_catalog SQLite::SQLite3)
 set(MR_LIBS_access OpenSSL::Crypto)
 set(MR_LIBS_op OpenSSL::Crypto ${CMAKE_DL_LIBS})
 set(MR_LIBS_broker ${MR_XXHASH})
+set(MR_LIBS_sink mr_libpq)
 set(MR_LIBS_endpoint ${MR_PROMETHEUS} ZLIB::ZLIB ${MR_ZSTD})
 set(MR_LIBS_server ${MR_YAML_CPP})
+set(MR_LIBS_cli ${MR_LIBEDIT})
 
 find_package(GTest REQUIRED)
 find_library(MR_RAPIDCHECK rapidcheck REQUIRED)
@@ -40,6 +42,27 @@ function(mr_precompile target owner)
     target_precompile_headers(${target} REUSE_FROM ${owner})
     target_compile_options(${target} PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
   endif()
+endfunction()
+
+# A module's tests run side by side in so many processes, each with a report of its own.
+set(MR_SHARDS_server 2)
+
+function(mr_add_shards module)
+  set(environment
+    "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/leaks.txt:print_suppressions=0"
+    "TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/races.txt:print_suppressions=0")
+  if(NOT MR_SHARDS_${module})
+    add_test(NAME ${module} COMMAND ${module}_test --gtest_brief=1)
+    set_tests_properties(${module} PROPERTIES TIMEOUT 900 LABELS unit ENVIRONMENT "${environment}")
+    return()
+  endif()
+  math(EXPR last "${MR_SHARDS_${module}} - 1")
+  foreach(shard RANGE ${last})
+    add_test(NAME ${module}_${shard} COMMAND ${module}_test --gtest_brief=1)
+    set(own "GTEST_TOTAL_SHARDS=${MR_SHARDS_${module}}" "GTEST_SHARD_INDEX=${shard}"
+      "GTEST_OUTPUT=xml:${CMAKE_BINARY_DIR}/test-reports/${module}_${shard}_test.xml")
+    set_tests_properties(${module}_${shard} PROPERTIES TIMEOUT 900 LABELS unit ENVIRONMENT "${environment};${own}")
+  endforeach()
 endfunction()
 
 function(mr_add_modules)
@@ -86,9 +109,7 @@ function(mr_add_module module below)
     set_target_properties(${module}_test PROPERTIES BUILD_RPATH "$ORIGIN/../../lib;$ORIGIN/lib;${CMAKE_BINARY_DIR}/lib")
     # Tests that compare the program with the documents find them here.
     target_compile_definitions(${module}_test PRIVATE MR_SOURCE_FOLDER="${CMAKE_SOURCE_DIR}")
-    add_test(NAME ${module} COMMAND ${module}_test --gtest_brief=1)
-    set_tests_properties(${module} PROPERTIES TIMEOUT 900 LABELS unit
-      ENVIRONMENT "LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/leaks.txt:print_suppressions=0;TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tools/races.txt:print_suppressions=0")
+    mr_add_shards(${module})
   endif()
   foreach(bench ${benches})
     if(MR_BENCH)

@@ -54,6 +54,7 @@ struct State {
   std::map<std::uint32_t, SubjectRecord> subjects;
   std::map<std::uint64_t, UserRecord> users;              // by number
   std::map<std::uint64_t, ConnectionRecord> connections;  // by number
+  std::map<std::uint64_t, SinkRecord> sinks;              // by number
 
   [[nodiscard]] const StreamDefinition* find_stream(std::string_view name) const {
     const auto key = folded(name);
@@ -234,6 +235,13 @@ Status add_record(State& state, const RecordKey& key, std::string_view text) {
             fmt::format("connection {} has the number {}", record.name, record.number));
       }
       state.connections.emplace(key.owner, std::move(record));
+      return {};
+    }
+    case RecordKind::kSink: {
+      MR_TRY(auto record, read_record<SinkRecord>(text));
+      if (record.number != key.owner)
+        return inconsistent(fmt::format("sink {} has the number {}", record.name, record.number));
+      state.sinks.emplace(key.owner, std::move(record));
       return {};
     }
     case RecordKind::kView: {
@@ -899,6 +907,37 @@ class StoredCatalog final : public Catalog {
     const MutexLock lock(mutex_);
     state_.connections.erase(number);
     return {};
+  }
+
+  Status put_sink(SinkRecord sink) override {
+    const MutexLock change(change_);
+    {
+      const MutexLock lock(mutex_);
+      const auto& all = state_.sinks;
+      sink.number = all.empty() ? 1 : all.rbegin()->first + 1;
+      for (const auto& [number, other] : all) {
+        if (same_name(other.name, sink.name)) sink.number = number;
+      }
+    }
+    MR_RETURN_IF_ERROR(write({put(RecordKind::kSink, sink.number, 0, record_text(sink))}));
+    const MutexLock lock(mutex_);
+    state_.sinks.insert_or_assign(sink.number, std::move(sink));
+    return {};
+  }
+
+  Status drop_sink(std::uint64_t number) override {
+    const MutexLock change(change_);
+    MR_RETURN_IF_ERROR(write({remove(RecordKind::kSink, number, 0)}));
+    const MutexLock lock(mutex_);
+    state_.sinks.erase(number);
+    return {};
+  }
+
+  [[nodiscard]] std::vector<SinkRecord> sinks() const override {
+    const MutexLock lock(mutex_);
+    std::vector<SinkRecord> out;
+    for (const auto& [number, sink] : state_.sinks) out.push_back(sink);
+    return out;
   }
 
   [[nodiscard]] std::vector<ConnectionRecord> connections() const override {

@@ -230,6 +230,25 @@ struct ConnectionRecord {
   bool operator==(const ConnectionRecord&) const = default;
 };
 
+/// A store outside that is kept equal to a materialized view.
+struct SinkRecord {
+  std::uint64_t number = 0;
+  std::string name;
+  std::string view;
+  std::string url;     // without a password
+  std::string select;  // the text behind AS
+  std::string password;
+  std::string password_file;
+  std::string tls;
+  std::string ca_file;
+  std::string format;  // of Redis: "hash" or "json"
+  /// In the store it names this sink, and no other that ever was.
+  std::string uid;
+  bool paused = false;
+  std::int64_t created_us = 0;
+  bool operator==(const SinkRecord&) const = default;
+};
+
 class Catalog {
  public:
   static Result<std::unique_ptr<Catalog>> open(const std::filesystem::path& path);
@@ -325,6 +344,11 @@ class Catalog {
   virtual Status put_connection(ConnectionRecord connection) = 0;
   virtual Status drop_connection(std::uint64_t number) = 0;
   [[nodiscard]] virtual std::vector<ConnectionRecord> connections() const = 0;
+
+  /// As put_connection().
+  virtual Status put_sink(SinkRecord sink) = 0;
+  virtual Status drop_sink(std::uint64_t number) = 0;
+  [[nodiscard]] virtual std::vector<SinkRecord> sinks() const = 0;
 };
 
 }  // namespace millrace::catalog

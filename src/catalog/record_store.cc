@@ -29,7 +29,7 @@ constexpr const char* kCreateSeal =
     "CREATE TABLE seal (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, rows INTEGER NOT NULL, "
     "checksum_sum INTEGER NOT NULL, crc32c INTEGER NOT NULL)";
 
-constexpr std::array<std::pair<RecordKind, std::string_view>, 13> kKindNames = {{
+constexpr std::array<std::pair<RecordKind, std::string_view>, 14> kKindNames = {{
     {RecordKind::kCounter, "counter"},
     {RecordKind::kStream, "stream"},
     {RecordKind::kLakeEnd, "lake_end"},
@@ -43,6 +43,7 @@ constexpr std::array<std::pair<RecordKind, std::string_view>, 13> kKindNames = {
     {RecordKind::kSubject, "subject"},
     {RecordKind::kUser, "user"},
     {RecordKind::kConnection, "connection"},
+    {RecordKind::kSink, "sink"},
 }};
 
 std::string_view kind_name(RecordKind kind) {

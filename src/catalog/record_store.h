@@ -44,6 +44,7 @@ enum class RecordKind : std::uint8_t {
   kSubject,     // owner: its id
   kUser,        // owner: its number
   kConnection,  // owner: its number
+  kSink,        // owner: its number
 };
 
 struct RecordKey {

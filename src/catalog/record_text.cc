@@ -364,6 +364,24 @@ ConnectionRecord read(Reader& reader, std::type_identity<ConnectionRecord>) {
   return out;
 }
 
+SinkRecord read(Reader& reader, std::type_identity<SinkRecord>) {
+  SinkRecord out;
+  out.number = reader.number<std::uint64_t>("number");
+  out.name = reader.string("name");
+  out.view = reader.string("view");
+  out.url = reader.string("url");
+  out.select = reader.string("select");
+  out.password = reader.string("password");
+  out.password_file = reader.string("password_file");
+  out.tls = reader.string("tls");
+  out.ca_file = reader.string("ca_file");
+  out.format = reader.string("format");
+  out.uid = reader.string("uid");
+  out.paused = reader.boolean("paused");
+  out.created_us = reader.number<std::int64_t>("created_us");
+  return out;
+}
+
 UserRecord read(Reader& reader, std::type_identity<UserRecord>) {
   UserRecord out;
   out.number = reader.number<std::uint64_t>("number");
@@ -549,6 +567,22 @@ std::string record_text(const ConnectionRecord& connection) {
                                       {"created_us", connection.created_us}});
 }
 
+std::string record_text(const SinkRecord& sink) {
+  return json::serialize(json::object{{"number", sink.number},
+                                      {"name", sink.name},
+                                      {"view", sink.view},
+                                      {"url", sink.url},
+                                      {"select", sink.select},
+                                      {"password", sink.password},
+                                      {"password_file", sink.password_file},
+                                      {"tls", sink.tls},
+                                      {"ca_file", sink.ca_file},
+                                      {"format", sink.format},
+                                      {"uid", sink.uid},
+                                      {"paused", sink.paused},
+                                      {"created_us", sink.created_us}});
+}
+
 std::string record_text(const UserRecord& user) {
   json::array tokens;
   for (const auto& token : user.tokens) {
@@ -607,6 +641,7 @@ template Result<SchemaRecord> read_record(std::string_view);
 template Result<SubjectRecord> read_record(std::string_view);
 template Result<UserRecord> read_record(std::string_view);
 template Result<ConnectionRecord> read_record(std::string_view);
+template Result<SinkRecord> read_record(std::string_view);
 template Result<Counters> read_record(std::string_view);
 template Result<NewestNumber> read_record(std::string_view);
 

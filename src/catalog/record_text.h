@@ -22,6 +22,7 @@ namespace millrace::catalog {
 [[nodiscard]] std::string record_text(const SubjectRecord& subject);
 [[nodiscard]] std::string record_text(const UserRecord& user);
 [[nodiscard]] std::string record_text(const ConnectionRecord& connection);
+[[nodiscard]] std::string record_text(const SinkRecord& sink);
 
 /// T is a type of which record_text() gives the text.
 template <class T>

@@ -1,5 +1,7 @@
 #include "cli/command_line.h"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <deque>
@@ -14,10 +16,10 @@ namespace millrace::cli {
 namespace {
 
 const std::map<std::string, OutputFormat>& formats() {
-  static const std::map<std::string, OutputFormat> kFormats = {{"table", OutputFormat::kTable},
-                                                               {"json", OutputFormat::kJson},
-                                                               {"jsonl", OutputFormat::kJsonLines},
-                                                               {"csv", OutputFormat::kCsv}};
+  static const std::map<std::string, OutputFormat> kFormats = {
+      {"table", OutputFormat::kTable},       {"json", OutputFormat::kJson},
+      {"jsonl", OutputFormat::kJsonLines},   {"ndjson", OutputFormat::kJsonLines},
+      {"markdown", OutputFormat::kMarkdown}, {"csv", OutputFormat::kCsv}};
   return kFormats;
 }
 
@@ -66,7 +68,7 @@ CLI::Option* add_server_option(CLI::App& app, Shared& shared) {
 }
 
 void add_format_options(CLI::App& app, Shared& shared) {
-  auto* format = app.add_option("-o,--output", shared.format, "table, json, jsonl or csv")
+  auto* format = app.add_option("-o,--output", shared.format, "table, json, jsonl, csv or markdown")
                      ->transform(CLI::CheckedTransformer(formats(), CLI::ignore_case))
                      ->type_name("FORMAT")
                      ->option_text("FORMAT");
@@ -145,12 +147,13 @@ struct Parser {
   }
 
   void add_sql() {
-    sql_app = app.add_subcommand("sql", "run SQL statements");
+    sql_app = app.add_subcommand("sql", "run SQL statements; without any: an interactive shell");
     auto* text = sql_app->add_option("statement", sql.text, "the statements")->type_name("SQL");
     auto* file =
         sql_app->add_option("-f,--file", sql.file, "read them from a file; '-': standard input")
             ->type_name("FILE");
     text->excludes(file);
+    sql_app->add_flag("!--no-pager", sql.pager, "long results of the shell as they are");
     add_client_options(*sql_app, shared);
   }
 
@@ -270,8 +273,10 @@ std::variant<Command, ExitCode> parse_command_line(int argc, const char* const* 
     while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
     return usage_error(*app, wrong.what());
   }
-  if (parser.sql_app->parsed() && parser.sql.text.empty() && parser.sql.file.empty()) {
-    return usage_error(*parser.sql_app, "a statement or --file is required");
+  if (parser.sql_app->parsed() && parser.sql.text.empty() && parser.sql.file.empty() &&
+      ::isatty(STDIN_FILENO) == 0) {
+    return usage_error(*parser.sql_app,
+                       "a statement or --file is required where there is no terminal");
   }
   return parser.command();
 }

@@ -24,10 +24,12 @@ struct ClientOptions {
   Terminal terminal;
 };
 
+/// With neither text nor file: the interactive shell.
 struct SqlCommand {
   ClientOptions client;
   std::string text;
   std::string file;  // instead of text; "-" is standard input
+  bool pager = true;
 };
 
 struct BatchRunCommand {

@@ -13,7 +13,7 @@
 
 namespace millrace::cli {
 
-enum class OutputFormat { kTable, kJson, kJsonLines, kCsv };
+enum class OutputFormat { kTable, kJson, kJsonLines, kCsv, kMarkdown };
 
 struct ResultColumn {
   std::string name;

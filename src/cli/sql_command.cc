@@ -1,10 +1,12 @@
-// `millrace sql`: one statement after the other, until one fails.
+// `millrace sql` with statements: one after the other, until one fails. Without: the shell.
 #include <boost/json.hpp>
 #include <iostream>
 #include <iterator>
 
 #include "cli/api_client.h"
 #include "cli/commands.h"
+#include "cli/shell.h"
+#include "cli/table_layout.h"
 #include "runtime/file_system.h"
 #include "sql/statement.h"
 
@@ -44,6 +46,8 @@ ExitCode print_table(const ClientOptions& client, const ResultTable& table, std:
         return table.json_lines_text();
       case OutputFormat::kCsv:
         return table.csv_text();
+      case OutputFormat::kMarkdown:
+        return markdown_text(table, {});
     }
     return {};
   }();
@@ -74,6 +78,7 @@ ExitCode print_answer(const ClientOptions& client, std::string_view answer) {
 
 ExitCode run(const SqlCommand& command) {
   const auto& terminal = command.client.terminal;
+  if (command.text.empty() && command.file.empty()) return run_shell(command.client, command.pager);
   const auto text = script_text(command);
   if (!text) return report(terminal, text.error());
   const auto parts = sql::split_script(*text);

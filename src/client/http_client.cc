@@ -178,12 +178,22 @@ Result<HttpReply> HttpClient::request(std::string_view method, std::string_view 
   return attempt(head, body, head_only).reply;
 }
 
+Result<HttpReply> HttpClient::stream(std::string_view method, std::string_view target,
+                                     std::string_view body, const HttpHeaders& headers,
+                                     const Take& take) {
+  take_ = &take;
+  auto reply = request(method, target, body, headers);
+  take_ = nullptr;
+  return reply;
+}
+
 HttpClient::Attempt HttpClient::attempt(std::string_view head, std::string_view body,
                                         bool head_only) {
   any_answer_ = false;
   sent_all_ = false;
   ended_ = false;
-  const Deadline deadline = steady_clock::now() + options_.request_time;
+  const Deadline deadline =
+      take_ != nullptr ? Deadline::max() : steady_clock::now() + options_.request_time;
   Result<HttpReply> reply = [&]() -> Result<HttpReply> {
     MR_RETURN_IF_ERROR(send(head, body, deadline));
     return receive(head_only, deadline);
@@ -282,7 +292,9 @@ bool HttpClient::closed_by_server() {
 
 Status HttpClient::wait_for(short events, Deadline deadline, short& ready) {
   for (;;) {
-    const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
+    const bool asks = options_.waiting && left > HttpClientOptions::kWaitingTime;
+    if (asks) left = HttpClientOptions::kWaitingTime;
     pollfd waiting{.fd = socket_, .events = events, .revents = 0};
     const int count =
         ::poll(&waiting, 1, static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 1 << 30)));
@@ -290,10 +302,14 @@ Status HttpClient::wait_for(short events, Deadline deadline, short& ready) {
       ready = waiting.revents;
       return {};
     }
+    const int error = count < 0 ? errno : 0;
+    if (options_.waiting && (asks || error == EINTR) && count <= 0 && !options_.waiting())
+      return fail(ErrorCode::kCancelled, "", "the request was given up");
+    if (count == 0 && asks) continue;
     if (count == 0) {
       return fail(ErrorCode::kDeadlineExceeded, "", "the server did not answer in time");
     }
-    if (errno != EINTR) return broken(system_text(errno));
+    if (error != EINTR) return broken(system_text(error));
   }
 }
 
@@ -403,7 +419,8 @@ Result<HttpReply> HttpClient::receive(bool head_only, Deadline deadline) {
   if (head_only || reply.status == 204 || reply.status == 304) return reply;
   const std::string_view length = reply.header("content-length");
   if (equal_ignoring_case(reply.header("transfer-encoding"), "chunked")) {
-    MR_RETURN_IF_ERROR(receive_chunks(reply.body, deadline));
+    const bool streams = take_ != nullptr && reply.ok();
+    MR_RETURN_IF_ERROR(receive_chunks(reply.body, deadline, streams ? take_ : nullptr));
   } else if (!length.empty()) {
     std::size_t bytes = 0;
     if (!parse_number(length, bytes)) return not_an_answer("Content-Length is not a number");
@@ -429,7 +446,7 @@ Status HttpClient::receive_bytes(std::size_t count, std::string& out, Deadline d
   return {};
 }
 
-Status HttpClient::receive_chunks(std::string& body, Deadline deadline) {
+Status HttpClient::receive_chunks(std::string& body, Deadline deadline, const Take* take) {
   for (;;) {
     MR_TRY(const std::string line, receive_line(deadline));
     std::size_t bytes = 0;
@@ -439,6 +456,9 @@ Status HttpClient::receive_chunks(std::string& body, Deadline deadline) {
     MR_RETURN_IF_ERROR(receive_bytes(bytes, body, deadline));
     MR_TRY(const std::string end, receive_line(deadline));
     if (!end.empty()) return not_an_answer("a chunk without its end");
+    if (take == nullptr) continue;
+    if (!(*take)(body)) return fail(ErrorCode::kCancelled, "", "the answer was given up");
+    body.clear();
   }
   for (;;) {  // trailers
     MR_TRY(const std::string line, receive_line(deadline));

@@ -1,6 +1,6 @@
 // A blocking HTTP/1.1 client for the command line, the generator and tests: one keep-alive
 // connection. Owns: its socket. Thread: one at a time. Errors: kUnavailable, nobody listens, or the
-// connection broke; kDeadlineExceeded, no answer in time;
+// connection broke; kDeadlineExceeded, no answer in time; kCancelled, the caller gave up;
 //   kInvalidArgument, the URL is wrong; kInternal, what came is not an HTTP answer. An answer with
 //   any status, also 4xx and 5xx, is a value.
 #pragma once
@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -49,6 +50,10 @@ struct HttpClientOptions {
   std::string authorization = authorization_of_environment();
   /// For https: a file (PEM) with the authorities that are trusted; empty: those of the system.
   std::string ca_file = ca_file_of_environment();
+  /// Called every kWaitingTime while the server is waited for; false ends the request, and the
+  /// connection, with kCancelled.
+  std::function<bool()> waiting = {};
+  static constexpr std::chrono::milliseconds kWaitingTime{100};
 };
 
 class HttpClient {
@@ -69,6 +74,14 @@ class HttpClient {
   [[nodiscard]] Result<HttpReply> request(std::string_view method, std::string_view target,
                                           std::string_view body = {},
                                           const HttpHeaders& headers = {});
+
+  /// The same for an answer without an end: a body in chunks of a good status goes to `take` as it
+  /// comes, and not into the reply; false ends it, and the connection, with kCancelled. There is no
+  /// time in which the answer must have come.
+  using Take = std::function<bool(std::string_view bytes)>;
+  [[nodiscard]] Result<HttpReply> stream(std::string_view method, std::string_view target,
+                                         std::string_view body, const HttpHeaders& headers,
+                                         const Take& take);
 
   /// "http://127.0.0.1:8080"
   [[nodiscard]] const std::string& url() const { return address_.url; }
@@ -103,7 +116,7 @@ class HttpClient {
   Status receive_more(Deadline deadline);
   Result<std::string> receive_line(Deadline deadline);
   Status receive_bytes(std::size_t count, std::string& out, Deadline deadline);
-  Status receive_chunks(std::string& body, Deadline deadline);
+  Status receive_chunks(std::string& body, Deadline deadline, const Take* take);
   Status receive_to_end(std::string& body, Deadline deadline);
   Status wait_for(short events, Deadline deadline, short& ready);
 
@@ -115,6 +128,7 @@ class HttpClient {
   std::string buffer_;
   std::size_t used_ = 0;
   std::size_t filled_ = 0;
+  const Take* take_ = nullptr;  // of the request that is a stream
   bool any_answer_ = false;
   bool sent_all_ = false;
   bool ended_ = false;

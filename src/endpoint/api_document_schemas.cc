@@ -40,6 +40,8 @@ std::string_view document_parts() {
     {"type": "string"}, "required": true, "example": "trips-value"},
    "path.version": {"name": "version", "in": "path", "description": "A number, or latest",
     "schema": {"type": "string"}, "required": true, "example": "latest"},
+   "path.session": {"name": "session", "in": "path", "description": "Name of a session", "schema":
+    {"type": "string"}, "required": true, "example": "0f8fad5bd9cb469fa16570867728950e"},
    "path.id": {"name": "id", "in": "path", "description": "A schema's id", "schema": {"type":
     "integer", "minimum": 1}, "required": true, "example": 1},
    "query.on_error": {"name": "on_error", "in": "query", "description":
@@ -179,6 +181,17 @@ std::string_view document_parts() {
     {"$ref": "#/components/schemas/StatementAnswer"}}, "application/x-ndjson": {"schema": {"type":
     "string"}}, "text/csv": {"schema": {"type": "string"}}, "application/vnd.apache.arrow.stream":
     {"schema": {}}}},
+   "Session": {"description": "Its name", "headers": {"X-Request-Id": {"$ref":
+    "#/components/headers/X-Request-Id"}}, "content": {"application/json": {"schema": {"type":
+    "object", "required": ["session"], "properties": {"session": {"type": "string"}}}}}},
+   "SessionStatement": {"description":
+    "What the statement gave; of SUBSCRIBE rows as JSON Lines that have no end", "headers":
+    {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}, "Millrace-Position": {"$ref":
+    "#/components/headers/Millrace-Position"}}, "content": {"application/json": {"schema": {"allOf":
+    [{"$ref": "#/components/schemas/StatementAnswer"}, {"type": "object", "required":
+    ["transaction", "notices"], "properties": {"affected": {"type": "integer"}, "transaction":
+    {"enum": ["none", "open", "failed"]}, "notices": {"type": "array", "items": {"type":
+    "string"}}}}]}}, "application/x-ndjson": {"schema": {"type": "string"}}}},
    "Changes": {"description": "Server-Sent Events: reset, snapshot, changes, resumed, end",
     "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}, "content":
     {"text/event-stream": {"schema": {"type": "string"}}}},

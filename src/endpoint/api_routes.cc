@@ -83,6 +83,7 @@ HttpRouter api_routes(const Services& services) {
   add_view_routes(router, services);
   add_change_routes(router, services);
   add_statement_routes(router, services);
+  add_session_routes(router, services);
   add_registry_routes(router, services);
   add_batch_routes(router, services);
   add_operation_routes(router, services);

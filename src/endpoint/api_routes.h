@@ -48,6 +48,7 @@ struct Services {
   runtime::WorkerPool& pool;
   broker::Broker& broker;
   bridge::Bridge& bridge;
+  serving::Sinks& sinks;
   /// The servers' own counters, once they run; null before.
   std::function<const HttpMetrics*()> http_metrics;
   std::function<const MqttMetrics*()> mqtt_metrics;
@@ -66,6 +67,7 @@ void add_stream_routes(HttpRouter& router, const Services& services);     // str
 void add_view_routes(HttpRouter& router, const Services& services);       // view_routes.cc
 void add_change_routes(HttpRouter& router, const Services& services);     // change_routes.cc
 void add_statement_routes(HttpRouter& router, const Services& services);  // statement_routes.cc
+void add_session_routes(HttpRouter& router, const Services& services);    // session_routes.cc
 void add_registry_routes(HttpRouter& router, const Services& services);   // registry_routes.cc
 void add_batch_routes(HttpRouter& router, const Services& services);      // batch_routes.cc
 void add_operation_routes(HttpRouter& router, const Services& services);  // operation_routes.cc

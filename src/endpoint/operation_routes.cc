@@ -163,6 +163,33 @@ void add_connections(Families& families, const bridge::Bridge& bridge) {
   });
 }
 
+void add_sinks(Families& families, const serving::Sinks& sinks) {
+  constexpr const char* kLabel = "sink";
+  for (const auto& one : sinks.infos()) {
+    const std::string& name = one.record.name;
+    families.gauge(
+        "millrace_sink_up", "1 where the sink writes into its store.",
+        one.state == serving::SinkState::kRunning || one.state == serving::SinkState::kBackfilling
+            ? 1
+            : 0,
+        kLabel, name);
+    families.gauge("millrace_sink_lag_events", "Events of the view that the store does not have.",
+                   number(one.lag_events), kLabel, name);
+    families.gauge("millrace_sink_lag_seconds", "How long ago the store had all of the view.",
+                   static_cast<double>(one.lag_us) / 1e6, kLabel, name);
+    families.counter("millrace_sink_rows_total", "Rows written into the store.", number(one.rows),
+                     kLabel, name);
+    families.counter("millrace_sink_deletes_total", "Keys taken out of the store.",
+                     number(one.deletes), kLabel, name);
+    families.counter("millrace_sink_commits_total", "Transactions in the store.",
+                     number(one.commits), kLabel, name);
+    families.counter("millrace_sink_backfills_total", "Times that all rows were written.",
+                     number(one.backfills), kLabel, name);
+    families.counter("millrace_sink_errors_total", "Times that the store failed or refused.",
+                     number(one.errors), kLabel, name);
+  }
+}
+
 std::string metrics_text(const Services& services) {
   Families families;
   const auto& ingest = services.ingest.counters();
@@ -310,6 +337,7 @@ std::string metrics_text(const Services& services) {
                    static_cast<double>(tls->expires_s));
   }
   add_connections(families, services.bridge);
+  add_sinks(families, services.sinks);
   return families.text();
 }
 

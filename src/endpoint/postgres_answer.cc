@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "wire/postgres_value.h"
@@ -12,6 +13,8 @@ namespace {
 
 namespace postgres = wire::postgres;
 using postgres::Format;
+
+constexpr std::uint64_t kWaitMax = 86'400'000;
 
 Format format_of(const ResultFormats& formats, std::size_t column) {
   if (formats.empty()) return Format::kText;
@@ -48,7 +51,8 @@ void append_columns(std::span<const Column> columns, const ResultFormats& format
 
 std::string command_tag(std::string_view command, std::uint64_t rows) {
   if (command == "INSERT") return fmt::format("INSERT 0 {}", rows);
-  for (const std::string_view counted : {"SELECT", "UPDATE", "DELETE", "FETCH", "MOVE", "COPY"}) {
+  for (const std::string_view counted :
+       {"SELECT", "UPDATE", "DELETE", "FETCH", "MOVE", "COPY", "SUBSCRIBE"}) {
     if (command == counted) return fmt::format("{} {}", command, rows);
   }
   return std::string(command);
@@ -82,6 +86,10 @@ PostgresAnswer::PostgresAnswer(serving::StatementResult result, ResultFormats fo
       held_bytes_(held_bytes),
       bytes_(bytes) {
   held_bytes_.fetch_add(bytes_, std::memory_order_relaxed);
+  if (result_.fetch != nullptr) {
+    ready_by_ = std::chrono::steady_clock::now() +
+                std::chrono::milliseconds(std::min(result_.fetch->wait_ms, kWaitMax));
+  }
 }
 
 PostgresAnswer::~PostgresAnswer() { held_bytes_.fetch_sub(bytes_, std::memory_order_relaxed); }
@@ -159,7 +167,41 @@ PostgresAnswer::Written PostgresAnswer::append_rows(std::uint64_t& rows_left, st
     append_row(out);
     --rows_left;
   }
-  return Written::kAll;
+  if (result_.live == nullptr || is_over()) return Written::kAll;
+  if (rows_left == 0) return Written::kRowsMax;
+  return result_.live->is_ready() ? Written::kMore : Written::kWaiting;
+}
+
+/// Whether a FETCH has what it wanted.
+bool PostgresAnswer::is_over() const {
+  if (result_.fetch == nullptr) return false;
+  const auto& fetch = *result_.fetch;
+  if (fetched_ >= fetch.rows_max || met_progress_) return true;
+  // ALL goes up to a progress row, once something came.
+  if (fetched_ != 0) return !fetch.to_progress && !result_.live->is_ready();
+  return !result_.live->is_ready() && std::chrono::steady_clock::now() >= ready_by_;
+}
+
+bool PostgresAnswer::is_ready() const { return is_over() || result_.live->is_ready(); }
+
+Status PostgresAnswer::advance() {
+  if (is_over()) return {};
+  const std::uint64_t rows_max = result_.fetch == nullptr
+                                     ? std::numeric_limits<std::uint64_t>::max()
+                                     : result_.fetch->rows_max - fetched_;
+  MR_TRY(auto piece, result_.live->next(rows_max));
+  if (piece.rows == nullptr) return {};
+  const std::uint64_t before = std::exchange(bytes_, piece.rows->size_bytes());
+  held_bytes_.fetch_add(bytes_ - before, std::memory_order_relaxed);
+  fetched_ += piece.rows->rows();
+  if (result_.fetch != nullptr && result_.fetch->to_progress && piece.ends_in_progress)
+    met_progress_ = true;
+  result_.batches.clear();
+  result_.batches.push_back(std::move(piece.rows));
+  batch_ = 0;
+  row_ = 0;
+  views_.clear();
+  return {};
 }
 
 }  // namespace millrace::endpoint

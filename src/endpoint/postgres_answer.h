@@ -1,11 +1,12 @@
 // The rows of one statement on their way to a client: encoded piece by piece, as many as there is
 // room for, so that a client that reads slowly makes the server hold the answer once and not its
-// encoding. Owns: the result, whose bytes count in the server's bound until the answer is gone.
-// Thread: one at a time. Errors: kResourceExhausted (kBusy) where the answers of all clients
-// together would be too large.
+// encoding. The rows of a SUBSCRIBE come as they are made: of them it holds one piece. Owns: the
+// result, whose bytes count in the server's bound until the answer is gone. Thread: one at a time.
+// Errors: kResourceExhausted (kBusy) where the answers of all clients together would be too large.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 
 #include "base/result.h"
 #include "model/column_batch.h"
+#include "serving/live_query.h"
 #include "serving/sql_session.h"
 #include "wire/postgres.h"
 #include "wire/postgres_copy.h"
@@ -40,6 +42,8 @@ class PostgresAnswer {
     kAll,      // there are no more
     kRowsMax,  // so many as were wanted
     kFull,     // no room for more now
+    kMore,     // more are to be made: advance()
+    kWaiting,  // more may come, or not
   };
 
   static Result<std::unique_ptr<PostgresAnswer>> make(serving::StatementResult result,
@@ -62,21 +66,36 @@ class PostgresAnswer {
   /// Appends rows until `out` has `bytes_max` or `rows_left` is 0; counts that down.
   Written append_rows(std::uint64_t& rows_left, std::size_t bytes_max, std::string& out);
 
+  // --- SUBSCRIBE ---
+
+  [[nodiscard]] serving::LiveQuery* live() const { return result_.live.get(); }
+  /// There is something to do for one whose rows were written: advance(), or its end.
+  [[nodiscard]] bool is_ready() const;
+  /// When it becomes ready at last; never, for most.
+  [[nodiscard]] std::chrono::steady_clock::time_point ready_by() const { return ready_by_; }
+  /// Makes the next rows. Not for an I/O thread.
+  Status advance();
+
  private:
   PostgresAnswer(serving::StatementResult result, ResultFormats formats,
                  std::atomic<std::uint64_t>& held_bytes, std::uint64_t bytes);
   void append_row(std::string& out);
   bool find_batch();
+  [[nodiscard]] bool is_over() const;
 
   serving::StatementResult result_;
   const ResultFormats formats_;  // one for each column
   std::atomic<std::uint64_t>& held_bytes_;
-  const std::uint64_t bytes_;
+  std::uint64_t bytes_;
   std::optional<wire::postgres::CopyOptions> copy_;
   std::string copy_row_;
   std::vector<ColumnView> views_;  // of the batch below
   std::size_t batch_ = 0;
   std::size_t row_ = 0;
+  // Of a FETCH of a SUBSCRIBE.
+  std::uint64_t fetched_ = 0;
+  bool met_progress_ = false;
+  std::chrono::steady_clock::time_point ready_by_ = std::chrono::steady_clock::time_point::max();
 };
 
 }  // namespace millrace::endpoint

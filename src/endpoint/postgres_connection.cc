@@ -48,7 +48,8 @@ void PostgresConnection::start() {
 bool PostgresConnection::may_read() const {
   if (state_ == State::kClosed) return false;
   if (state_ == State::kLeaving || state_ == State::kNew) return true;
-  if (working_) return in_.size() < kAheadBytes;
+  if (working_ || (state_ == State::kOpen && dialog_->is_answering() && !dialog_->has_rows()))
+    return in_.size() < kAheadBytes;
   if (state_ == State::kAuthenticating) return true;
   return !dialog_->has_rows() && sending_.size() - sent_ + out_.size() < kOutBytes;
 }
@@ -162,13 +163,22 @@ void PostgresConnection::pump() {
     if (dialog_->has_rows()) {
       dialog_->fill(out_);
       send();
-    } else if (dialog_->has_statements() || has_message()) {
+    } else if (dialog_->has_statements() || (!dialog_->is_answering() && has_message())) {
       hand_over();
       return;
     } else {
       return;
     }
   }
+}
+
+void PostgresConnection::go_on() {
+  if (state_ != State::kOpen || working_) return;
+  pump();
+  if (state_ == State::kClosed) return;
+  send();
+  set_deadline();
+  receive();
 }
 
 void PostgresConnection::hand_over() {
@@ -285,6 +295,8 @@ void PostgresConnection::set_deadline() {
     deadline = write_began_ + options.stop_grace_time;
   } else if (waits_) {
     deadline = std::chrono::steady_clock::now() + kAgain;
+  } else if (state_ == State::kOpen && !working_) {
+    deadline = dialog_->ready_by();
   }
   if (sent_ < sending_.size()) deadline = std::min(deadline, write_began_ + options.write_time);
   deadline_ = deadline;
@@ -311,7 +323,7 @@ void PostgresConnection::time_is_over(std::chrono::steady_clock::time_point now)
 }
 
 void PostgresConnection::look_after() {
-  if (state_ != State::kOpen || working_ || dialog_->has_rows() || dialog_->has_statements())
+  if (state_ != State::kOpen || working_ || dialog_->is_answering() || dialog_->has_statements())
     return;
   dialog_->look_after(out_);
   if (dialog_->ended()) finish();

@@ -50,6 +50,8 @@ class PostgresConnection : public std::enable_shared_from_this<PostgresConnectio
   void on_readable(const boost::system::error_code& ec);
   void take(std::string_view bytes);
   void pump();
+  /// Somebody says that the dialog may have more to do.
+  void go_on();
   [[nodiscard]] bool has_message();
   void hand_over();
   void worked(std::string bytes, std::size_t taken, std::string out);

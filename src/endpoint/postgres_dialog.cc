@@ -49,8 +49,12 @@ Error PostgresDialog::cut_off(const serving::StatementResult& result) {
 }
 
 PostgresDialog::PostgresDialog(std::shared_ptr<PostgresServerState> state,
-                               std::shared_ptr<serving::SqlSession> session, access::Principal who)
-    : state_(std::move(state)), session_(std::move(session)), who_(std::move(who)) {}
+                               std::shared_ptr<serving::SqlSession> session, access::Principal who,
+                               std::function<void()> wake)
+    : state_(std::move(state)),
+      session_(std::move(session)),
+      who_(std::move(who)),
+      wake_(std::move(wake)) {}
 
 void PostgresDialog::abandon() {
   abandoned_.store(true, std::memory_order_release);
@@ -60,8 +64,9 @@ void PostgresDialog::abandon() {
 std::size_t PostgresDialog::run(std::string_view bytes, std::string& out) {
   std::size_t taken = 0;
   sent_whole_ = false;
-  if (has_statements()) run_script(out);
-  while (!ended_ && !sent_whole_ && !has_rows() && !has_statements() && out.size() < kOutBytes &&
+  if (running_ && running_->waits) make_rows(out);
+  if (!running_ && has_statements()) run_script(out);
+  while (!ended_ && !sent_whole_ && !running_ && !has_statements() && out.size() < kOutBytes &&
          !abandoned_.load(std::memory_order_acquire)) {
     const auto frame = postgres::try_frame(bytes.substr(taken), postgres::Framing::kTyped,
                                            state_->options.message_bytes_max);
@@ -177,7 +182,7 @@ void PostgresDialog::run_script(std::string& out) {
       report(done.error(), script_->text, part, out);
       break;
     }
-    if (has_rows() || copying_ != nullptr) return;
+    if (running_ || copying_ != nullptr) return;
   }
   script_.reset();
   ready(out);
@@ -208,7 +213,25 @@ Result<std::shared_ptr<PostgresAnswer>> PostgresDialog::answer_of(
 
 void PostgresDialog::run_rows(Running running, std::string& out) {
   running_ = std::move(running);
+  if (auto* live = running_->answer->live()) live->on_ready(wake_);
   fill(out);
+}
+
+/// The next rows of a SUBSCRIBE.
+void PostgresDialog::make_rows(std::string& out) {
+  const auto made = running_->answer->advance();
+  running_->waits = false;
+  if (made) {
+    fill(out);
+    return;
+  }
+  skipping_ = running_->of_portal;
+  running_.reset();
+  session_->end_rows(/*failed=*/true);
+  report(made.error(), {}, {}, out);
+  if (script_ == nullptr) return;
+  script_.reset();
+  ready(out);
 }
 
 void PostgresDialog::tell(std::string& out) {
@@ -223,7 +246,8 @@ void PostgresDialog::tell(std::string& out) {
 }
 
 void PostgresDialog::look_after(std::string& out) {
-  if (session_->transaction() != serving::TransactionState::kOpen || ended_ || copying_ != nullptr)
+  if (session_->transaction() != serving::TransactionState::kOpen || ended_ || running_ ||
+      copying_ != nullptr)
     return;
   if (!session_->expire_idle()) return;
   append_report("25P03", "the transaction did nothing for too long", Severity::kFatal, out);
@@ -232,10 +256,19 @@ void PostgresDialog::look_after(std::string& out) {
 
 void PostgresDialog::fill(std::string& out) {
   Running& running = *running_;
-  const auto written = running.answer->append_rows(running.rows_left, kOutBytes, out);
+  auto written = running.answer->append_rows(running.rows_left, kOutBytes, out);
   if (written == PostgresAnswer::Written::kFull) return;
+  // Whoever takes rows by the piece gets what there is, but at least one.
+  const bool by_the_piece = running.rows_max != kAllRows && running.rows_left != running.rows_max;
+  if (written == PostgresAnswer::Written::kWaiting && by_the_piece)
+    written = PostgresAnswer::Written::kRowsMax;
+  if (written == PostgresAnswer::Written::kMore || written == PostgresAnswer::Written::kWaiting) {
+    running.waits = true;
+    return;
+  }
   const Running done = std::move(running);
   running_.reset();
+  if (done.answer->live() != nullptr) session_->end_rows(/*failed=*/false);
   const std::uint64_t rows = done.rows_max - done.rows_left;
   state_->metrics.sent_rows.fetch_add(rows, std::memory_order_relaxed);
   if (written == PostgresAnswer::Written::kRowsMax) {

@@ -8,7 +8,9 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -28,17 +30,30 @@ namespace millrace::endpoint {
 
 class PostgresDialog {
  public:
+  /// `wake` is called on any thread when run() may have more to do without a message; it must not
+  /// block, and may be called when the dialog is gone.
   PostgresDialog(std::shared_ptr<PostgresServerState> state,
-                 std::shared_ptr<serving::SqlSession> session, access::Principal who);
+                 std::shared_ptr<serving::SqlSession> session, access::Principal who,
+                 std::function<void()> wake);
 
   /// Goes on with what has begun, and takes messages off the front of `bytes`. Gives how many
   /// bytes it took; what came behind is for the next call.
   std::size_t run(std::string_view bytes, std::string& out);
   /// Rows wait for room.
-  [[nodiscard]] bool has_rows() const { return running_.has_value(); }
+  [[nodiscard]] bool has_rows() const { return running_ && !running_->waits; }
   void fill(std::string& out);
   /// run() has more to do, also without a message.
-  [[nodiscard]] bool has_statements() const { return script_ != nullptr && copying_ == nullptr; }
+  [[nodiscard]] bool has_statements() const {
+    return running_ ? running_->waits && running_->answer->is_ready()
+                    : script_ != nullptr && copying_ == nullptr;
+  }
+  /// An answer has begun and is not over: messages wait.
+  [[nodiscard]] bool is_answering() const { return running_.has_value(); }
+  /// When has_statements() becomes true without anybody saying so.
+  [[nodiscard]] std::chrono::steady_clock::time_point ready_by() const {
+    return running_ && running_->waits ? running_->answer->ready_by()
+                                       : std::chrono::steady_clock::time_point::max();
+  }
   /// No statement runs: a transaction that has done nothing for too long is ended, and with it the
   /// dialog.
   void look_after(std::string& out);
@@ -69,6 +84,7 @@ class PostgresDialog {
     std::uint64_t rows_max = 0;
     std::uint64_t rows_left = 0;
     bool of_portal = false;
+    bool waits = false;  // for rows of a SUBSCRIBE, which run() makes
   };
   /// A COPY FROM STDIN.
   struct Copying {
@@ -101,6 +117,7 @@ class PostgresDialog {
   Result<std::shared_ptr<PostgresAnswer>> answer_of(Result<serving::StatementResult> result,
                                                     const ResultFormats& formats, std::string& out);
   void run_rows(Running running, std::string& out);
+  void make_rows(std::string& out);
   /// What the session has to say beside the answer.
   void tell(std::string& out);
   [[nodiscard]] static Error cut_off(const serving::StatementResult& result);
@@ -135,6 +152,7 @@ class PostgresDialog {
   const std::shared_ptr<PostgresServerState> state_;
   const std::shared_ptr<serving::SqlSession> session_;
   const access::Principal who_;
+  const std::function<void()> wake_;
   std::map<std::string, std::shared_ptr<const Prepared>, std::less<>> prepared_;
   std::map<std::string, Portal, std::less<>> portals_;
   std::size_t prepared_bytes_ = 0;  // the texts of all of them and the values of the portals

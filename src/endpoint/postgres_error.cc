@@ -38,6 +38,7 @@ constexpr std::array kStates = {
     StateOfId{error_id::kIdleTransaction, "25P03"},
     StateOfId{error_id::kSetting, "22023"},
     StateOfId{error_id::kPrepared, "26000"},
+    StateOfId{error_id::kCursor, "34000"},
     StateOfId{error_id::kBadPayload, "22P04"},
     StateOfId{error_id::kSqlDeadline, "57014"},
     StateOfId{error_id::kSqlMemory, "53200"},
@@ -152,6 +153,7 @@ std::string_view sqlstate(const Error& error, bool in_failed) {
   if (error.id == error_id::kPrepared && error.code == ErrorCode::kFailedPrecondition)
     return "0A000";
   if (error.id == error_id::kPrepared && error.code == ErrorCode::kAlreadyExists) return "42P05";
+  if (error.id == error_id::kCursor && error.code == ErrorCode::kAlreadyExists) return "42P03";
   // Whatever was cancelled is, wherever it was.
   if (error.code == ErrorCode::kCancelled) return state_of_code(error.code);
   const auto* const known = std::ranges::find(kStates, error.id, &StateOfId::id);

@@ -239,6 +239,8 @@ void PostgresDialog::start(Portal& portal, std::uint32_t rows_max, std::string& 
     if (rows_max == 0 && portal.answer->result().truncated)
       return failed(cut_off(portal.answer->result()));
   }
+  // Of a portal that was executed before, the session knows nothing any more.
+  if (portal.answer->live() != nullptr) session_->begin_rows(portal.answer->result().live);
   const std::uint64_t rows = rows_max == 0 ? kAllRows : rows_max;
   run_rows({.answer = portal.answer, .rows_max = rows, .rows_left = rows, .of_portal = true}, out);
 }

@@ -223,7 +223,13 @@ void PostgresConnection::let_in(access::Principal who) {
   postgres::append_backend_key(ticket_.process, ticket_.key, out_);
   postgres::append_ready(postgres::TransactionState::kIdle, out_);
   dialog_ =
-      std::make_shared<PostgresDialog>(loop_.shared_state(), std::move(session), std::move(who));
+      std::make_shared<PostgresDialog>(loop_.shared_state(), std::move(session), std::move(who),
+                                       [self = weak_from_this(), loop = keeps_loop_] {
+                                         loop->post([self] {
+                                           if (const auto connection = self.lock())
+                                             connection->go_on();
+                                         });
+                                       });
   entrance_.reset();
   state_ = State::kOpen;
 }

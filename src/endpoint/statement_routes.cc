@@ -1,43 +1,21 @@
 // POST /v1/sql: any one statement. GET /v1/streams, /v1/views: what there is.
 #include <boost/json.hpp>
+#include <memory>
 
 #include "endpoint/answer_format.h"
 #include "endpoint/answer_json.h"
 #include "endpoint/api_routes.h"
 #include "endpoint/problem.h"
 #include "endpoint/read_position.h"
+#include "endpoint/statement_answer.h"
 #include "model/column_batch.h"
 #include "runtime/clock.h"
+#include "serving/sql_session.h"
 #include "serving/view_reader.h"
 
 namespace millrace::endpoint {
 
 namespace {
-
-Error bad_body(std::string message) {
-  return Error{.code = ErrorCode::kInvalidArgument,
-               .id = std::string(error_id::kBadRequest),
-               .message = std::move(message),
-               .hint = "send {\"sql\": \"SELECT ...\"} as application/json",
-               .place = {}};
-}
-
-Result<std::string> statement_of(const HttpRequest& request) {
-  boost::system::error_code failed;
-  const auto document = boost::json::parse(request.body.view(), failed);
-  if (failed) return std::unexpected(bad_body("the body is not JSON: " + failed.message()));
-  if (!document.is_object()) return std::unexpected(bad_body("the body is not an object"));
-  for (const auto& field : document.get_object()) {
-    if (field.key() != "sql") {
-      return std::unexpected(bad_body(fmt::format("the body has a field '{}' that means nothing",
-                                                  std::string_view(field.key()))));
-    }
-  }
-  const auto* sql = document.get_object().if_contains("sql");
-  if (sql == nullptr || !sql->is_string())
-    return std::unexpected(bad_body("the body has no text field 'sql'"));
-  return std::string(sql->get_string());
-}
 
 /// REPLAY QUARANTINE with the condition of the body, if there is one.
 Result<std::string> replay_of(const HttpRequest& request) {
@@ -62,28 +40,11 @@ Result<std::string> replay_of(const HttpRequest& request) {
   return sql;
 }
 
-/// {"a":{...},"b":{...}}
-void append_sources(std::string& out, const std::vector<serving::SourceCoverage>& sources) {
-  out += '{';
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (i != 0) out += ',';
-    append_json_string(out, sources[i].name);
-    out += ':';
-    append_coverage(out, sources[i]);
-  }
-  out += '}';
-}
-
 HttpResponse run_statement(serving::StatementRunner& statements, const access::Principal& who,
                            const std::string& sql, AnswerFormat format) {
   const auto result = statements.run_as(who, sql);
   if (!result) return problem(result.error());
-  // The newest that the answer shows of each stream: who reads at least that does not go back.
-  serving::PositionToken position;
-  for (const auto& source : result->sources) {
-    for (std::size_t i = 0; i < source.stream_ids.size(); ++i)
-      position.include(source.stream_ids[i], source.coverage.streams[i].delta_end);
-  }
+  const auto position = position_of(*result);
   if (format != AnswerFormat::kJson && !result->columns.empty()) {
     std::string coverage;
     if (!result->sources.empty()) append_sources(coverage, result->sources);
@@ -94,24 +55,26 @@ HttpResponse run_statement(serving::StatementRunner& statements, const access::P
   }
   HttpResponse response;
   add_position(response, position);
-  std::string& out = response.body;
-  out += "{\"command\":";
-  append_json_string(out, result->command);
-  out += ",\"columns\":";
-  append_columns(out, result->columns);
-  out += ",\"rows\":";
-  append_rows(out, result->batches);
-  if (result->truncated) out += ",\"truncated\":true";
-  if (result->sources.size() == 1) {
-    out += ",\"coverage\":";
-    append_coverage(out, result->sources.front());
-  }
-  if (!result->sources.empty()) {
-    out += ",\"sources\":";
-    append_sources(out, result->sources);
-  }
-  out += '}';
+  append_statement(response.body, *result);
+  response.body += '}';
   return response;
+}
+
+/// SUBSCRIBE, which has no end, in a session of its own.
+void answer_live(const Services& services, const HttpRequest& request, std::string sql,
+                 Responder responder) {
+  auto shared = std::make_shared<Responder>(std::move(responder));
+  const bool posted = services.pool.post(
+      request.share, [&services_pool = services.pool, &statements = services.statements,
+                      who = request.who, share = request.share, sql = std::move(sql), shared] {
+        auto result = serving::SqlSession(statements, who).run(sql);
+        if (!result) {
+          shared->respond(problem(result.error()));
+        } else {
+          stream_rows(result->live, services_pool, share, nullptr, *shared);
+        }
+      });
+  if (!posted) shared->respond(pool_is_full());
 }
 
 /// Runs the statement on the pool, when the position that the request asks for is visible; `sql` is
@@ -125,6 +88,10 @@ void answer_statement(const Services& services, const HttpRequest& request, Resu
   const auto format = answer_format_of(request);
   if (!format) {
     responder.respond(problem(format.error()));
+    return;
+  }
+  if (is_subscribe(*sql)) {
+    answer_live(services, request, std::move(*sql), std::move(responder));
     return;
   }
   auto position = read_position_of(request);

@@ -97,14 +97,6 @@ class AvroRecords {
   RecordFault fault_;
 };
 
-void refuse(Decoded& out, const DecodeLimits& limits, std::uint64_t number,
-            const RecordFault& fault, std::string_view raw) {
-  out.refuse(limits, {.line = number,
-                      .id = std::string(fault.id),
-                      .reason = fault.reason,
-                      .raw = std::string(raw.substr(0, kRawBytesMax))});
-}
-
 std::string standing_alone(const AvroSchema& schema, std::string_view record) {
   if (schema.text().size() + record.size() > kRawBytesMax / 2) return std::string(record);
   return avro_container_of(schema.text(), record);
@@ -119,23 +111,23 @@ void read_block(AvroRecords& records, const AvroSchema& schema, const AvroBlock&
       case AvroRecords::Step::kStored:
         break;
       case AvroRecords::Step::kRefused:
-        refuse(out, limits, number, records.fault(),
-               standing_alone(schema, rest.substr(0, records.size())));
+        out.refuse(limits, number, records.fault(),
+                   standing_alone(schema, rest.substr(0, records.size())));
         break;
       case AvroRecords::Step::kBad:
-        refuse(out, limits, number,
-               {error_id::kBadPayload,
-                fmt::format("{}; this and what is behind it in its block is lost",
-                            records.fault().reason)},
-               rest);
+        out.refuse(limits, number,
+                   {error_id::kBadPayload,
+                    fmt::format("{}; this and what is behind it in its block is lost",
+                                records.fault().reason)},
+                   rest);
         number += block.records - i - 1;
         return;
     }
     rest.remove_prefix(records.size());
   }
   if (!rest.empty()) {
-    refuse(out, limits, number,
-           {error_id::kBadPayload, "there are bytes behind the last record of a block"}, rest);
+    out.refuse(limits, number,
+               {error_id::kBadPayload, "there are bytes behind the last record of a block"}, rest);
   }
 }
 
@@ -149,13 +141,13 @@ void AvroDecoder::decode(const PaddedBytes& body, const StreamDefinition& stream
   }
   auto container = AvroContainer::open(body.view());
   if (!container) {
-    refuse(out, limits_, 1, {error_id::kBadPayload, container.error().message}, body.view());
+    out.refuse(limits_, 1, {error_id::kBadPayload, container.error().message}, body.view());
     return;
   }
   const AvroSchema& schema = container->schema();
   if (schema.root().kind != AvroNode::Kind::kRecord) {
-    refuse(out, limits_, 1, {error_id::kBadPayload, "the schema of events is a record"},
-           body.view());
+    out.refuse(limits_, 1, {error_id::kBadPayload, "the schema of events is a record"},
+               body.view());
     return;
   }
   AvroRecords records(schema, limits_, stream, rules, *out.columns);
@@ -164,11 +156,11 @@ void AvroDecoder::decode(const PaddedBytes& body, const StreamDefinition& stream
     const auto block = container->next();
     if (!block) {
       // Where the next one begins is not known.
-      refuse(out, limits_, number + 1,
-             {block.error().id == error_id::kRecordTooLarge ? error_id::kRecordTooLarge
-                                                            : error_id::kBadPayload,
-              block.error().message},
-             {});
+      out.refuse(limits_, number + 1,
+                 {block.error().id == error_id::kRecordTooLarge ? error_id::kRecordTooLarge
+                                                                : error_id::kBadPayload,
+                  block.error().message},
+                 {});
       return;
     }
     read_block(records, schema, *block, limits_, number, out);
@@ -179,31 +171,32 @@ void AvroDecoder::decode_frame(std::string_view body, const StreamDefinition& st
                                const ColumnRules& rules, Decoded& out) {
   const auto frame = schema_frame_of(body);
   if (!frame || schemas_ == nullptr) {
-    refuse(out, limits_, 1,
-           {error_id::kBadPayload,
-            "it is neither an Avro container (Obj) nor framed with the id of a schema (0)"},
-           body);
+    out.refuse(limits_, 1,
+               {error_id::kBadPayload,
+                "it is neither an Avro container (Obj) nor framed with the id of a schema (0)"},
+               body);
     return;
   }
   const auto schema = schemas_->schema(frame->id);
   if (!schema || (*schema)->avro == nullptr) {
-    refuse(out, limits_, 1,
-           {error_id::kUnknownSchema, fmt::format("there is no Avro schema {}", frame->id)}, body);
+    out.refuse(limits_, 1,
+               {error_id::kUnknownSchema, fmt::format("there is no Avro schema {}", frame->id)},
+               body);
     return;
   }
   const AvroSchema& avro = *(*schema)->avro;
   if (avro.root().kind != AvroNode::Kind::kRecord) {
-    refuse(out, limits_, 1, {error_id::kBadPayload, "the schema of events is a record"}, body);
+    out.refuse(limits_, 1, {error_id::kBadPayload, "the schema of events is a record"}, body);
     return;
   }
   AvroRecords records(avro, limits_, stream, rules, *out.columns);
   const auto step = records.read(frame->data);
   if (step != AvroRecords::Step::kStored) {
-    refuse(out, limits_, 1, records.fault(), body);
+    out.refuse(limits_, 1, records.fault(), body);
   } else if (records.size() != frame->data.size()) {
     for (std::size_t i = 0; i < out.columns->column_count(); ++i)
       out.columns->column(i).truncate(0);
-    refuse(out, limits_, 1, {error_id::kBadPayload, "there are bytes behind the record"}, body);
+    out.refuse(limits_, 1, {error_id::kBadPayload, "there are bytes behind the record"}, body);
   }
 }
 

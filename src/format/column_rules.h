@@ -10,16 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "format/decoded.h"
 #include "format/payload.h"
 #include "model/column_batch.h"
 #include "model/stream.h"
 
 namespace millrace::format {
-
-struct RecordFault {
-  std::string_view id;
-  std::string reason;
-};
 
 class ColumnRules {
  public:

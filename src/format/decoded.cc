@@ -20,6 +20,14 @@ void Decoded::refuse(const DecodeLimits& limits, RejectedRecord record) {
   rejected.push_back(std::move(record));
 }
 
+void Decoded::refuse(const DecodeLimits& limits, std::uint64_t line, const RecordFault& fault,
+                     std::string_view raw) {
+  refuse(limits, {.line = line,
+                  .id = std::string(fault.id),
+                  .reason = fault.reason,
+                  .raw = std::string(raw.substr(0, kRawBytesMax))});
+}
+
 void Decoded::forget_refused() {
   rejected.clear();
   rejected_count = 0;

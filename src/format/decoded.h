@@ -21,6 +21,12 @@ struct DecodeLimits {
   bool operator==(const DecodeLimits&) const = default;
 };
 
+/// Why a record is refused: an error_id, and what, where, why.
+struct RecordFault {
+  std::string_view id;
+  std::string reason;
+};
+
 struct RejectedRecord {
   std::uint64_t line =
       0;               // from 1: a line of text, an element of an array, a record of a container
@@ -44,6 +50,9 @@ struct Decoded {
 
   /// Counts a record; keeps it while there is room, the first one always.
   void refuse(const DecodeLimits& limits, RejectedRecord record);
+  /// `raw` is cut at kRawBytesMax.
+  void refuse(const DecodeLimits& limits, std::uint64_t line, const RecordFault& fault,
+              std::string_view raw);
   /// As if none had been refused.
   void forget_refused();
   /// Not all that were refused are kept.

@@ -354,14 +354,6 @@ class ProtobufRecords {
   RecordFault fault_;
 };
 
-void refuse(Decoded& out, const DecodeLimits& limits, std::uint64_t number,
-            const RecordFault& fault, std::string_view raw) {
-  out.refuse(limits, {.line = number,
-                      .id = std::string(fault.id),
-                      .reason = fault.reason,
-                      .raw = std::string(raw.substr(0, kRawBytesMax))});
-}
-
 /// Confluent's array of message indexes: a count and so many indexes, zig-zag; a 0 alone is {0}.
 std::optional<std::vector<std::uint32_t>> read_indexes(ProtobufFields& bytes) {
   constexpr std::uint64_t kIndexesMax = 32;
@@ -393,18 +385,19 @@ void ProtobufDecoder::decode(const PaddedBytes& body, const PayloadType& type,
   const auto frame = schema_frame_of(data);
   const std::uint32_t id = frame ? frame->id : type.schema_id;
   if (id == 0) {
-    refuse(out, limits_, 1,
-           {error_id::kBadPayload,
-            "the body is not framed with the id of a schema (0), and the Content-Type names none "
-            "(schema=7)"},
-           data);
+    out.refuse(
+        limits_, 1,
+        {error_id::kBadPayload,
+         "the body is not framed with the id of a schema (0), and the Content-Type names none "
+         "(schema=7)"},
+        data);
     return;
   }
   const auto found = schemas_ != nullptr ? schemas_->schema(id)
                                          : Result<std::shared_ptr<const WriterSchema>>(nullptr);
   if (!found || *found == nullptr || (*found)->protobuf == nullptr) {
-    refuse(out, limits_, 1,
-           {error_id::kUnknownSchema, fmt::format("there is no Protobuf schema {}", id)}, data);
+    out.refuse(limits_, 1,
+               {error_id::kUnknownSchema, fmt::format("there is no Protobuf schema {}", id)}, data);
     return;
   }
   const ProtobufSchema& schema = *(*found)->protobuf;
@@ -421,20 +414,20 @@ void ProtobufDecoder::decode(const PaddedBytes& body, const PayloadType& type,
     message = schema.message(first);
   }
   if (message == nullptr) {
-    refuse(out, limits_, 1,
-           {error_id::kUnknownSchema, fmt::format("schema {} has no such message", id)},
-           body.view());
+    out.refuse(limits_, 1,
+               {error_id::kUnknownSchema, fmt::format("schema {} has no such message", id)},
+               body.view());
     return;
   }
   ProtobufRecords records(*message, stream, rules, *out.columns);
   const auto read = [&](std::uint64_t number, std::string_view bytes, std::string_view raw) {
     if (bytes.size() > limits_.record_bytes_max) {
-      refuse(out, limits_, number,
-             {error_id::kRecordTooLarge, fmt::format("the record has {} bytes, {} are allowed",
-                                                     bytes.size(), limits_.record_bytes_max)},
-             raw);
+      out.refuse(limits_, number,
+                 {error_id::kRecordTooLarge, fmt::format("the record has {} bytes, {} are allowed",
+                                                         bytes.size(), limits_.record_bytes_max)},
+                 raw);
     } else if (!records.read(bytes)) {
-      refuse(out, limits_, number, records.fault(), raw);
+      out.refuse(limits_, number, records.fault(), raw);
     }
   };
   if (!type.delimited || frame) {
@@ -446,9 +439,9 @@ void ProtobufDecoder::decode(const PaddedBytes& body, const PayloadType& type,
     const std::string_view before = all.rest();
     std::string_view bytes;
     if (!all.read_bytes(bytes)) {
-      refuse(out, limits_, number,
-             {error_id::kBadPayload, "a message ends too early; what is behind it is lost"},
-             before);
+      out.refuse(limits_, number,
+                 {error_id::kBadPayload, "a message ends too early; what is behind it is lost"},
+                 before);
       return;
     }
     read(number, bytes, before.substr(0, before.size() - all.rest().size()));

@@ -65,6 +65,7 @@ endpoint::Services Node::services(runtime::WorkerPool& pool) {
           .pool = pool,
           .broker = *broker_,
           .bridge = *bridge_,
+          .sinks = *sinks_,
           .http_metrics = [] { return nullptr; },
           .mqtt_metrics = [] { return nullptr; },
           .postgres_metrics = [] { return nullptr; },
@@ -81,6 +82,8 @@ void Node::stop_queries() {
 void Node::stop() {
   if (positions_ != nullptr) positions_->stop();
   if (bridge_ != nullptr) bridge_->stop();
+  if (foreign_tables_ != nullptr) foreign_tables_->stop();
+  if (sinks_ != nullptr) sinks_->stop();
   if (feed_ != nullptr) feed_->stop();
   if (scrub_ != nullptr) scrub_->stop();
   if (batch_ != nullptr) batch_->stop();
@@ -226,17 +229,22 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                  .bytes_per_second_max = config.state_scrub_bytes_per_second_max},
       [this] { batch_->request(true, "damage"); });
   bridge_ = std::make_unique<bridge::Bridge>(*catalog_, *broker_);
+  // As many as change while a sink is backfilled: one that falls behind its backfill begins anew.
+  feed_ = std::make_unique<serving::ChangeFeed>(
+      *speed_, serving::FeedOptions{.touched = {.keys_max = std::size_t{512} << 10,
+                                                .bytes_max = std::size_t{64} << 20}});
+  sinks_ = std::make_unique<serving::Sinks>(*catalog_, *feed_, *speed_, *speed_database_);
   statements_ = std::make_unique<serving::StatementRunner>(
       *catalog_, *log_, *lake_, *tables_, *state_files_, *speed_, *speed_database_, *lake_database_,
-      *workers_, *lake_writer_, *batch_, *access_, *bridge_,
+      *workers_, *lake_writer_, *batch_, *access_, *bridge_, *feed_, *sinks_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max,
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 
+  foreign_tables_ = std::make_unique<serving::ForeignTables>(*catalog_, *statements_);
   positions_ = std::make_unique<serving::PositionWait>(*speed_);
   events_ = std::make_unique<serving::EventReader>(*lake_, *log_, *lake_database_);
-  feed_ = std::make_unique<serving::ChangeFeed>(*speed_, serving::FeedOptions());
   batch_->on_published([this](const std::shared_ptr<speed::ViewState>& view) {
     statements_->finish_replacement(view);
   });
@@ -253,6 +261,8 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
   lake_writer_->start();
   batch_->start();
   feed_->start();
+  sinks_->start();
+  foreign_tables_->start();
   bridge_->start();
   const bool building = std::ranges::any_of(
       views, [](const auto& view) { return view->phase() == speed::ViewPhase::kBuilding; });

@@ -27,7 +27,9 @@
 #include "serving/batch_scheduler.h"
 #include "serving/change_feed.h"
 #include "serving/event_reader.h"
+#include "serving/foreign_tables.h"
 #include "serving/position_wait.h"
+#include "serving/sinks.h"
 #include "serving/state_scrub.h"
 #include "serving/statement_runner.h"
 #include "speed/delta_spiller.h"
@@ -57,6 +59,7 @@ class Node {
   [[nodiscard]] serving::BatchScheduler& batch() { return *batch_; }
   [[nodiscard]] serving::EventReader& events() { return *events_; }
   [[nodiscard]] serving::ChangeFeed& feed() { return *feed_; }
+  [[nodiscard]] serving::Sinks& sinks() { return *sinks_; }
   [[nodiscard]] speed::SpeedLayer& speed() { return *speed_; }
   [[nodiscard]] access::Access& access() { return *access_; }
   [[nodiscard]] catalog::Catalog& catalog() { return *catalog_; }
@@ -99,10 +102,12 @@ class Node {
   std::unique_ptr<serving::BatchScheduler> batch_;
   std::unique_ptr<serving::StateScrub> scrub_;
   std::unique_ptr<bridge::Bridge> bridge_;
+  std::unique_ptr<serving::ChangeFeed> feed_;
+  std::unique_ptr<serving::Sinks> sinks_;
   std::unique_ptr<serving::StatementRunner> statements_;
+  std::unique_ptr<serving::ForeignTables> foreign_tables_;
   std::unique_ptr<serving::EventReader> events_;
   std::unique_ptr<serving::PositionWait> positions_;
-  std::unique_ptr<serving::ChangeFeed> feed_;
 };
 
 }  // namespace millrace::server

@@ -361,7 +361,7 @@ TEST_F(SqlSessionTest, CursorsGiveTheirRowsPieceByPiece) {
   ASSERT_TRUE(moved);
   EXPECT_EQ(moved->affected, 3U);
   run("COMMIT");
-  EXPECT_EQ(failure("FETCH 1 FROM c").id, error_id::kPrepared);
+  EXPECT_EQ(failure("FETCH 1 FROM c").id, error_id::kCursor);
 }
 
 TEST_F(SqlSessionTest, AStatementIsCancelled) {

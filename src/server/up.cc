@@ -84,7 +84,7 @@ Status check_listener(const UpOptions& options, const access::Access& access) {
             .place = {}});
 }
 
-void print_first_steps(std::string_view http) {
+void print_first_steps(std::string_view http, const std::optional<std::string>& postgres) {
   fmt::print(
       "\nmake a stream and a view of it\n"
       "  curl -s {0}/v1/sql -H 'Content-Type: application/json' -d '{{\"sql\":\"CREATE STREAM "
@@ -99,6 +99,7 @@ void print_first_steps(std::string_view http) {
       "ask the view\n"
       "  curl -s '{0}/v1/views/by_city?city=Lima'\n",
       http);
+  if (postgres) fmt::print("  psql {} -c 'SELECT * FROM by_city'\n", *postgres);
 }
 
 /// The certificate, where there is one.
@@ -245,10 +246,12 @@ void print_addresses(const Addresses& addresses, const UpOptions& options) {
              std::filesystem::absolute(options.data).lexically_normal().string());
   for (const auto& [protocol, address] : addresses) fmt::print("  {:<9} {}\n", protocol, address);
   std::string_view http;
+  std::optional<std::string> postgres;
   for (const auto& [protocol, address] : addresses) {
     if (http.empty() && protocol.starts_with("http")) http = address;
+    if (protocol == "postgres") postgres = address;
   }
-  if (!http.empty()) print_first_steps(http);
+  if (!http.empty()) print_first_steps(http, postgres);
   std::fflush(stdout);
 }
 

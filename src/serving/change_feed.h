@@ -90,7 +90,8 @@ struct FeedRequest {
   std::uint32_t credit = 1;
   /// Keys of a batch at most; 0: as many as the feed gives.
   std::size_t keys_max = 0;
-  /// Asked once a second, on the feed's thread: an error ends the subscription.
+  /// Asked before each batch, when its rows are read, and once a second, on the feed's thread: an
+  /// error ends the subscription.
   std::function<Status()> allowed = {};
 };
 

@@ -241,9 +241,11 @@ void FeedView::walk_on(Follower& follower) {
   if (is_last) {
     end_walk(follower);
     follower.state = State::kLive;
-    follower.handle->stand_at(touched_, view_->record().id, cursor);
   }
   give(follower, std::move(batch));
+  // It stands there when it has the rows, and not before.
+  if (is_last && follower.state == State::kLive)
+    follower.handle->stand_at(touched_, view_->record().id, cursor);
 }
 
 void FeedView::give_changes(const Group& group) {
@@ -273,12 +275,18 @@ void FeedView::give_changes(const Group& group) {
       continue;
     }
     follower->cursor = cursor;
-    follower->handle->stand_at(touched_, view_->record().id, cursor);
     if (batch != nullptr) give(*follower, batch);
+    if (follower->state != State::kLive) continue;
+    follower->handle->stand_at(touched_, view_->record().id, cursor);
   }
 }
 
 void FeedView::give(Follower& follower, const std::shared_ptr<const FeedBatch>& batch) {
+  // Asked behind the rows' reading: who lost the right before an event came never sees its row.
+  if (follower.request.allowed) {
+    if (const auto allowed = follower.request.allowed(); !allowed)
+      return end_one(follower, allowed.error());
+  }
   const std::size_t bytes = batch->rows->size_bytes();
   auto& keys = follower.keys_per_batch;
   if (bytes > kBatchBytesMax) {

@@ -15,15 +15,11 @@ namespace {
 
 namespace json = boost::json;
 using view::array_of;
+using view::object_of;
 using view::text_of;
 
 /// More are a list for the engine.
 constexpr std::size_t kElementsMax = 10'000;
-
-const json::object* object_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value == nullptr ? nullptr : value->if_object();
-}
 
 bool flag_of(const json::object& object, std::string_view key) {
   const json::value* value = object.if_contains(key);

@@ -13,15 +13,11 @@ namespace {
 namespace json = boost::json;
 using view::array_of;
 using view::is_set;
+using view::object_of;
 using view::text_of;
 
 constexpr std::size_t kDepthMax = 64;
 constexpr std::size_t kValuesMax = 10'000;
-
-const json::object* object_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value == nullptr ? nullptr : value->if_object();
-}
 
 std::optional<ConditionKind> comparison_of(std::string_view type, bool flipped) {
   if (type == "COMPARE_EQUAL") return ConditionKind::kIn;

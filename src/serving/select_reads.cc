@@ -15,17 +15,13 @@ namespace {
 namespace json = boost::json;
 using view::array_of;
 using view::is_set;
+using view::object_of;
 using view::text_of;
 
 /// A CTE that is named by two others, which are named by two others, ...: beyond so many SELECTs
 /// all is read whole.
 constexpr std::size_t kSelectsMax = 200;
 constexpr std::size_t kDepthMax = 64;
-
-const json::object* object_of(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value == nullptr ? nullptr : value->if_object();
-}
 
 /// Functions of one row that may stand beside ORDER BY and LIMIT: neither aggregates, nor such as
 /// make several rows or none of one.

@@ -142,9 +142,11 @@ class ServingTest : public testing::Test {
                                               *writer_, BatchOptions{.interval_ms = 3'600'000});
     broker_ = std::make_unique<broker::Broker>(files, folder_ / "mqtt", *speed_, broker::Limits{});
     bridge_ = std::make_unique<bridge::Bridge>(*catalog_, *broker_);
+    feed_ = std::make_unique<ChangeFeed>(*speed_, FeedOptions());
+    sinks_ = std::make_unique<Sinks>(*catalog_, *feed_, *speed_, *database_);
     runner_ = std::make_unique<StatementRunner>(
         *catalog_, *log_, *lake_, *tables_, *states_, *speed_, *database_, *database_, *workers_,
-        *writer_, *batch_, *access_, *bridge_, StatementOptions{});
+        *writer_, *batch_, *access_, *bridge_, *feed_, *sinks_, StatementOptions{});
     batch_->on_published([this](const auto& view) { runner_->finish_replacement(view); });
     ingest_->start();
     writer_->start();
@@ -241,6 +243,8 @@ class ServingTest : public testing::Test {
   std::unique_ptr<BatchScheduler> batch_;
   std::unique_ptr<broker::Broker> broker_;
   std::unique_ptr<bridge::Bridge> bridge_;
+  std::unique_ptr<ChangeFeed> feed_;
+  std::unique_ptr<Sinks> sinks_;
   std::unique_ptr<StatementRunner> runner_;
 };
 

@@ -81,6 +81,14 @@ Status SqlSession::plan_copy(const sql::Copy& copy, SessionPlan& plan, PreparedS
     out.copy = std::move(made);
     return {};
   }
+  if (!copy.query.empty()) {
+    MR_TRY(const bool live, plan_inner_subscribe(copy.query, plan, out));
+    if (live) {
+      made.columns = std::exchange(out.columns, {});
+      out.copy = std::move(made);
+      return {};
+    }
+  }
   std::string query = copy.query;
   if (query.empty()) {
     std::string items;

@@ -2,8 +2,10 @@
 #include "serving/session_plan.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "base/ascii_case.h"
+#include "serving/live_query.h"
 #include "serving/sql_session.h"
 #include "sql/list_parameters.h"
 #include "sql/syntax.h"
@@ -308,9 +310,35 @@ Status SqlSession::plan_change(const sql::Update* update, const sql::Delete* rem
   return take_types(std::move(types), plan, out);
 }
 
-Status SqlSession::plan_session(SessionPlan& plan, PreparedStatement& out) {
+Status SqlSession::plan_subscribe(const sql::Subscribe& statement, SessionPlan& plan, Given given,
+                                  PreparedStatement& out) {
+  plan.subscribe = statement;
+  MR_TRY(plan.select, StatementRunner::read_select(statement.text));
+  MR_TRY(const std::size_t count, sql::count_parameters(plan.select->tree));
+  auto types = types_for(count, given);
+  MR_RETURN_IF_ERROR(runner_.shape_of_live(who_, *plan.select));
+  MR_TRY(plan.live_columns, infer(runner_, who_, *plan.select, types));
+  out.columns = live_columns(plan.live_columns);
+  return take_types(std::move(types), plan, out);
+}
+
+/// Where the text of a cursor or COPY is a SUBSCRIBE. Errors: also for one with parameters.
+Result<bool> SqlSession::plan_inner_subscribe(const std::string& text, SessionPlan& plan,
+                                              PreparedStatement& out) {
+  MR_TRY(const auto inner, sql::parse_session_statement(text));
+  const auto* subscribe = inner ? std::get_if<sql::Subscribe>(&*inner) : nullptr;
+  if (subscribe == nullptr) return false;
+  MR_RETURN_IF_ERROR(plan_subscribe(*subscribe, plan, {}, out));
+  if (out.parameters.empty()) return true;
+  return fail(ErrorCode::kInvalidArgument, error_id::kUnsupportedStatement,
+              "a SUBSCRIBE inside of another statement takes no parameters");
+}
+
+Status SqlSession::plan_session(SessionPlan& plan, Given given, PreparedStatement& out) {
   const Type text{TypeKind::kVarchar};
   const auto& statement = *plan.session;
+  if (const auto* subscribe = std::get_if<sql::Subscribe>(&statement))
+    return plan_subscribe(*subscribe, plan, given, out);
   if (const auto* show = std::get_if<sql::ShowSetting>(&statement)) {
     if (show->name.empty()) {
       out.columns = {{"name", text}, {"setting", text}, {"description", text}};
@@ -323,11 +351,14 @@ Status SqlSession::plan_session(SessionPlan& plan, PreparedStatement& out) {
     out.columns = prepared->columns;
   } else if (const auto* fetch = std::get_if<sql::FetchStatement>(&statement)) {
     MR_TRY(auto* const cursor, transaction_.cursor(fetch->name));
-    if (!fetch->move) out.columns = cursor->result.columns;
+    if (!fetch->move) out.columns = cursor->columns();
   } else if (const auto* explain = std::get_if<sql::Explain>(&statement)) {
     MR_TRY(plan.select, StatementRunner::read_select(explain->text));
     out.columns = {{"QUERY PLAN", text}};
   } else if (const auto* declare = std::get_if<sql::DeclareCursor>(&statement)) {
+    MR_TRY(const bool live, plan_inner_subscribe(declare->text, plan, out));
+    out.columns.clear();  // they are FETCH's
+    if (live) return {};
     MR_TRY(plan.select, StatementRunner::read_select(declare->text));
   } else if (const auto* copy = std::get_if<sql::Copy>(&statement)) {
     return plan_copy(*copy, plan, out);

@@ -26,6 +26,9 @@ struct SessionPlan {
   std::vector<boost::json::value> expressions;
   std::vector<sql::ParameterNode> nodes;  // of the parameters
   std::shared_ptr<const PointSelect> point;
+  /// Of a SUBSCRIBE, also inside of DECLARE and COPY: `select` is its SELECT.
+  std::optional<sql::Subscribe> subscribe;
+  std::vector<Column> live_columns;  // of the SELECT
   /// What a SELECT of nothing but set_config() with constants sets.
   struct SetConfig {
     std::string name;

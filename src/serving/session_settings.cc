@@ -71,6 +71,8 @@ constexpr auto kSettings = std::to_array<Setting>({
     {"server_version_num", Kind::kFixed, "150000", "", "the same as a number"},
     {"standard_conforming_strings", Kind::kOneOf, "on", "on", "'\\' is a character", true},
     {"statement_timeout", Kind::kTime, "0", "", "a statement may take so long; 0: the server's"},
+    {"subscribe_wait", Kind::kTime, "1000", "",
+     "FETCH of a SUBSCRIBE waits so long for a first row"},
     {"synchronous_commit", Kind::kText, "on", "", "kept; what is answered is durable"},
     {"TimeZone", Kind::kText, "UTC", "", "kept; times with a zone are written in UTC", true},
     {"transaction_deferrable", Kind::kSwitch, "off", "", "kept, without effect"},

@@ -1,6 +1,7 @@
 // The statements about the session itself: transactions, settings, prepared statements, cursors,
 // EXPLAIN.
 #include "base/ascii_case.h"
+#include "serving/live_query.h"
 #include "serving/session_plan.h"
 #include "serving/sql_session.h"
 #include "serving/statement_rows.h"
@@ -10,6 +11,8 @@ namespace millrace::serving {
 namespace {
 
 constexpr std::size_t kNamedMax = 1000;
+/// Of batches that wait to be fetched.
+constexpr std::uint64_t kLiveCursorBytes = std::uint64_t{4} << 20;
 
 std::unexpected<Error> no_such_statement(std::string_view name) {
   return fail(ErrorCode::kNotFound, error_id::kPrepared, "there is no prepared statement {}", name);
@@ -100,7 +103,8 @@ Result<StatementResult> SqlSession::execute_session(const SessionPlan& plan) {
                  [&](const sql::DeclareCursor& s) { return declare(s, plan); },
                  [&](const sql::FetchStatement& s) -> Result<StatementResult> {
                    MR_TRY(auto* const cursor, transaction_.cursor(s.name));
-                   return cursor->fetch(s);
+                   if (cursor->live == nullptr) return cursor->fetch(s);
+                   return cursor->fetch_live(s, settings_.number("subscribe_wait"));
                  },
                  [&](const sql::CloseCursor& s) -> Result<StatementResult> {
                    MR_RETURN_IF_ERROR(transaction_.close(s.name));
@@ -112,9 +116,19 @@ Result<StatementResult> SqlSession::execute_session(const SessionPlan& plan) {
                      return fail(ErrorCode::kInvalidArgument, error_id::kUnsupportedStatement,
                                  "the rows of COPY FROM STDIN come over the Postgres wire only");
                    }
-                   MR_TRY(auto result, runner_.select(who_, *plan.select, context()));
+                   StatementResult result;
+                   if (plan.subscribe) {
+                     result.columns = live_columns(plan.live_columns);
+                     MR_TRY(result.live, open_live(plan, {}));
+                   } else {
+                     MR_TRY(result, runner_.select(who_, *plan.select, context()));
+                   }
                    result.command = "COPY";
                    return result;
+                 },
+                 [&](const sql::Subscribe&) -> Result<StatementResult> {
+                   return fail(ErrorCode::kInternal, error_id::kInternal,
+                               "a SUBSCRIBE is executed with its values");
                  }},
       *plan.session);
 }
@@ -215,7 +229,7 @@ Result<StatementResult> SqlSession::execute_named(const sql::ExecuteStatement& s
 
 const std::vector<Column>* SqlSession::cursor_columns(std::string_view name) {
   const auto cursor = transaction_.cursor(name);
-  return cursor ? &(*cursor)->result.columns : nullptr;
+  return cursor ? &(*cursor)->columns() : nullptr;
 }
 
 Result<StatementResult> SqlSession::declare(const sql::DeclareCursor& statement,
@@ -226,6 +240,13 @@ Result<StatementResult> SqlSession::declare(const sql::DeclareCursor& statement,
                                  .message = "a cursor lives inside of a transaction",
                                  .hint = "BEGIN one, or DECLARE it WITH HOLD",
                                  .place = {}});
+  }
+  if (plan.subscribe) {
+    Cursor cursor{.result = {}, .bytes = kLiveCursorBytes, .hold = statement.hold};
+    MR_TRY(cursor.live, open_live(plan, {}));
+    MR_RETURN_IF_ERROR(transaction_.add_cursor(statement.name, std::move(cursor),
+                                               runner_.options().result_bytes_max));
+    return done("DECLARE CURSOR");
   }
   MR_TRY(auto result, runner_.select(who_, *plan.select, context()));
   if (result.truncated) {

@@ -1,8 +1,10 @@
 #include "serving/session_transaction.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "runtime/clock.h"
+#include "serving/live_query.h"
 
 namespace millrace::serving {
 
@@ -135,8 +137,7 @@ Status SessionTransaction::savepoint(const sql::SavepointStatement& statement) {
 Status SessionTransaction::add_cursor(const std::string& name, Cursor cursor,
                                       std::uint64_t bytes_max) {
   if (cursors_.contains(name)) {
-    return fail(ErrorCode::kAlreadyExists, error_id::kPrepared, "there is a cursor {} already",
-                name);
+    return fail(ErrorCode::kAlreadyExists, error_id::kCursor, "there is a cursor {} already", name);
   }
   std::uint64_t sum = cursor.bytes;
   for (const auto& [other, held] : cursors_) sum += held.bytes;
@@ -156,7 +157,7 @@ Status SessionTransaction::add_cursor(const std::string& name, Cursor cursor,
 Result<Cursor*> SessionTransaction::cursor(std::string_view name) {
   const auto found = cursors_.find(name);
   if (found != cursors_.end()) return &found->second;
-  return fail(ErrorCode::kNotFound, error_id::kPrepared, "there is no cursor {}", name);
+  return fail(ErrorCode::kNotFound, error_id::kCursor, "there is no cursor {}", name);
 }
 
 Status SessionTransaction::close(std::string_view name) {
@@ -174,6 +175,34 @@ void SessionTransaction::touch() { touched_us_ = runtime::monotonic_us(); }
 std::uint64_t SessionTransaction::idle_ms() const {
   if (state_ != TransactionState::kOpen) return 0;
   return static_cast<std::uint64_t>((runtime::monotonic_us() - touched_us_) / 1000);
+}
+
+const std::vector<Column>& Cursor::columns() const {
+  return live == nullptr ? result.columns : live->columns();
+}
+
+Result<StatementResult> Cursor::fetch_live(const sql::FetchStatement& statement,
+                                           std::uint64_t wait_ms) const {
+  using From = sql::FetchStatement::From;
+  const bool onward = statement.from == From::kForward ||
+                      (statement.from == From::kRelative && statement.count == 1);
+  if (!onward || statement.move || statement.count < 0) {
+    return std::unexpected(Error{.code = ErrorCode::kInvalidArgument,
+                                 .id = std::string(error_id::kPrepared),
+                                 .message = "the cursor of a SUBSCRIBE only goes on",
+                                 .hint = "FETCH n FROM it, or FETCH ALL FROM it",
+                                 .place = {}});
+  }
+  StatementResult out;
+  out.command = "FETCH";
+  out.columns = columns();
+  out.live = live;
+  out.fetch = std::make_shared<const LiveFetch>(
+      LiveFetch{.rows_max = statement.all ? std::numeric_limits<std::uint64_t>::max()
+                                          : static_cast<std::uint64_t>(statement.count),
+                .to_progress = statement.all,
+                .wait_ms = wait_ms});
+  return out;
 }
 
 StatementResult Cursor::fetch(const sql::FetchStatement& statement) {

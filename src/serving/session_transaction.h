@@ -21,15 +21,20 @@ namespace millrace::serving {
 
 enum class TransactionState : std::uint8_t { kNone, kOpen, kFailed };
 
-/// The whole result of a SELECT, and how far it was fetched.
+/// The whole result of a SELECT, and how far it was fetched; or a SUBSCRIBE, which only goes on.
 struct Cursor {
   StatementResult result;
+  std::shared_ptr<LiveQuery> live = {};
   std::uint64_t bytes = 0;
   bool hold = false;
   std::int64_t at = 0;  // before row 1: 0; on row n: n; behind the last: rows + 1
 
   /// Moves as the statement says, and gives the rows that it passes (FETCH).
   StatementResult fetch(const sql::FetchStatement& statement);
+  /// Of a SUBSCRIBE: what is to be given. Errors: where it would have to go back.
+  Result<StatementResult> fetch_live(const sql::FetchStatement& statement,
+                                     std::uint64_t wait_ms) const;
+  [[nodiscard]] const std::vector<Column>& columns() const;
 };
 
 class SessionTransaction {

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "serving/live_query.h"
 #include "serving/session_plan.h"
 #include "serving/statement_rows.h"
 #include "sql/syntax.h"
@@ -87,10 +88,25 @@ Status SqlSession::set(std::string_view name, std::string_view value) {
 void SqlSession::cancel() {
   {
     const MutexLock lock(running_mutex_);
+    if (giving_ != nullptr) giving_->cancel();
     if (running_ == nullptr) return;
     running_->store(true, std::memory_order_release);
   }
   runner_.wake_cancelled();
+}
+
+void SqlSession::begin_rows(std::shared_ptr<LiveQuery> live) {
+  const MutexLock lock(running_mutex_);
+  giving_ = std::move(live);
+}
+
+void SqlSession::end_rows(bool failed) {
+  {
+    const MutexLock lock(running_mutex_);
+    giving_.reset();
+  }
+  if (failed && transaction_.state() == TransactionState::kOpen) transaction_.fail_with();
+  transaction_.touch();
 }
 
 bool SqlSession::expire_idle() {
@@ -124,7 +140,8 @@ Result<std::shared_ptr<const PreparedStatement>> SqlSession::prepare(
     MR_TRY(plan->session, sql::parse_session_statement(text));
     // A transaction that has failed answers nothing but its end.
     if (transaction_.state() == TransactionState::kFailed && !is_end(plan.get())) return {};
-    return plan->session ? plan_session(*plan, *out) : plan_data(*plan, parameters, *out);
+    return plan->session ? plan_session(*plan, parameters, *out)
+                         : plan_data(*plan, parameters, *out);
   }();
   if (!planned) {
     if (transaction_.state() == TransactionState::kOpen) transaction_.fail_with();
@@ -149,7 +166,7 @@ Result<StatementResult> SqlSession::run(std::string_view text) {
   auto plan = std::make_shared<SessionPlan>();
   const auto planned = [&]() -> Status {
     MR_TRY(plan->session, sql::parse_session_statement(text));
-    if (plan->session) return plan_session(*plan, statement);
+    if (plan->session) return plan_session(*plan, {}, statement);
     MR_TRY(plan->statement, sql::parse_statement(text));
     if (const auto* select = std::get_if<sql::Select>(&*plan->statement)) {
       MR_TRY(plan->select, StatementRunner::read_select(select->text));
@@ -181,6 +198,11 @@ Result<StatementResult> SqlSession::execute(const PreparedStatement& statement,
   auto result = execute_checked(statement, values);
   if (!result && transaction_.state() == TransactionState::kOpen) transaction_.fail_with();
   transaction_.touch();
+  if (result && result->live != nullptr) {
+    const MutexLock lock(running_mutex_);
+    giving_ = result->live;
+    if (running_ != nullptr && running_->load(std::memory_order_acquire)) giving_->cancel();
+  }
   return result;
 }
 
@@ -198,8 +220,14 @@ Result<StatementResult> SqlSession::execute_checked(
                 "the values of the parameters take {} bytes, and {} are the most", bytes,
                 kValueBytesMax);
   }
-  return statement.plan->session ? execute_session(*statement.plan)
-                                 : execute_data(statement, values);
+  if (!statement.plan->session) return execute_data(statement, values);
+  if (!std::holds_alternative<sql::Subscribe>(*statement.plan->session))
+    return execute_session(*statement.plan);
+  StatementResult out;
+  out.command = "SUBSCRIBE";
+  out.columns = statement.columns;
+  MR_TRY(out.live, open_live(*statement.plan, values));
+  return out;
 }
 
 Result<StatementResult> SqlSession::execute_select(
@@ -227,6 +255,16 @@ Result<StatementResult> SqlSession::execute_select(
   // With values in the parameters' places a column without a name has another one.
   result->columns = statement.columns;
   return result;
+}
+
+Result<std::shared_ptr<LiveQuery>> SqlSession::open_live(
+    const SessionPlan& plan, std::span<const std::optional<std::string>> values) {
+  if (plan.nodes.empty())
+    return runner_.subscribe(who_, *plan.select, plan.live_columns, *plan.subscribe);
+  ParsedSelect bound{.text = plan.select->text, .tree = {}, .past = {}};
+  MR_TRY(auto tree, with_values(plan.select->tree, plan.nodes, values));
+  bound.tree = std::move(tree.get_object());
+  return runner_.subscribe(who_, bound, plan.live_columns, *plan.subscribe);
 }
 
 /// SELECT set_config('name', 'value', false), which clients send in place of SET.

@@ -81,6 +81,11 @@ class SqlSession {
   [[nodiscard]] TransactionState transaction() const { return transaction_.state(); }
   /// Ends the statement that runs, with kCancelled; nothing where none does. Thread: any.
   void cancel() EXCLUDES(running_mutex_);
+  /// Whoever gives on the rows of StatementResult::live goes on with it (which a statement that
+  /// gives one does by itself), and has no more to give; in between cancel() ends them. `failed`:
+  /// by an error that the client is told. While no statement runs.
+  void begin_rows(std::shared_ptr<LiveQuery> live) EXCLUDES(running_mutex_);
+  void end_rows(bool failed) EXCLUDES(running_mutex_);
   /// Of a cursor that DECLARE made, which to PostgreSQL's clients is a portal; null without one.
   [[nodiscard]] const std::vector<Column>* cursor_columns(std::string_view name);
   /// Ends a transaction that has done nothing for too long; true where it did. To be called now and
@@ -126,7 +131,12 @@ class SqlSession {
                      PreparedStatement& out);
   Status plan_change(const sql::Update* update, const sql::Delete* remove, SessionPlan& plan,
                      std::span<const std::optional<Type>> given, PreparedStatement& out);
-  Status plan_session(SessionPlan& plan, PreparedStatement& out);
+  Status plan_session(SessionPlan& plan, std::span<const std::optional<Type>> given,
+                      PreparedStatement& out);
+  Status plan_subscribe(const sql::Subscribe& statement, SessionPlan& plan,
+                        std::span<const std::optional<Type>> given, PreparedStatement& out);
+  Result<bool> plan_inner_subscribe(const std::string& text, SessionPlan& plan,
+                                    PreparedStatement& out);
   Status plan_copy(const sql::Copy& copy, SessionPlan& plan, PreparedStatement& out);
 
   Result<StatementResult> execute_checked(const PreparedStatement& statement,
@@ -135,6 +145,8 @@ class SqlSession {
                                        std::span<const std::optional<std::string>> values);
   Result<StatementResult> execute_select(const PreparedStatement& statement,
                                          std::span<const std::optional<std::string>> values);
+  Result<std::shared_ptr<LiveQuery>> open_live(const SessionPlan& plan,
+                                               std::span<const std::optional<std::string>> values);
   Error blame(const PreparedStatement& statement,
               std::span<const std::optional<std::string>> values, Error error);
   Result<StatementResult> change(const sql::Statement& statement);
@@ -165,6 +177,7 @@ class SqlSession {
   std::vector<Error> notices_;
   Mutex running_mutex_;
   sql::CancelFlag running_ GUARDED_BY(running_mutex_);
+  std::shared_ptr<LiveQuery> giving_ GUARDED_BY(running_mutex_);
 };
 
 }  // namespace millrace::serving

@@ -31,15 +31,18 @@
 #include "lake/tables.h"
 #include "log/commit_log.h"
 #include "serving/batch_scheduler.h"
+#include "serving/change_feed.h"
 #include "serving/point_select.h"
 #include "serving/read_moment.h"
 #include "serving/select_reads.h"
+#include "serving/sinks.h"
 #include "serving/system_relations.h"
 #include "serving/view_reader.h"
 #include "serving/view_scan.h"
 #include "speed/speed_layer.h"
 #include "sql/as_of.h"
 #include "sql/query_worker.h"
+#include "sql/session_statement.h"
 #include "sql/statement.h"
 
 namespace millrace::serving {
@@ -55,6 +58,9 @@ struct SourceCoverage {
   std::uint64_t quarantined = 0;
 };
 
+class LiveQuery;
+struct LiveFetch;
+
 struct StatementResult {
   /// "SELECT", "CREATE STREAM", ...
   std::string command;
@@ -65,6 +71,10 @@ struct StatementResult {
   std::vector<SourceCoverage> sources;
   /// Rows that a statement put, changed or took away.
   std::optional<std::uint64_t> affected = {};
+  /// Of SUBSCRIBE: where rows come from behind those of `batches`, for as long as they are asked
+  /// for, or as `fetch` says.
+  std::shared_ptr<LiveQuery> live = {};
+  std::shared_ptr<const LiveFetch> fetch = {};
 };
 
 /// A SELECT that was read once, to be executed as often as wanted. Parameters are still in its
@@ -115,7 +125,7 @@ class StatementRunner {
                   sql::Database& speed_database, sql::Database& lake_database,
                   sql::QueryWorkers& workers, ingest::LakeWriter& lake_writer,
                   BatchScheduler& batch, access::Access& access, bridge::Bridge& bridge,
-                  StatementOptions options);
+                  ChangeFeed& feed, Sinks& sinks, StatementOptions options);
 
   /// A statement of a client, which must be allowed to; what it may not read is not there for it.
   Result<StatementResult> run_as(const access::Principal& who, std::string_view sql);
@@ -141,6 +151,17 @@ class StatementRunner {
   Result<std::optional<StatementResult>> point_rows(
       const access::Principal& who, const PointSelect& select,
       std::span<const std::optional<std::string>> values, const StatementContext& context);
+  /// live_statements.cc
+  /// Columns of the SELECT of a SUBSCRIBE, and types of its parameters. Errors: also what no
+  /// SUBSCRIBE may say (live_select.h).
+  Result<sql::StatementShape> shape_of_live(const access::Principal& who,
+                                            const ParsedSelect& select);
+  /// The SELECT has no parameters any more; `columns` are its own.
+  Result<std::shared_ptr<LiveQuery>> subscribe(const access::Principal& who,
+                                               const ParsedSelect& select,
+                                               std::vector<Column> columns,
+                                               const sql::Subscribe& statement);
+  [[nodiscard]] ChangeFeed& feed() { return feed_; }
   /// insert_events.cc
   /// Nothing is stored yet. Errors: also kNotFound (kStreamNotFound).
   Result<InsertRows> insert_rows(const access::Principal& who, const sql::Insert& statement,
@@ -167,6 +188,10 @@ class StatementRunner {
   /// Statements whose flag of cancelling is set end now. Thread: any.
   void wake_cancelled() { workers_.wake(); }
   [[nodiscard]] const StatementOptions& options() const { return options_; }
+  /// table_statements.cc
+  /// Reads a table of another database again; says whether it has other rows now.
+  Result<bool> refresh_table(TableId id, const sql::CreateTable& statement,
+                             const std::atomic<bool>& stopping) EXCLUDES(table_changes_);
   /// Whether `who` may know that a stream, view or table of this name is there.
   [[nodiscard]] bool is_visible(const access::Principal& who, std::string_view name) const;
   /// Those that wait for a view wait no longer.
@@ -257,11 +282,17 @@ class StatementRunner {
   Result<StatementResult> alter_connection(const sql::AlterConnection& statement);
   Result<StatementResult> drop_connection(const sql::Drop& statement);
   Result<StatementResult> show_connections(const access::Principal& who);
+  /// sink_statements.cc
+  Result<StatementResult> create_sink(const sql::CreateSink& statement) EXCLUDES(definitions_);
+  Result<StatementResult> alter_sink(const sql::AlterSink& statement);
+  Result<StatementResult> drop_sink(const sql::Drop& statement);
+  Result<StatementResult> show_sinks(const access::Principal& who);
   Result<StatementResult> create_token(const sql::CreateToken& statement);
   Result<StatementResult> drop_token(const sql::DropToken& statement);
   Result<StatementResult> change_grants(const sql::GrantStatement& statement);
   Result<StatementResult> show_users(const access::Principal& who, sql::ObjectKind kind);
 
+  /// definition_statements.cc
   Status check_topics_are_free(const StreamDefinition& definition) const;
   Result<StatementResult> create_stream(const sql::CreateStream& statement);
   Status define_derived(const sql::CreateStream& statement, StreamDefinition& definition);
@@ -279,12 +310,16 @@ class StatementRunner {
                                                       const StreamDefinition& after) const;
   /// quarantine_replay.cc
   Result<StatementResult> replay_quarantine(const sql::ReplayQuarantine& statement);
+  /// show_statements.cc
   Result<StatementResult> show(const access::Principal& who, const sql::Show& statement);
   Result<StatementResult> describe(const sql::Describe& statement);
   /// The columns that a SELECT would give.
   Result<std::vector<Column>> columns_of_select(std::string_view text,
                                                 std::span<const Redefinition> redefined = {});
 
+  /// select_statements.cc
+  /// The name that `who` may read and that is nearest to this one; empty where none is near.
+  [[nodiscard]] std::string nearest_name(const access::Principal& who, std::string_view name) const;
   /// The catalog's spelling of a stream's or view's name; empty where there is none.
   [[nodiscard]] std::string resolve(std::string_view name) const;
   /// Fills in what the query reads of a name, and of what that reads if it is a plain view.
@@ -404,6 +439,8 @@ class StatementRunner {
   BatchScheduler& batch_;
   access::Access& access_;
   bridge::Bridge& bridge_;
+  ChangeFeed& feed_;
+  Sinks& sinks_;
   const StatementOptions options_;
   Mutex table_changes_;  // held by one statement that changes a table, before definitions_
   Mutex definitions_;    // held by one statement that changes what exists

@@ -523,6 +523,7 @@ struct SystemRelations::Filler {
         {"millrace.positions", &S::millrace_positions},
         {"millrace.jobs", &S::millrace_jobs},
         {"millrace.connections", &S::millrace_connections},
+        {"millrace.sinks", &S::millrace_sinks},
         {"millrace.quarantine", &S::millrace_quarantine},
         {"millrace.audit", &S::millrace_audit},
         {"millrace.metrics", &S::millrace_metrics},

@@ -123,6 +123,7 @@ class SystemRelations {
   void millrace_positions(SystemRows& rows);
   void millrace_jobs(SystemRows& rows);
   void millrace_connections(SystemRows& rows);
+  void millrace_sinks(SystemRows& rows);
   void millrace_quarantine(SystemRows& rows);
   void millrace_audit(SystemRows& rows);
   void millrace_metrics(SystemRows& rows);

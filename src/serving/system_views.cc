@@ -28,6 +28,9 @@ constexpr PostgresRelation kRelations[] = {
     {"millrace.connections", 13'106, true,
      "name:t! type:t! url:t! topic:t! stream:t state:t! error:t messages:l! redelivered:l! "
      "quarantined:l! unmatched:l! waiting:l! connects:l! client_id:t!"},
+    {"millrace.sinks", 13'113, true,
+     "name:t! type:t! url:t! view:t! state:t! error:t lag_events:l! lag_ms:l! rows:l! deletes:l! "
+     "commits:l! backfills:l! connects:l! errors:l! position:t"},
     {"millrace.sessions", 13'107, true,
      "process_id:i! user_name:t! application_name:t protocol:t! address:t started:z! state:t! "
      "statement_started:z"},
@@ -215,6 +218,27 @@ void SystemRelations::millrace_connections(SystemRows& rows) {
               {"waiting", number(connection.waiting)},
               {"connects", number(connection.connects)},
               {"client_id", words(record.client_id)}});
+  }
+}
+
+void SystemRelations::millrace_sinks(SystemRows& rows) {
+  if (!admin()) return;
+  for (const auto& sink : runner_.sinks_.infos()) {
+    rows.add({{"name", words(sink.record.name)},
+              {"type", words(sink::name(sink.kind))},
+              {"url", words(sink.record.url)},
+              {"view", words(sink.record.view)},
+              {"state", words(name(sink.state))},
+              {"error", text_or_null(sink.error)},
+              {"lag_events", number(sink.lag_events)},
+              {"lag_ms", number(static_cast<std::uint64_t>(sink.lag_us / 1000))},
+              {"rows", number(sink.rows)},
+              {"deletes", number(sink.deletes)},
+              {"commits", number(sink.commits)},
+              {"backfills", number(sink.backfills)},
+              {"connects", number(sink.connects)},
+              {"errors", number(sink.errors)},
+              {"position", text_or_null(sink.position)}});
   }
 }
 

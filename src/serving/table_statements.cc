@@ -7,8 +7,10 @@
 #include "base/ascii_case.h"
 #include "model/value_text.h"
 #include "runtime/clock.h"
+#include "serving/foreign_tables.h"
 #include "serving/statement_rows.h"
 #include "serving/statement_runner.h"
+#include "sink/store_url.h"
 #include "sql/table_file.h"
 #include "view/key_codec.h"
 
@@ -246,7 +248,22 @@ Result<StatementResult> StatementRunner::create_table(const sql::CreateTable& st
     table = *existing;
   }
   std::shared_ptr<ColumnBatch> rows;
-  if (!statement.file.empty()) {
+  if (sink::StoreUrl::is_one(statement.file)) {
+    if (existing) {
+      return fail(ErrorCode::kFailedPrecondition, error_id::kInUse,
+                  "table {} exists, and its rows come from where they come from: DROP TABLE it "
+                  "first",
+                  existing->name);
+    }
+    MR_TRY(auto read,
+           read_foreign_table(statement, table.columns, options_.table_bytes_max, stopping_));
+    table.columns = std::move(read.columns);
+    rows = std::move(read.rows);
+  } else if (!statement.file.empty()) {
+    if (statement.refresh_us) {
+      return fail(ErrorCode::kInvalidArgument, error_id::kBadOption,
+                  "refresh is an option of tables that are read from postgres://");
+    }
     MR_TRY(const auto path, import_path(statement.file, base_folder));
     MR_TRY(auto read, sql::read_user_file(path, table.columns, options_.table_bytes_max));
     if (table.columns.empty()) table.columns = std::move(read.columns);
@@ -295,6 +312,25 @@ Result<StatementResult> StatementRunner::create_table(const sql::CreateTable& st
     return std::unexpected(std::move(created).error());
   }
   return done;
+}
+
+Result<bool> StatementRunner::refresh_table(TableId id, const sql::CreateTable& statement,
+                                            const std::atomic<bool>& stopping) {
+  const auto before = catalog_.table(id);
+  if (!before) return false;
+  // Without the lock: another database may let us wait.
+  MR_TRY(auto read,
+         read_foreign_table(statement, before->columns, options_.table_bytes_max, stopping));
+  const MutexLock change(table_changes_);
+  const auto table = catalog_.table(id);
+  if (!table) return false;
+  MR_TRY(const auto now, tables_.read(*table, table->newest().version));
+  if (same_rows(*now.rows, *read.rows)) return false;
+  if (!table->primary_key.empty()) {
+    if (const auto keys = keys_of(*table, *read.rows); !keys) return std::unexpected(keys.error());
+  }
+  MR_RETURN_IF_ERROR(put_content(*table, std::move(read.rows)));
+  return true;
 }
 
 Result<StatementResult> StatementRunner::insert(const sql::Insert& statement) {

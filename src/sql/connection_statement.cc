@@ -100,7 +100,13 @@ Result<Statement> ConnectionParser::create() {
 }
 
 Result<Statement> ConnectionParser::pause(bool paused) {
-  if (!take_word("CONNECTION")) return expected("CONNECTION");
+  if (take_word("SINK")) {
+    AlterSink sink{.name = {}, .paused = paused};
+    MR_TRY(sink.name, object_name(/*made=*/false));
+    MR_RETURN_IF_ERROR(expect_end());
+    return sink;
+  }
+  if (!take_word("CONNECTION")) return expected("CONNECTION or SINK");
   AlterConnection out{.name = {}, .paused = paused};
   MR_TRY(out.name, object_name(/*made=*/false));
   MR_RETURN_IF_ERROR(expect_end());

@@ -1,5 +1,5 @@
-// The heads of the statements about connections to other brokers: CREATE CONNECTION, and PAUSE and
-// RESUME CONNECTION. Errors: as sql/statement.h, but none repeats what stands where a password
+// The heads of the statements about connections to other brokers: CREATE CONNECTION; and PAUSE and
+// RESUME, of connections and sinks. Errors: as sql/statement.h, but none repeats what stands where a password
 // should.
 #pragma once
 

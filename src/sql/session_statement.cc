@@ -31,7 +31,7 @@ class SessionParser : private StatementCursor {
 
  private:
   using Head = Read (SessionParser::*)();
-  static const std::array<std::pair<std::string_view, Head>, 26> kHeads;
+  static const std::array<std::pair<std::string_view, Head>, 27> kHeads;
 
   // --- transactions ---
 
@@ -482,6 +482,77 @@ class SessionParser : private StatementCursor {
     return {};
   }
 
+  // --- SUBSCRIBE ---
+
+  Read subscribe() {
+    Subscribe out;
+    take_word("TO");
+    const std::size_t begin = at_;
+    const std::size_t end = options_of_subscribe();
+    if (begin == end) return expected("a SELECT", "SUBSCRIBE TO SELECT * FROM view");
+    out.text = select_of_subscribe(begin, end);
+    at_ = end;
+    if (at_end()) return out;
+    at_ += 2;  // WITH (
+    do {
+      MR_RETURN_IF_ERROR(subscribe_option(out));
+    } while (take_symbol(','));
+    MR_RETURN_IF_ERROR(expect_symbol(')'));
+    return out;
+  }
+
+  /// Where WITH ( stands outside of all brackets, which no SELECT has; or the end.
+  [[nodiscard]] std::size_t options_of_subscribe() const {
+    std::size_t depth = 0;
+    for (std::size_t i = at_; i + 1 < tokens_.size(); ++i) {
+      const auto token = text_of(tokens_[i]);
+      if (token == "(") ++depth;
+      if (token == ")" && depth != 0) --depth;
+      if (depth == 0 && tokens_[i].kind == TokenKind::kWord && same_name(token, "WITH") &&
+          text_of(tokens_[i + 1]) == "(") {
+        return i;
+      }
+    }
+    return tokens_.size();
+  }
+
+  /// Without the brackets around it; a name alone stands for all of that view.
+  [[nodiscard]] std::string select_of_subscribe(std::size_t begin, std::size_t end) const {
+    const bool is_name = end - begin == 1 && (tokens_[begin].kind == TokenKind::kWord ||
+                                              tokens_[begin].kind == TokenKind::kQuotedIdentifier);
+    if (is_name) return "SELECT * FROM " + std::string(text_of(tokens_[begin]));
+    if (text_of(tokens_[begin]) == "(" && text_of(tokens_[end - 1]) == ")") {
+      ++begin;
+      --end;
+    }
+    if (begin == end) return {};
+    std::string out(text_.substr(0, tokens_[begin].begin));
+    for (char& c : out) {
+      // Of a character of several bytes one blank is left.
+      if (c != '\n') c = (static_cast<unsigned char>(c) & 0xc0) == 0x80 ? '\0' : ' ';
+    }
+    std::erase(out, '\0');
+    out += text_.substr(tokens_[begin].begin, tokens_[end - 1].end - tokens_[begin].begin);
+    return out;
+  }
+
+  Status subscribe_option(Subscribe& out) {
+    if (take_word("SNAPSHOT")) {
+      MR_RETURN_IF_ERROR(expect_symbol('='));
+      out.snapshot = take_word("TRUE") || take_word("ON");
+      if (!out.snapshot && !take_word("FALSE") && !take_word("OFF"))
+        return expected("TRUE or FALSE");
+      return {};
+    }
+    if (take_word("POSITION")) {
+      MR_RETURN_IF_ERROR(expect_symbol('='));
+      if (!here_kind(TokenKind::kString)) return expected("a text in quotes");
+      MR_TRY(out.position, literal_text());
+      return {};
+    }
+    return expected("an option of SUBSCRIBE", "the options are SNAPSHOT and POSITION");
+  }
+
   // --- parts ---
 
   /// A name that is compared without case where it stands without quotes.
@@ -548,7 +619,7 @@ class SessionParser : private StatementCursor {
   }
 };
 
-const std::array<std::pair<std::string_view, SessionParser::Head>, 26> SessionParser::kHeads = {{
+const std::array<std::pair<std::string_view, SessionParser::Head>, 27> SessionParser::kHeads = {{
     {"BEGIN", &SessionParser::begin},
     {"START", &SessionParser::start},
     {"COMMIT", &SessionParser::commit},
@@ -575,6 +646,7 @@ const std::array<std::pair<std::string_view, SessionParser::Head>, 26> SessionPa
     {"CLOSE", &SessionParser::close},
     {"EXPLAIN", &SessionParser::explain},
     {"COPY", &SessionParser::copy},
+    {"SUBSCRIBE", &SessionParser::subscribe},
 }};
 
 }  // namespace

@@ -1,6 +1,7 @@
 // Statements that are about a client's session and not about data: transactions, settings, prepared
-// statements, cursors, COPY, EXPLAIN. Read as PostgreSQL spells them. Thread: any, values only.
-// Errors: kInvalidArgument (kSyntax, kUnsupportedStatement) with the place.
+// statements, cursors, COPY, EXPLAIN, read as PostgreSQL spells them; and SUBSCRIBE, which is ours.
+// Thread: any, values only. Errors: kInvalidArgument (kSyntax, kUnsupportedStatement) with the
+// place.
 #pragma once
 
 #include <cstdint>
@@ -98,11 +99,20 @@ struct Copy {
   bool header = false;
 };
 
+/// SUBSCRIBE TO SELECT ... FROM view WITH (snapshot = false, position = 'token')
+struct Subscribe {
+  /// The SELECT, where it stands in the statement: blanks are before it, so that places in it are
+  /// places in the statement.
+  std::string text;
+  bool snapshot = true;
+  std::string position;  // empty: none
+};
+
 using SessionStatement =
     std::variant<BeginTransaction, EndTransaction, SavepointStatement, SetTransaction, SetSetting,
                  ShowSetting, DiscardAll, NothingToDo, RefreshView, PrepareStatement,
                  ExecuteStatement, Deallocate, DeclareCursor, FetchStatement, CloseCursor, Explain,
-                 Copy>;
+                 Copy, Subscribe>;
 
 /// nullopt where the text is something else, which parse_statement() reads or refuses.
 Result<std::optional<SessionStatement>> parse_session_statement(std::string_view text);

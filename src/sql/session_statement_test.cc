@@ -71,6 +71,27 @@ TEST(SessionStatement, CopyAndItsOptions) {
   EXPECT_FALSE(parse_session_statement("COPY s TO '/tmp/x'"));
 }
 
+TEST(SessionStatement, SubscribeAndItsOptions) {
+  const auto all = read<Subscribe>("SUBSCRIBE TO v");
+  EXPECT_EQ(all.text, "SELECT * FROM v");
+  EXPECT_TRUE(all.snapshot);
+  EXPECT_EQ(all.position, "");
+  // Places in the SELECT are those in the statement.
+  EXPECT_EQ(read<Subscribe>("SUBSCRIBE TO\n /* é */ SELECT 'é' FROM v").text,
+            "            \n         SELECT 'é' FROM v");
+  EXPECT_EQ(read<Subscribe>("subscribe (SELECT 1 FROM v)").text, "           SELECT 1 FROM v");
+  const auto with = read<Subscribe>(
+      "SUBSCRIBE TO SELECT a FROM v WHERE b IN (1) WITH (snapshot = false, POSITION = '1.2');");
+  EXPECT_EQ(with.text, "             SELECT a FROM v WHERE b IN (1)");
+  EXPECT_FALSE(with.snapshot);
+  EXPECT_EQ(with.position, "1.2");
+  for (const auto* wrong :
+       {"SUBSCRIBE", "SUBSCRIBE TO", "SUBSCRIBE TO v WITH (", "SUBSCRIBE TO v WITH (snapshot)",
+        "SUBSCRIBE TO v WITH (position = 1)", "SUBSCRIBE TO v WITH (snapshot = true) x"}) {
+    EXPECT_FALSE(parse_session_statement(wrong)) << wrong;
+  }
+}
+
 TEST(SessionStatement, CursorsAndPreparedStatements) {
   const auto fetch = read<FetchStatement>("FETCH BACKWARD 10 FROM c");
   EXPECT_EQ(fetch.from, FetchStatement::From::kBackward);

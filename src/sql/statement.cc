@@ -14,6 +14,7 @@
 #include "sql/access_statement.h"
 #include "sql/connection_statement.h"
 #include "sql/duration.h"
+#include "sql/outside_statement.h"
 #include "sql/statement_cursor.h"
 #include "sql/stream_alteration.h"
 #include "sql/suggestion.h"
@@ -29,7 +30,8 @@ constexpr std::string_view kStatements =
     "CREATE TABLE, INSERT, UPDATE, DELETE, TRUNCATE, DROP TABLE, SHOW TABLES, CREATE USER, ALTER "
     "USER, "
     "DROP USER, CREATE TOKEN, DROP TOKEN, GRANT, REVOKE, SHOW USERS, SHOW GRANTS, "
-    "CREATE CONNECTION, DROP CONNECTION, PAUSE CONNECTION, RESUME CONNECTION, SHOW CONNECTIONS";
+    "CREATE CONNECTION, DROP CONNECTION, PAUSE CONNECTION, RESUME CONNECTION, SHOW CONNECTIONS, "
+    "CREATE SINK, DROP SINK, PAUSE SINK, RESUME SINK, SHOW SINKS";
 
 constexpr auto kFirstWords = std::to_array<std::string_view>(
     {"CREATE", "ALTER", "DROP", "REPLAY", "SHOW", "DESCRIBE", "SELECT", "WITH", "FROM", "VALUES",
@@ -114,10 +116,11 @@ class Parser : private StatementCursor {
     if (!or_replace && take_word("USER")) return AccessParser(*this).user(/*alter=*/false);
     if (!or_replace && take_word("TOKEN")) return AccessParser(*this).create_token();
     if (!or_replace && take_word("CONNECTION")) return ConnectionParser(*this).create();
+    if (!or_replace && take_word("SINK")) return SinkParser(*this).create();
     if (at_end())
-      return expected("STREAM, TABLE, MATERIALIZED VIEW, VIEW, USER, TOKEN or CONNECTION");
+      return expected("STREAM, TABLE, MATERIALIZED VIEW, VIEW, USER, TOKEN, CONNECTION or SINK");
     static constexpr auto kKinds = std::to_array<std::string_view>(
-        {"STREAM", "MATERIALIZED", "VIEW", "TABLE", "USER", "TOKEN", "CONNECTION"});
+        {"STREAM", "MATERIALIZED", "VIEW", "TABLE", "USER", "TOKEN", "CONNECTION", "SINK"});
     const std::string word = shortened(upper(here()));
     std::string meant(closest(word, kKinds));
     if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -583,14 +586,16 @@ class Parser : private StatementCursor {
       statement.kind = ObjectKind::kTable;
     } else if (take_word("CONNECTION")) {
       statement.kind = ObjectKind::kConnection;
+    } else if (take_word("SINK")) {
+      statement.kind = ObjectKind::kSink;
     } else if (take_word("MATERIALIZED")) {
       if (!take_word("VIEW")) return expected("VIEW");
       statement.kind = ObjectKind::kMaterializedView;
     } else {
       if (at_end())
-        return expected("STREAM, TABLE, VIEW, MATERIALIZED VIEW, USER, TOKEN or CONNECTION");
+        return expected("STREAM, TABLE, VIEW, MATERIALIZED VIEW, USER, TOKEN, CONNECTION or SINK");
       static constexpr auto kKinds = std::to_array<std::string_view>(
-          {"STREAM", "VIEW", "MATERIALIZED", "TABLE", "USER", "TOKEN", "CONNECTION"});
+          {"STREAM", "VIEW", "MATERIALIZED", "TABLE", "USER", "TOKEN", "CONNECTION", "SINK"});
       const std::string word = shortened(upper(here()));
       std::string meant(closest(word, kKinds));
       if (meant == "MATERIALIZED") meant = "MATERIALIZED VIEW";
@@ -644,10 +649,12 @@ class Parser : private StatementCursor {
       statement.kind = ObjectKind::kGrant;
     } else if (take_word("CONNECTIONS")) {
       statement.kind = ObjectKind::kConnection;
+    } else if (take_word("SINKS")) {
+      statement.kind = ObjectKind::kSink;
     } else {
-      if (at_end()) return expected("STREAMS, TABLES, VIEWS, USERS, GRANTS or CONNECTIONS");
+      if (at_end()) return expected("STREAMS, TABLES, VIEWS, USERS, GRANTS, CONNECTIONS or SINKS");
       static constexpr auto kKinds = std::to_array<std::string_view>(
-          {"STREAMS", "TABLES", "VIEWS", "USERS", "GRANTS", "CONNECTIONS"});
+          {"STREAMS", "TABLES", "VIEWS", "USERS", "GRANTS", "CONNECTIONS", "SINKS"});
       const std::string word = shortened(upper(here()));
       const std::string_view meant = closest(word, kKinds);
       return unsupported(fmt::format("SHOW {}", word),

@@ -41,6 +41,7 @@ enum class ObjectKind {
   kUser,
   kGrant,
   kConnection,
+  kSink,
 };
 /// Columns, or a file, or a SELECT, or columns and a file.
 struct CreateTable {
@@ -53,6 +54,12 @@ struct CreateTable {
   bool if_not_exists = false;
   bool or_replace = false;
   std::string sql;
+  /// Where the file is the address of a table in another database: how it is reached, and how often
+  /// it is read again.
+  std::string password_file = {};
+  std::string tls = {};
+  std::string ca_file = {};
+  std::optional<std::int64_t> refresh_us = {};
 };
 struct Insert {
   std::string table;
@@ -81,7 +88,7 @@ struct Drop {
   bool if_exists = false;
 };
 struct Show {
-  // SHOW STREAMS, TABLES, USERS, GRANTS, CONNECTIONS; SHOW VIEWS shows both kinds of views
+  // SHOW STREAMS, TABLES, USERS, GRANTS, CONNECTIONS, SINKS; SHOW VIEWS shows both kinds of views
   ObjectKind kind = ObjectKind::kStream;
 };
 struct AlterStream {
@@ -144,6 +151,24 @@ struct AlterConnection {
   std::string name;
   bool paused = false;
 };
+/// A store outside that is kept equal to a materialized view.
+struct CreateSink {
+  std::string name;
+  bool if_not_exists = false;
+  std::string url;
+  TextPlace url_place;
+  std::string password;
+  std::string password_file;
+  std::string tls;
+  std::string ca_file;
+  std::string format;
+  std::string select;  // the text behind AS
+  TextPlace select_place;
+};
+struct AlterSink {
+  std::string name;
+  bool paused = false;
+};
 struct Describe {
   std::string name;
 };
@@ -153,7 +178,7 @@ struct Select {
 using Statement =
     std::variant<AlterStream, ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe,
                  Select, CreateTable, Insert, Update, Delete, CreateUser, DropUser, CreateToken,
-                 DropToken, GrantStatement, CreateConnection, AlterConnection>;
+                 DropToken, GrantStatement, CreateConnection, AlterConnection, CreateSink, AlterSink>;
 
 /// Reads "(time = …, key = …)" into a definition that has its columns.
 Status apply_stream_options(std::string_view options, StreamDefinition& stream);

@@ -1,8 +1,14 @@
 #include "sql/table_statement.h"
 
+#include "sql/duration.h"
+
 namespace millrace::sql {
 
 namespace {
+/// A refresh reads the whole table: not more often than this.
+constexpr std::int64_t kRefreshMinUs = 1'000'000;
+constexpr std::string_view kForeignForm =
+    "CREATE TABLE name FROM 'postgres://user@host:5432/database/table' WITH (refresh = '1 minute')";
 constexpr std::string_view kCreateForm =
     "CREATE TABLE name (column type, ... [, PRIMARY KEY (column)]), CREATE TABLE name FROM "
     "'file.csv', or CREATE TABLE name AS SELECT ...";
@@ -125,6 +131,40 @@ Result<std::string> TableParser::select_text(TextPlace& where) {
   return without_schemas(begin);
 }
 
+Status TableParser::foreign_options(CreateTable& table) {
+  ++at_;
+  MR_RETURN_IF_ERROR(expect_symbol('('));
+  do {
+    const TextPlace where = place();
+    if (!here_kind(TokenKind::kWord)) return expected("an option", std::string(kForeignForm));
+    const std::string name = lower_name(here());
+    ++at_;
+    MR_RETURN_IF_ERROR(expect_symbol('='));
+    if (!here_kind(TokenKind::kString) || here().front() != '\'')
+      return syntax_error(fmt::format("the value of {} must stand in single quotes", name));
+    std::string value = unquoted(here());
+    if (name == "refresh") {
+      auto parsed = parse_duration(value);
+      if (!parsed) return std::unexpected(std::move(parsed).error().at(place()));
+      if (*parsed < kRefreshMinUs)
+        return error(error_id::kBadOption, place(), "refresh is at least '1 second'");
+      table.refresh_us = *parsed;
+    } else if (name == "password_file") {
+      table.password_file = std::move(value);
+    } else if (name == "tls") {
+      table.tls = std::move(value);
+    } else if (name == "ca_file") {
+      table.ca_file = std::move(value);
+    } else {
+      return error(error_id::kBadOption, where,
+                   fmt::format("'{}' is not an option of a table", shortened(name)),
+                   "the options are refresh, password_file, tls and ca_file");
+    }
+    ++at_;
+  } while (take_symbol(','));
+  return expect_symbol(')');
+}
+
 Result<Statement> TableParser::create(bool or_replace) {
   CreateTable table;
   table.or_replace = or_replace;
@@ -138,6 +178,7 @@ Result<Statement> TableParser::create(bool or_replace) {
       return expected("the path of a file in quotes");
     table.file = unquoted(here());
     ++at_;
+    if (is_word("WITH")) MR_RETURN_IF_ERROR(foreign_options(table));
   } else if (table.columns.empty()) {
     if (!take_word("AS")) return expected("'(', FROM or AS", std::string(kCreateForm));
     MR_TRY(table.select, select_text(table.select_place));

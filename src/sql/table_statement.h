@@ -22,6 +22,7 @@ class TableParser : private StatementCursor {
   Status column_list(CreateTable& table);
   Result<Column> column(bool& is_key);
   Status primary_key(CreateTable& table);
+  Status foreign_options(CreateTable& table);
   Result<std::string> column_name();
   Result<std::string> select_text(TextPlace& where);
   Result<Statement> insert();

@@ -89,6 +89,11 @@ const json::array* array_of(const json::object& node, std::string_view field) {
   return value != nullptr ? value->if_array() : nullptr;
 }
 
+const json::object* object_of(const json::object& node, std::string_view field) {
+  const auto* value = node.if_contains(field);
+  return value != nullptr ? value->if_object() : nullptr;
+}
+
 bool is_set(const json::object& node, std::string_view field) {
   const auto* value = node.if_contains(field);
   if (value == nullptr || value->is_null()) return false;

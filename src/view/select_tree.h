@@ -16,6 +16,9 @@ namespace millrace::view {
 /// nullptr where it is missing or no array.
 [[nodiscard]] const boost::json::array* array_of(const boost::json::object& node,
                                                  std::string_view field);
+/// An object in a field; null where it is none.
+[[nodiscard]] const boost::json::object* object_of(const boost::json::object& node,
+                                                   std::string_view field);
 /// Whether a field says anything: it is there, not null, not false, not empty.
 [[nodiscard]] bool is_set(const boost::json::object& node, std::string_view field);
 

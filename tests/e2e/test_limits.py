@@ -159,7 +159,9 @@ def test_floods_of_connections(test):
                 late = open_socket(port, first)
                 opened.append(late)
                 refused[name] = late.recv(200)
-        expect(refused.get("HTTP", b"HTTP/1.1 503").startswith(b"HTTP/1.1 503"), f"one connection too many: {refused.get('HTTP')}")
+        # Where many are told 503 just now, the next one is closed without a word.
+        told = refused.get("HTTP", b"")
+        expect(told == b"" or told.startswith(b"HTTP/1.1 503"), f"one connection too many: {told}")
         expect_equal(refused.get("MQTT", b""), b"", "one MQTT connection too many")
         healthy.check(64 * MIB)
     for _ in range(500):  # come and go, some in the middle of a request

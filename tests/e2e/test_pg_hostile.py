@@ -96,7 +96,7 @@ def test_ten_thousand_half_open_connections(test):
                     one.sendall(HELLO[:7])
             if number % 500 == 0:
                 most = max(most, memory(server))
-                expect_equal(server.view("by_city", key="Lima")["rows"][0][1], 2, "a look-up over HTTP meanwhile")
+                expect_equal(server.view("by_city", city="Lima")["rows"][0][1], 2, "a look-up over HTTP meanwhile")
         took = time.monotonic() - begin
         most = max(most, memory(server))
         deadline = time.monotonic() + CONNECT_TIME_MS / 1000 + 20

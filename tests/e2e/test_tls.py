@@ -227,15 +227,18 @@ def test_slow_and_many_handshakes_do_not_stop_others(test):
 
 
 def test_a_server_may_serve_over_tls_alone(test):
-    """--http-port off --mqtt-port off: nothing is readable on the way."""
+    """--http-port off --mqtt-port off, postgres.tls: required: nothing is readable on the way."""
     authority = Authority(test.folder / "certificates")
     authority.issue("server", "first")
-    config = {"tls": {"certificate": str(authority.folder / "server.crt"), "key": str(authority.folder / "server.key")}}
+    config = {"tls": {"certificate": str(authority.folder / "server.crt"), "key": str(authority.folder / "server.key")},
+              "postgres": {"tls": "required"}}
     server = test.server(config=config, args=["--http-port", "off", "--mqtt-port", "off", "--https-port", "0",
                                               "--mqtts-port", "0"]).launch()
     wait_for(lambda: server.ready_file.exists() or not server.alive(), "the ready file")
     ready = json.loads(server.ready_file.read_text())
-    expect_equal(sorted(ready), ["https", "mqtts", "pid"], "the doors")
+    expect_equal(sorted(ready), ["https", "mqtts", "pid", "postgres"], "the doors")
+    plain = subprocess.run(["psql", f"{ready['postgres']}?sslmode=disable", "-c", "SELECT 1"], capture_output=True, text=True, timeout=60)
+    expect(plain.returncode == 2 and "TLS" in plain.stderr, f"psql without TLS: {plain.stderr}")
     expect_equal(ask(urllib.parse.urlsplit(ready["https"]).port, authority)[0], 200, "readyz")
     expect_equal(server.stop(), 0, "the exit code")
 
@@ -253,7 +256,7 @@ def test_a_wrong_certificate_is_a_wrong_configuration(test):
         expect_equal(server.process.wait(30), 2, f"the exit code with {tls}")
         expect(name in server.stderr(), server.stderr())
     for arguments, name in ((["--https-port", "0"], "tls.certificate"),
-                            (["--http-port", "off", "--mqtt-port", "off"], "leaves no port"),
+                            (["--http-port", "off", "--mqtt-port", "off", "--postgres-port", "off"], "leaves no port"),
                             (["--https-port", "none"], "neither a port nor 'off'")):
         server = test.server(data=f"data-{len(test.servers)}", args=arguments).launch()
         expect_equal(server.process.wait(30), 2, f"the exit code of {arguments}")
