@@ -76,7 +76,7 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
             std::string::npos)
       << asked->body;
 
-  // src/serving/statement_runner.cc: the same by SQL; the record that could not be decoded waits in
+  // src/serving/select_statements.cc: the same by SQL; the record that could not be decoded waits in
   // quarantine.
   const auto rows = sql("SELECT city, trips FROM by_city");
   ASSERT_EQ(rows.rows, 1U);
@@ -93,7 +93,7 @@ TEST_F(LifeOfAnEvent, IsToldInArchitectureWithTheFilesThatThisTestNames) {
        {"src/endpoint/event_routes.cc", "src/ingest/ingest.cc", "src/log/commit_log.cc",
         "src/speed/view_state.cc", "src/ingest/lake_writer.cc", "src/lake/lake.cc",
         "src/serving/batch_scheduler.cc", "src/batch/batch_job.cc", "src/serving/view_reader.cc",
-        "src/serving/statement_runner.cc"}) {
+        "src/serving/select_statements.cc"}) {
     EXPECT_NE(page.find(file), std::string::npos) << file;
     EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(MR_SOURCE_FOLDER) / file)) << file;
   }

@@ -122,8 +122,9 @@ def start_views(test):
     return server
 
 
-def postgres_look(store, load):
-    """In one transaction: where the state says that it is whole, the counts are those of its token, to the event."""
+def postgres_look(store, load, cleared):
+    """In one transaction: where the state says that it is whole, the counts are those of its token, to the event.
+    While somebody else has cleared the table, which the sink has yet to find, it may be empty."""
     def look(reader):
         with contextlib.suppress(store.psycopg.Error, OSError), store.connect() as db:
             with db.transaction():
@@ -139,7 +140,7 @@ def postgres_look(store, load):
                 reader.faults.append(f"{total} events of {sent}")
             if state is not None and state[1]:
                 reader.whole += 1
-                if position_of(state[0]) != total:
+                if position_of(state[0]) != total and not (total == 0 and cleared.is_set()):
                     reader.faults.append(f"{total} events at {state[0]}")
     return look
 
@@ -182,7 +183,14 @@ def test_a_table_of_postgresql_equals_the_view_through_everything(test):
         wait_up = ["by_key", "odd"]
         for name in wait_up:
             wait_for("the first commit", lambda: int(sink(server, name)["commits"]) > 0)
-        reader = Reader(postgres_look(store, lambda: load))
+        cleared = threading.Event()
+        reader = Reader(postgres_look(store, lambda: load, cleared))
+
+        def clear():
+            cleared.set()
+            store.run("TRUNCATE by_key")
+            wait_for("rows again", lambda: store.rows("SELECT count(*) FROM by_key")[0][0] > 0)
+            cleared.clear()
 
         def both():
             store.kill()
@@ -194,7 +202,7 @@ def test_a_table_of_postgresql_equals_the_view_through_everything(test):
             ("PostgreSQL is restarted", lambda: stop_and_start(store)),
             ("PostgreSQL is killed", lambda: kill_and_start(store)),
             ("a batch run", server.run_batch),
-            ("the table is cleared", lambda: store.run("TRUNCATE by_key")),
+            ("the table is cleared", clear),
             ("PostgreSQL comes back empty", store.empty),
             ("both are killed", both),
             ("the table is dropped", lambda: store.run("DROP TABLE odd")),
