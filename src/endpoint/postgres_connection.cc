@@ -164,6 +164,7 @@ void PostgresConnection::pump() {
       dialog_->fill(out_);
       send();
     } else if (dialog_->has_statements() || (!dialog_->is_answering() && has_message())) {
+      if (run_at_hand()) continue;
       hand_over();
       return;
     } else {
@@ -179,6 +180,15 @@ void PostgresConnection::go_on() {
   send();
   set_deadline();
   receive();
+}
+
+/// False where what comes next is the pool's.
+bool PostgresConnection::run_at_hand() {
+  if (dialog_->has_statements()) return false;
+  const std::size_t taken = dialog_->run_at_hand(in_, out_);
+  in_.erase(0, taken);
+  if (in_.empty()) release_if_large(in_);
+  return taken != 0;
 }
 
 void PostgresConnection::hand_over() {

@@ -1,10 +1,11 @@
 // One PostgreSQL connection: the socket, the start with its TLS and authentication, and turns with
-// the pool, where the client's statements run one after the other. It holds no buffer while it is
-// idle. Not reading is its back-pressure: while a statement runs only so much is read that a lost
-// client is noticed, and rows are encoded as the socket takes them. Owns: the stream and the
-// dialog. Thread: its loop's. Errors: what breaks the protocol ends the connection, told to the
-// client where it can hear it. Invariant: of the dialog, either the pool has it (working_) or this
-// thread; before the authentication a client can make the server hold kilobytes, not more.
+// the pool, where the client's statements run one after the other, but for reads by key of what is
+// in memory, which it answers itself. It holds no buffer while it is idle. Not reading is its
+// back-pressure: while a statement runs only so much is read that a lost client is noticed, and
+// rows are encoded as the socket takes them. Owns: the stream and the dialog. Thread: its loop's.
+// Errors: what breaks the protocol ends the connection, told to the client where it can hear it.
+// Invariant: of the dialog, either the pool has it (working_) or this thread; before the
+// authentication a client can make the server hold kilobytes, not more.
 #pragma once
 
 #include <chrono>
@@ -53,6 +54,7 @@ class PostgresConnection : public std::enable_shared_from_this<PostgresConnectio
   /// Somebody says that the dialog may have more to do.
   void go_on();
   [[nodiscard]] bool has_message();
+  bool run_at_hand();
   void hand_over();
   void worked(std::string bytes, std::size_t taken, std::string out);
   void send();

@@ -1,8 +1,8 @@
 // What one PostgreSQL client asks once it is let in, and what it is answered: simple queries, and
 // prepared statements with portals (PostgreSQL 15, chapter 55.2). Without a socket: messages in,
 // bytes out, as many at a time as fit. Owns: the client's statements, portals and the answer under
-// way. Thread: one at a time: run() on the pool, for it waits for statements; fill() and the
-// questions on the I/O thread; abandon() any. Errors: to the client; what breaks the protocol ends
+// way. Thread: one at a time: run() on the pool, for it waits for statements; run_at_hand(), fill()
+// and the questions on the I/O thread; abandon() any. Errors: to the client; what breaks the protocol ends
 // the dialog. Invariant: behind an error in the extended protocol nothing runs until Sync; an
 // answer that was cut off is never given as a whole one.
 #pragma once
@@ -39,6 +39,9 @@ class PostgresDialog {
   /// Goes on with what has begun, and takes messages off the front of `bytes`. Gives how many
   /// bytes it took; what came behind is for the next call.
   std::size_t run(std::string_view bytes, std::string& out);
+  /// As run(), up to the first message that may wait for something: reads by key of prepared
+  /// statements, mostly, to which a hand-over would be most of the work.
+  std::size_t run_at_hand(std::string_view bytes, std::string& out);
   /// Rows wait for room.
   [[nodiscard]] bool has_rows() const { return running_ && !running_->waits; }
   void fill(std::string& out);
@@ -143,7 +146,13 @@ class PostgresDialog {
   void on(const wire::postgres::Close& close, std::string& out);
   Result<std::shared_ptr<const Prepared>> prepare(const wire::postgres::Parse& parse);
   Result<Portal> bind(const wire::postgres::Bind& bind);
+  bool take_at_hand(const wire::postgres::Frame& frame, std::string& out);
+  bool execute_at_hand(const wire::postgres::Execute& execute, std::string& out);
   void start(Portal& portal, std::uint32_t rows_max, std::string& out);
+  void fail_portal(const Portal& portal, const Error& error, std::string& out);
+  bool take_result(Portal& portal, Result<serving::StatementResult> result, std::uint32_t rows_max,
+                   std::string& out);
+  void give_rows(const Portal& portal, std::uint32_t rows_max, std::string& out);
   void refuse(std::string_view state, std::string message, std::string& out);
   void close_statement(std::string_view name);
   void close_portal(std::string_view name);

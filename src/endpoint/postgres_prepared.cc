@@ -12,6 +12,10 @@ namespace {
 
 namespace postgres = wire::postgres;
 
+/// Of a message that an I/O thread answers by itself, and of its answers before they go out.
+constexpr std::size_t kAtHandBytesMax = std::size_t{4} * 1024;
+constexpr std::size_t kAtHandOutBytes = std::size_t{64} * 1024;
+
 std::unexpected<Error> too_many(std::string_view what, std::string_view hint) {
   auto failed = fail(ErrorCode::kResourceExhausted, error_id::kSqlMemory,
                      "this connection holds too {}", what);
@@ -195,6 +199,55 @@ void PostgresDialog::on(const postgres::Describe& describe, std::string& out) {
   this->describe(*found->second.prepared, found->second.formats, out);
 }
 
+// --- without the pool ---------------------------------------------------------------------------
+
+std::size_t PostgresDialog::run_at_hand(std::string_view bytes, std::string& out) {
+  std::size_t taken = 0;
+  while (!ended_ && !running_ && !has_statements() && copying_ == nullptr && !skipping_ &&
+         out.size() < kAtHandOutBytes && !abandoned_.load(std::memory_order_acquire)) {
+    const auto frame =
+        postgres::try_frame(bytes.substr(taken), postgres::Framing::kTyped, kAtHandBytesMax);
+    if (frame.state != postgres::Frame::State::kComplete || !take_at_hand(frame, out)) break;
+    taken += frame.size;
+  }
+  return taken;
+}
+
+/// False, and nothing happened, where it is for run(): which also tells of what is wrong with it.
+bool PostgresDialog::take_at_hand(const postgres::Frame& frame, std::string& out) {
+  if (!std::string_view("BDEHS").contains(frame.type)) return false;
+  const auto message = postgres::decode(frame.type, frame.body);
+  if (!message) return false;
+  if (const auto* execute = std::get_if<postgres::Execute>(&*message))
+    return execute_at_hand(*execute, out);
+  if (const auto* bind = std::get_if<postgres::Bind>(&*message)) {
+    const auto found = prepared_.find(bind->statement);
+    if (found == prepared_.end() || found->second->plan == nullptr ||
+        !serving::SqlSession::is_read_by_key(*found->second->plan))
+      return false;
+  }
+  std::visit([&](const auto& one) { on(one, out); }, *message);
+  return true;
+}
+
+bool PostgresDialog::execute_at_hand(const postgres::Execute& execute, std::string& out) {
+  const auto found = portals_.find(execute.portal);
+  if (found == portals_.end() || found->second.answer != nullptr ||
+      found->second.prepared->plan == nullptr)
+    return false;
+  Portal& portal = found->second;
+  if (!may_stay(out)) return true;
+  auto result = session_->execute_at_hand(*portal.prepared->plan, portal.values);
+  if (result && !*result) return false;
+  state_->metrics.statements.fetch_add(1, std::memory_order_relaxed);
+  was_failed_ = false;
+  auto rows = result ? Result<serving::StatementResult>(**std::move(result))
+                     : std::unexpected(std::move(result).error());
+  if (take_result(portal, std::move(rows), execute.rows_max, out))
+    give_rows(portal, execute.rows_max, out);
+  return true;
+}
+
 void PostgresDialog::on(const postgres::Execute& execute, std::string& out) {
   if (!may_stay(out)) return;
   const auto found = portals_.find(execute.portal);
@@ -211,34 +264,50 @@ void PostgresDialog::on(const postgres::Execute& execute, std::string& out) {
 }
 
 void PostgresDialog::start(Portal& portal, std::uint32_t rows_max, std::string& out) {
-  const auto failed = [&](const Error& error) {
-    report(error, portal.prepared->text, portal.prepared->statement, out);
-    skipping_ = true;
-  };
   const auto& plan = *portal.prepared->plan;
   if (portal.answer == nullptr) {
     state_->metrics.statements.fetch_add(1, std::memory_order_relaxed);
     was_failed_ = session_->transaction() == serving::TransactionState::kFailed;
     if (plan.copy) {
-      if (const auto begun = run_copy(portal.prepared->plan, out); !begun) failed(begun.error());
+      if (const auto begun = run_copy(portal.prepared->plan, out); !begun)
+        fail_portal(portal, begun.error(), out);
       return;
     }
-    auto answer = answer_of(session_->execute(plan, portal.values), portal.formats, out);
-    if (!answer) return failed(answer.error());
-    const auto& columns = (*answer)->result().columns;
-    const bool as_described =
-        columns.size() == plan.columns.size() &&
-        std::ranges::equal(columns, plan.columns, {}, &Column::type, &Column::type);
-    if (!as_described) {
-      refuse("0A000",
-             "what the statement reads has changed since it was prepared: prepare it again", out);
-      return;
-    }
-    portal.answer = std::move(*answer);
-    // Whoever takes it by the piece gets what there is, and the error at its end.
-    if (rows_max == 0 && portal.answer->result().truncated)
-      return failed(cut_off(portal.answer->result()));
+    if (!take_result(portal, session_->execute(plan, portal.values), rows_max, out)) return;
   }
+  give_rows(portal, rows_max, out);
+}
+
+void PostgresDialog::fail_portal(const Portal& portal, const Error& error, std::string& out) {
+  report(error, portal.prepared->text, portal.prepared->statement, out);
+  skipping_ = true;
+}
+
+/// False where there is nothing to give, and the client was told why.
+bool PostgresDialog::take_result(Portal& portal, Result<serving::StatementResult> result,
+                                 std::uint32_t rows_max, std::string& out) {
+  auto answer = answer_of(std::move(result), portal.formats, out);
+  if (!answer) {
+    fail_portal(portal, answer.error(), out);
+    return false;
+  }
+  const auto& columns = (*answer)->result().columns;
+  const auto& described = portal.prepared->plan->columns;
+  if (!std::ranges::equal(columns, described, {}, &Column::type, &Column::type)) {
+    refuse("0A000", "what the statement reads has changed since it was prepared: prepare it again",
+           out);
+    return false;
+  }
+  portal.answer = std::move(*answer);
+  // Whoever takes it by the piece gets what there is, and the error at its end.
+  if (rows_max == 0 && portal.answer->result().truncated) {
+    fail_portal(portal, cut_off(portal.answer->result()), out);
+    return false;
+  }
+  return true;
+}
+
+void PostgresDialog::give_rows(const Portal& portal, std::uint32_t rows_max, std::string& out) {
   // Of a portal that was executed before, the session knows nothing any more.
   if (portal.answer->live() != nullptr) session_->begin_rows(portal.answer->result().live);
   const std::uint64_t rows = rows_max == 0 ? kAllRows : rows_max;

@@ -21,6 +21,8 @@ namespace {
 /// statements find one, and not for ever.
 constexpr unsigned kWaitersMax = 2;
 constexpr std::uint64_t kWaitMsMax = 30'000;
+/// Keys that an I/O thread reads by itself.
+constexpr std::size_t kAtHandKeysMax = 100;
 
 /// Whether a SELECT with these column names wants the hidden columns of streams.
 bool wants_hidden(const sql::AllowedSelect& allowed) {
@@ -332,6 +334,8 @@ Result<std::optional<StatementResult>> StatementRunner::point_rows(
   }
   const auto keys = select.keys(values);
   if (!keys) return std::optional<StatementResult>();
+  if (context.at_hand && (keys->size() > kAtHandKeysMax || !view->is_cached(*keys)))
+    return std::optional<StatementResult>();
   const speed::ViewSnapshot* snapshot = nullptr;
   if (context.moment != nullptr) {
     Assembly assembly;

@@ -206,6 +206,18 @@ Result<StatementResult> SqlSession::execute(const PreparedStatement& statement,
   return result;
 }
 
+bool SqlSession::is_read_by_key(const PreparedStatement& statement) {
+  return statement.plan != nullptr && statement.plan->point != nullptr;
+}
+
+Result<std::optional<StatementResult>> SqlSession::execute_at_hand(
+    const PreparedStatement& statement, std::span<const std::optional<std::string>> values) {
+  if (!is_read_by_key(statement) || transaction_.state() != TransactionState::kNone ||
+      values.size() != statement.parameters.size())
+    return std::optional<StatementResult>();
+  return runner_.point_rows(who_, *statement.plan->point, values, {.at_hand = true});
+}
+
 Result<StatementResult> SqlSession::execute_checked(
     const PreparedStatement& statement, std::span<const std::optional<std::string>> values) {
   if (values.size() != statement.parameters.size()) {

@@ -75,6 +75,12 @@ class SqlSession {
   /// also kInvalidArgument (kBadValue), which names the parameter.
   Result<StatementResult> execute(const PreparedStatement& statement,
                                   std::span<const std::optional<std::string>> values = {});
+  /// Whether execute_at_hand() may answer it.
+  [[nodiscard]] static bool is_read_by_key(const PreparedStatement& statement);
+  /// The same, where it is a read by key of what memory has, outside of a transaction: so little to
+  /// do that an I/O thread may. nullopt, and nothing happened, where it is not.
+  Result<std::optional<StatementResult>> execute_at_hand(
+      const PreparedStatement& statement, std::span<const std::optional<std::string>> values);
   /// A statement without parameters whose columns nobody asks for first: prepare() and execute()
   /// with less to do.
   Result<StatementResult> run(std::string_view text);

@@ -92,6 +92,8 @@ struct StatementContext {
   ReadMoment* moment = nullptr;  // of its transaction
   std::optional<std::uint64_t> rows_max = {};
   const SessionFacts* facts = nullptr;
+  /// point_rows() reads nothing that memory does not have, and no more keys than are read at once.
+  bool at_hand = false;
 };
 
 /// The rows of an INSERT INTO a stream, as a body for ingest.
