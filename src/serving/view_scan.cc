@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "serving/best_rows.h"
+#include "serving/block_bounds.h"
 #include "view/group_rows.h"
 #include "view/key_codec.h"
 
@@ -18,6 +19,8 @@ constexpr std::uint64_t kBestMax = 100'000;
 /// Of a view whose HAVING may take rows away: so many groups are tried before asking again whether
 /// the rows are enough.
 constexpr std::uint64_t kTriedMin = 256;
+/// Of the best groups: so many blocks are kept in the cache for whoever asks again.
+constexpr std::size_t kKeptBlocks = 64;
 
 /// An order that is that of the keys.
 struct KeyWalk {
@@ -226,35 +229,156 @@ class Scanner {
     return {};
   }
 
-  /// Of most groups only the columns of the order are made.
-  Status read_best_groups(BestRows& best) {
-    std::vector<view::OutputColumn> columns;
-    std::vector<Type> types;
-    std::vector<SortColumn> order;
-    for (const auto& one : scan_.order) {
-      columns.push_back(compiled_.group_columns[compiled_.plain_outputs[one.output]]);
-      types.push_back(columns.back().type);
-      order.push_back({static_cast<std::uint32_t>(order.size()), one.descending, one.nulls_first});
+  /// Makes of a group the columns of the order, and all that are wanted only of one that is among
+  /// the best so far.
+  class BestGroups {
+   public:
+    BestGroups(Scanner& scanner, BestRows& best) : rows_(scanner.rows_), best_(best) {
+      const auto& compiled = scanner.compiled_;
+      for (const auto& one : scanner.scan_.order) {
+        columns_.push_back(compiled.group_columns[compiled.plain_outputs[one.output]]);
+        types_.push_back(columns_.back().type);
+        order_.push_back(
+            {static_cast<std::uint32_t>(order_.size()), one.descending, one.nulls_first});
+      }
+      probe_ = ColumnBatch(types_);
     }
-    ColumnBatch probe(types);
-    std::string sort_key;
+
+    Status consider(std::string_view key, std::span<const std::string_view> states) {
+      const auto wants = [&] {
+        sort_key_.clear();
+        append_key(order_);
+        sort_key_ += key;  // among equal ones, those of the first keys
+        return best_.wants(sort_key_);
+      };
+      MR_RETURN_IF_ERROR(probe(key, states, wants));
+      if (rows_.rows() == 0) return {};
+      const auto row = rows_.take();
+      const auto views = row->views();
+      best_.add(sort_key_, {views, 1}, 0);
+      return {};
+    }
+
+    /// The sort key by the first column of the order.
+    Status first_of_key(std::string_view key, std::string_view state, std::string& out) {
+      MR_RETURN_IF_ERROR(probe(key, {&state, 1}, [&] {
+        sort_key_.clear();
+        append_key(std::span(order_).first(1));
+        return false;
+      }));
+      out += sort_key_;
+      return {};
+    }
+
+   private:
+    template <class Wants>
+    Status probe(std::string_view key, std::span<const std::string_view> states, Wants&& wants) {
+      if (probe_.rows() == kPieceRows) probe_ = ColumnBatch(types_);
+      return rows_.add_if(key, states, columns_, probe_, std::forward<Wants>(wants));
+    }
+    void append_key(std::span<const SortColumn> order) {
+      const auto views = probe_.views();
+      append_sort_key(views, probe_.rows() - 1, order, sort_key_);
+    }
+
+    view::GroupRows& rows_;
+    BestRows& best_;
+    std::vector<view::OutputColumn> columns_;
+    std::vector<Type> types_;
+    std::vector<SortColumn> order_;
+    ColumnBatch probe_;
+    std::string sort_key_;
+  };
+
+  Status read_best_groups(BestRows& best) {
+    BestGroups groups(*this, best);
+    if (bounds_help()) return read_best_blocks(groups, best);
     return walk(scan_.keys.ranges, view::ScanDirection::kUp,
                 [&](auto key, auto states) -> Result<bool> {
-                  if (probe.rows() == kPieceRows) probe = ColumnBatch(types);
-                  const auto wants = [&] {
-                    sort_key.clear();
-                    const auto views = probe.views();
-                    append_sort_key(views, probe.rows() - 1, order, sort_key);
-                    sort_key += key;  // among equal ones, those of the first keys
-                    return best.wants(sort_key);
-                  };
-                  MR_RETURN_IF_ERROR(rows_.add_if(key, states, columns, probe, wants));
-                  if (rows_.rows() == 0) return true;
-                  const auto row = rows_.take();
-                  const auto views = row->views();
-                  best.add(sort_key, {views, 1}, 0);
+                  MR_RETURN_IF_ERROR(groups.consider(key, states));
                   return true;
                 });
+  }
+
+  /// Whether most groups have their state in one run, and what it has of them is all.
+  [[nodiscard]] bool bounds_help() const {
+    const auto& parts = parts_.groups;
+    return parts.runs.size() == 1 && parts_.standing.empty() && scan_.keys.ranges.is_all() &&
+           (parts.groups() - parts.runs.front()->entries()) * 4 <= parts.runs.front()->entries();
+  }
+
+  /// What tables have is read as it is. Of the run, block by block in the order of their bounds,
+  /// until the next one has nothing better.
+  Status read_best_blocks(BestGroups& groups, BestRows& best) {
+    const auto& run = *parts_.groups.runs.front();
+    MR_RETURN_IF_ERROR(read_best_of_tables(groups));
+    const auto& first = scan_.order.front();
+    const std::uint64_t order =
+        std::uint64_t{first.output} * 4 + (first.descending ? 2 : 0) + (first.nulls_first ? 1 : 0);
+    MR_TRY(const auto bounds,
+           BlockBounds::of(run, order, [&](auto key, auto state, std::string& out) {
+             return groups.first_of_key(key, state, out);
+           }));
+    std::vector<std::uint32_t> blocks(run.blocks());
+    std::iota(blocks.begin(), blocks.end(), 0U);
+    const auto worse = [&](std::uint32_t a, std::uint32_t b) {
+      const int by_bound = bounds->least(a).compare(bounds->least(b));
+      return by_bound != 0 ? by_bound > 0 : a > b;
+    };
+    std::ranges::make_heap(blocks, worse);
+    std::string at_best;
+    for (std::size_t read = 0; !blocks.empty(); ++read) {
+      const auto number = blocks.front();
+      at_best = bounds->least(number);
+      if (scan_.order.size() == 1 && bounds->is_whole(number)) at_best += run.first_key(number);
+      if (!best.wants(at_best)) break;
+      MR_RETURN_IF_ERROR(read_best_of_block(run, number, read < kKeptBlocks, groups));
+      std::ranges::pop_heap(blocks, worse);
+      blocks.pop_back();
+    }
+    return {};
+  }
+
+  Status read_best_of_block(const view::StateRun& run, std::size_t number, bool kept,
+                            BestGroups& groups) {
+    MR_TRY(const auto block, run.block(number, kept));
+    out_.counts.from_runs += block->entries();
+    const auto& tables = parts_.groups.tables;
+    for (std::size_t i = 0; i < block->entries(); ++i) {
+      const auto entry = block->entry(i);
+      const bool loose =
+          std::ranges::any_of(tables, [&](const auto& t) { return t->has_key(entry.key); });
+      if (!loose) MR_RETURN_IF_ERROR(groups.consider(entry.key, {&entry.state, 1}));
+    }
+    return {};
+  }
+
+  Status read_best_of_tables(BestGroups& groups) {
+    const auto& run = *parts_.groups.runs.front();
+    const auto& tables = parts_.groups.tables;
+    Status status;
+    std::vector<std::string> texts(tables.size());
+    std::vector<std::string_view> states;
+    const auto take = [&](std::size_t table, std::string_view key) -> Status {
+      states.clear();
+      MR_TRY(const auto found, run.find(key));
+      if (found) states.push_back(found->state);
+      for (std::size_t other = 0; other < tables.size(); ++other) {
+        texts[other].clear();
+        if (!tables[other]->find_state(key, texts[other])) continue;
+        if (other < table) return {};  // it came with that table
+        states.emplace_back(texts[other]);
+      }
+      out_.counts.from_tables += states.size() - (found ? 1 : 0);
+      out_.counts.from_runs += found ? 1 : 0;
+      return groups.consider(key, states);
+    };
+    for (std::size_t table = 0; table < tables.size(); ++table) {
+      tables[table]->for_each_key([&](std::string_view key) {
+        if (status) status = take(table, key);
+      });
+    }
+    return status;
   }
 
   Status read_best_rows(BestRows& best) {

@@ -22,6 +22,8 @@ constexpr std::size_t kFilterBytes = 8 + 4 + 4 + 4;  // offset, bytes, CRC32C, e
 constexpr std::uint32_t kFilterLineBytes = 64;
 /// Filters stand in the cache under numbers of their own.
 constexpr std::uint64_t kFilterParts = std::uint64_t{1} << 32;
+/// And what others note.
+constexpr std::uint64_t kNoteParts = std::uint64_t{1} << 33;
 
 /// The 8 bytes of a key from `skip` on, zeros behind its end.
 std::uint64_t key_prefix(std::string_view key, std::size_t skip) {
@@ -287,6 +289,15 @@ std::shared_ptr<const T> StateRun::cached(std::uint64_t part) const {
 
 void StateRun::keep(std::uint64_t part, BlockCache::Value value, std::size_t bytes) const {
   if (cache_ != nullptr) cache_->put({number_, part}, std::move(value), bytes);
+}
+
+std::shared_ptr<const void> StateRun::find_note(std::uint64_t number) const {
+  return cached<void>(kNoteParts + number);
+}
+
+void StateRun::note(std::uint64_t number, std::shared_ptr<const void> value,
+                    std::size_t bytes) const {
+  keep(kNoteParts + number, std::move(value), bytes);
 }
 
 Result<StateRun::Block> StateRun::block(std::size_t number, bool kept) const {

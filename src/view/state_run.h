@@ -57,6 +57,18 @@ class StateRun {
   [[nodiscard]] std::size_t block_of(std::string_view key) const;
   /// `kept`: in the cache, for whoever comes next; a walk over all of a run does not.
   [[nodiscard]] Result<Block> block(std::size_t number, bool kept) const;
+  [[nodiscard]] std::string_view first_key(std::size_t block) const {
+    return std::string_view(first_keys_)
+        .substr(places_[block].key_offset, places_[block].key_bytes);
+  }
+
+  /// Something that was worked out of the run, which never changes; it lies in the cache under a
+  /// number that the caller gives, of less than 32 bits, and may be gone at any time. Null then.
+  template <class T>
+  [[nodiscard]] std::shared_ptr<const T> noted(std::uint64_t number) const {
+    return std::static_pointer_cast<const T>(find_note(number));
+  }
+  void note(std::uint64_t number, std::shared_ptr<const void> value, std::size_t bytes) const;
 
  private:
   struct Place {
@@ -82,10 +94,7 @@ class StateRun {
   Status check_places(std::uint64_t index_offset) const;
   void add_place(Place place, std::string_view first_key);
   void cache_prefixes();
-  [[nodiscard]] std::string_view first_key(std::size_t block) const {
-    return std::string_view(first_keys_)
-        .substr(places_[block].key_offset, places_[block].key_bytes);
-  }
+  [[nodiscard]] std::shared_ptr<const void> find_note(std::uint64_t number) const;
   /// The number of blocks whose first key is not greater.
   [[nodiscard]] std::size_t blocks_upto(std::string_view key) const;
   Result<std::string> read(std::uint64_t offset, std::uint32_t bytes, std::uint32_t checksum,
