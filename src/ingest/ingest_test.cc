@@ -208,7 +208,8 @@ class IngestTest : public testing::Test {
   }
   /// Opens the log, brings the speed layer to its end, and starts.
   void open(runtime::FileSystem& files, std::uint32_t partitions,
-            std::uint64_t tail_bytes_max = 1 << 26, format::DecodeLimits limits = {}) {
+            std::uint64_t tail_bytes_max = 1 << 26, format::DecodeLimits limits = {},
+            std::uint64_t groups_bytes_max = 0) {
     ingest_.reset();
     spiller_.reset();
     log_.reset();
@@ -229,15 +230,16 @@ class IngestTest : public testing::Test {
     log_ = std::move(*log);
     const auto replayed = replay.finish();
     ASSERT_TRUE(replayed) << replayed.error().text();
-    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_, IngestOptions{.limits = limits});
+    if (groups_bytes_max != 0) {
+      speed_->add_view(view_);
+      spiller_ = std::make_unique<speed::DeltaSpiller>(*speed_, scratch_, groups_bytes_max);
+    }
+    ingest_ = std::make_unique<Ingest>(
+        *log_, *speed_, *filters_, IngestOptions{.limits = limits, .spiller = spiller_.get()});
   }
   /// The view's groups have this memory, and what is more goes to a disk.
   void open_with_room(std::uint64_t bytes) {
-    open(runtime::system_files(), 1);
-    speed_->add_view(view_);
-    spiller_ = std::make_unique<speed::DeltaSpiller>(*speed_, scratch_, bytes);
-    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_,
-                                       IngestOptions{.spiller = spiller_.get()});
+    open(runtime::system_files(), 1, 1 << 26, {}, bytes);
     ingest_->start();
   }
   static std::string lines_of_keys(int from, int count) {
@@ -433,7 +435,8 @@ TEST_F(IngestTest, RefusesAfterAStop) {
 TEST_F(IngestTest, EventsWaitUntilTheViewsHaveRoomForThem) {
   constexpr int kKeys = 3000;
   open_with_room(32 << 10);
-  ASSERT_TRUE(post(lines_of_keys(0, kKeys)));
+  const auto first = post(lines_of_keys(0, kKeys));
+  ASSERT_TRUE(first) << first.error().text();
   ASSERT_GT(speed_->delta_bytes(), 2U * (32 << 10));
   while (spiller_->wait_for_room(std::chrono::milliseconds(1))) continue;
   std::promise<bool> told;
@@ -449,7 +452,8 @@ TEST_F(IngestTest, EventsWaitUntilTheViewsHaveRoomForThem) {
 
 TEST_F(IngestTest, StopsWhereTheViewsGetNoRoom) {
   open_with_room(32 << 10);
-  ASSERT_TRUE(post(lines_of_keys(0, 3000)));
+  const auto first = post(lines_of_keys(0, 3000));
+  ASSERT_TRUE(first) << first.error().text();
   while (spiller_->wait_for_room(std::chrono::milliseconds(1))) continue;
   std::atomic<int> told{0};
   for (int n = 0; n < 5; ++n)

@@ -143,9 +143,10 @@ Status scan(Connection& connection, const ScanStage& stage, std::atomic<std::uin
   auto status = run_statement(handle, statement.get(), rows,
                               [&] { return cancel.load(std::memory_order_relaxed); });
   if (status) status = check_rows(rows, SinkResult::kSum, seen);
-  if (status) return {};
+  // Also where the last of its rows was already on the way.
   if (cancel.load())
     return fail(ErrorCode::kCancelled, error_id::kSqlFailed, "the scan was cancelled");
+  if (status) return {};
   return std::unexpected(evaluation_error(std::move(status).error()));
 }
 
