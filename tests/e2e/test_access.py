@@ -103,7 +103,7 @@ def bodies(pattern):
 
 def same_but_for_the_animal(there, absent, what):
     expect_equal(there.status, absent.status, f"{what}: the status for what is there, and for what is not")
-    volatile = re.compile(r'"(instance|arrival)":"[^"]*"')
+    volatile = re.compile(r'"(instance|arrival|session)":"[^"]*"')
     expect_equal(volatile.sub("", there.text().replace("zebra", "cobra")), volatile.sub("", absent.text()),
                  f"{what}: the answers for what is there, and for what is not")
 
@@ -112,7 +112,10 @@ def same_but_for_the_animal(there, absent, what):
 OPEN = {"/healthz": 200, "/readyz": 200, "/startupz": 200, "/livez": 200,
         "/v1/openapi.json": 200,  # the same at every server
         "/mqtt": 426}  # MQTT's own CONNECT says who comes
-KNOWN = {("GET", "/v1/streams"), ("GET", "/v1/views"), ("POST", "/v1/sql")}
+# A session is its own user's: to others it is not there.
+SESSION = "/v1/sessions/{session}"
+KNOWN = {("GET", "/v1/streams"), ("GET", "/v1/views"), ("POST", "/v1/sql"), ("POST", "/v1/sessions"),
+         ("DELETE", SESSION), ("POST", f"{SESSION}/sql"), ("POST", f"{SESSION}/cancel")}
 
 
 def test_each_route_is_closed_to_those_who_may_not(test):
@@ -142,7 +145,7 @@ def test_each_route_is_closed_to_those_who_may_not(test):
                     expect_equal(there.status, 401, f"{what}: {clip(there.text())}")
                     expect(there.headers.get("www-authenticate"), f"{what}: no WWW-Authenticate")
                 elif (method, pattern) in KNOWN or registry:
-                    expect(there.status in (200, 400, 404, 426), f"{what}: {there.status} {clip(there.text())}")
+                    expect(there.status in (200, 201, 400, 404, 426), f"{what}: {there.status} {clip(there.text())}")
                 else:
                     expect_equal(there.status, 403, f"{what}: {clip(there.text())}")
                 same_but_for_the_animal(there, absent, what)
@@ -159,6 +162,15 @@ def test_each_route_is_closed_to_those_who_may_not(test):
                 answer = doors.ask(authorization, method, filled(path, "zebra"))
                 expect(answer.status >= 400 or answer.status == 204, f"{method} {path} by {who}: {answer.status}")
                 expect("zebra_value" not in answer.text() and "zebra_sum" not in answer.text(), f"{method} {path} by {who}")
+    session = doors.ask(doors.root, "POST", "/v1/sessions", b"{}", {"Content-Type": JSON}).json()["session"]
+    for who, authorization in doors.users.items():
+        for method, path in (("POST", f"{session}/sql"), ("POST", f"{session}/cancel"), ("DELETE", session)):
+            there, absent = (doors.ask(authorization, method, f"/v1/sessions/{name}", b'{"sql":"SELECT 1"}',
+                                       {"Content-Type": JSON}) for name in (path, path.replace(session, "0" * len(session))))
+            expect_equal(there.status, 404, f"{method} of the session of another user, by {who}")
+            expect_equal(there.text().replace(session, "0" * len(session)).replace(there.json()["instance"], absent.json()["instance"]),
+                         absent.text(), f"{method} of the session of another user, and of none, by {who}")
+    expect_equal(doors.ask(doors.root, "DELETE", f"/v1/sessions/{session}").status, 200, "the session is there still")
     expect_equal(doors.ask(doors.root, "GET", "/v1/views/zebra_view").ok()["rows"], before, "the view after all that")
     expect_equal(before, [["zebra_value", 7]], "the view")
     # Who may publish may not read, and the other way round.

@@ -184,6 +184,24 @@ def statements_and_runs(call, server):
         call(name, target, 200)
 
 
+def open_session(call, headers=None):
+    return json.loads(call("openSession", "/v1/sessions", 201, None, headers)[1])["session"]
+
+
+def sessions(call):
+    session = f"/v1/sessions/{open_session(call)}"
+    for sql in ("BEGIN", "SELECT * FROM by_city", "COMMIT", "SET statement_timeout = '1s'"):
+        call("runInSession", f"{session}/sql", 200, {"sql": sql})
+    call("runInSession", f"{session}/sql", 400, {"sql": "SELECT"})
+    call("runInSession", f"{session}/sql", 404, {"sql": "DROP STREAM nothing"})
+    call("runInSession", f"{session}/sql", 409, {"sql": "CREATE STREAM trips (a BIGINT)"})
+    call("cancelInSession", f"{session}/cancel", 200)
+    call("closeSession", session, 200)
+    call("runInSession", f"{session}/sql", 404, {"sql": "SELECT 1"})
+    call("cancelInSession", f"{session}/cancel", 404)
+    call("closeSession", session, 404)
+
+
 def schemas(call):
     avro = {"schema": json.dumps({"type": "record", "name": "Trip", "fields": [{"name": "city", "type": "string"}]})}
     other = {"schema": json.dumps({"type": "record", "name": "Trip", "fields": [{"name": "city", "type": "int"}]})}
@@ -253,7 +271,10 @@ def strangers(contract, server):
     for name, (_, path, operation) in contract.operations.items():
         target = path.replace("{version}", "1").replace("{id}", "1").replace("{view}", "by_city").replace("{", "").replace("}", "")
         if "403" in operation["responses"] and "403" not in contract.seen[name]:
-            call(name, target, 403, {"sql": "DROP STREAM trips"} if name == "runStatement" else None, nobody)
+            if name == "runInSession":
+                target = f"/v1/sessions/{open_session(call, nobody)}/sql"
+            body = {"sql": "DROP STREAM trips"} if name in ("runStatement", "runInSession") else None
+            call(name, target, 403, body, nobody)
 
 
 def test_every_answer_that_the_document_names_is_given(test):
@@ -265,6 +286,7 @@ def test_every_answer_that_the_document_names_is_given(test):
     views(call)
     web_sockets_for_mqtt(call)
     statements_and_runs(call, server)
+    sessions(call)
     schemas(call)
     refusals(call, contract)
     strangers(contract, server)

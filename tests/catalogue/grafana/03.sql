@@ -32,6 +32,7 @@ select quote_ident(table_name) as "table" from information_schema.tables
 --> ["positions"]
 --> ["quarantine"]
 --> ["sessions"]
+--> ["sinks"]
 --> ["streams"]
 --> ["tables"]
 --> ["users"]

@@ -31,6 +31,7 @@ SELECT
 --> ["positions"]
 --> ["quarantine"]
 --> ["sessions"]
+--> ["sinks"]
 --> ["streams"]
 --> ["tables"]
 --> ["users"]
