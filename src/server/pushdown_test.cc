@@ -8,6 +8,7 @@
 #include "server/random_events_test.h"
 #include "serving/sql_session.h"
 #include "serving/view_lookup.h"
+#include "serving/view_scan.h"
 
 namespace millrace::server {
 namespace {
@@ -188,6 +189,52 @@ TEST_F(PushdownTest, AnswersAreThoseOverAllRows) {
     }
     if (HasFailure()) return;
   }
+}
+
+TEST_F(PushdownTest, TheBestByAValueAreFoundWithoutReadingMostGroups) {
+  constexpr int kGroups = 8000;
+  constexpr int kChanged = 200;
+  auto random = seeded_random();
+  sql("CREATE STREAM e (k BIGINT, n BIGINT, s VARCHAR)");
+  sql("CREATE MATERIALIZED VIEW best AS SELECT k, sum(n) AS total, max(n) AS high, min(s) AS name, "
+      "n % 2 AS odd FROM e GROUP BY k, n % 2");
+  const auto lines = [&](int count) {
+    std::string out;
+    for (int i = 0; i < count; ++i) {
+      const bool null = random() % 50 == 0;
+      const auto number = static_cast<std::int64_t>(random() % 200'000) - 100'000;
+      out += fmt::format("{{\"k\":{},\"n\":{},\"s\":\"a text of some length {}\"}}\n",
+                         random() % kGroups, null ? "null" : std::to_string(number),
+                         random() % 1000);
+    }
+    return out;
+  };
+  for (int i = 0; i < 4; ++i) post("e", lines(kGroups / 4));
+  commit_to_lake("e");
+  run_batch();
+  const auto compare = [&] {
+    for (const char* statement :
+         {"SELECT total FROM @ AS r ORDER BY total DESC LIMIT 10",
+          "SELECT high FROM @ AS r ORDER BY high NULLS FIRST LIMIT 700",
+          "SELECT k, odd, total FROM @ AS r ORDER BY total, k, odd LIMIT 10 OFFSET 5",
+          "SELECT k, odd, high FROM @ AS r ORDER BY high DESC NULLS LAST, k, odd LIMIT 25",
+          "SELECT * FROM @ AS r ORDER BY high NULLS FIRST, total DESC, k, odd LIMIT 700",
+          "SELECT k, odd, name FROM @ AS r ORDER BY name DESC, k DESC, odd LIMIT 40",
+          "SELECT k FROM @ AS r ORDER BY high, odd DESC, k LIMIT 40"})
+      expect_same(statement, "best");
+  };
+  compare();
+  compare();  // with the bounds of before
+  post("e", lines(kChanged));
+  compare();
+  const auto state = view("best");
+  auto scan = serving::whole_scan(state->compiled());
+  scan.order = {{.output = 1, .descending = true, .nulls_first = false}};
+  scan.limit = 10;
+  const auto found = serving::scan_view(*state, scan);
+  ASSERT_TRUE(found) << found.error().text();
+  EXPECT_LT(found->counts.from_runs + found->counts.from_tables, kGroups / 4U);
+  EXPECT_GE(found->counts.from_tables, kChanged / 2U);
 }
 
 TEST_F(PushdownTest, ConditionsReachViewsThroughWhateverStandsBetween) {
