@@ -59,16 +59,14 @@ serving::PositionToken position_of(const speed::ViewState& view, const speed::Co
   return position;
 }
 
-HttpResponse read(const serving::StatementRunner& statements, const speed::ViewState& view,
-                  const serving::ViewRequest& request, AnswerFormat format) {
-  const auto read = serving::read_view(view, request);
-  if (!read) return problem(read.error());
-  const auto position = position_of(view, read->coverage);
+HttpResponse answer_of(const serving::StatementRunner& statements, const speed::ViewState& view,
+                       const serving::ViewRows& read, AnswerFormat format) {
+  const auto position = position_of(view, read.coverage);
   if (format != AnswerFormat::kJson) {
     std::string coverage;
-    append_coverage(coverage, statements.source_of(view, read->coverage));
+    append_coverage(coverage, statements.source_of(view, read.coverage));
     auto answer = answer_rows(format, serving::columns_of(view.compiled()),
-                              std::span(&read->rows, 1), coverage, read->truncated);
+                              std::span(&read.rows, 1), coverage, read.truncated);
     add_position(answer, position);
     return answer;
   }
@@ -79,16 +77,22 @@ HttpResponse read(const serving::StatementRunner& statements, const speed::ViewS
   out += "{\"columns\":";
   append_columns(out, serving::columns_of(view.compiled()));
   out += ",\"rows\":";
-  append_rows(out, std::span(&read->rows, 1));
+  append_rows(out, std::span(&read.rows, 1));
   out += ",\"coverage\":";
-  append_coverage(out, statements.source_of(view, read->coverage));
+  append_coverage(out, statements.source_of(view, read.coverage));
   if (const auto next = statements.replacement_of(view)) {
     out += ",\"replacement\":";
     append_replacement(out, *next);
   }
-  if (read->truncated) out += ",\"truncated\":true";
+  if (read.truncated) out += ",\"truncated\":true";
   out += '}';
   return response;
+}
+
+HttpResponse read(const serving::StatementRunner& statements, const speed::ViewState& view,
+                  const serving::ViewRequest& request, AnswerFormat format) {
+  const auto read = serving::read_view(view, request);
+  return read ? answer_of(statements, view, *read, format) : problem(read.error());
 }
 
 /// [["Lima",1],null,...]: null for a key that the view has no row of.
@@ -231,9 +235,13 @@ void add_view_routes(HttpRouter& router, const Services& services) {
           responder.respond(problem(kept.error()));
           return;
         }
-        if (position->at_least.streams.empty() && serving::is_cheap(*view, *parsed)) {
-          responder.respond(read(services.statements, *view, *parsed, *format));
-          return;
+        if (position->at_least.streams.empty()) {
+          const auto rows = serving::read_at_hand(*view, *parsed);
+          if (!rows || *rows) {
+            responder.respond(rows ? answer_of(services.statements, *view, **rows, *format)
+                                   : problem(rows.error()));
+            return;
+          }
         }
         read_at(services.positions, std::move(*position), std::move(responder),
                 [&statements = services.statements, &pool = services.pool, share = request.share,

@@ -172,22 +172,31 @@ Result<ViewRows> read_all(const speed::ViewState& view) {
   return ViewRows{joined(view, found.batches), std::move(found.coverage), false};
 }
 
-bool is_cheap(const speed::ViewState& view, const ViewRequest& request) {
-  const auto conditions = bind_all(view, request);
-  if (!conditions) return true;
-  const auto prefix = key_prefix(view.compiled(), *conditions);
-  return prefix.is_key && view.is_cached(std::span(&prefix.bytes, 1));
-}
+namespace {
 
-Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& request) {
-  const auto& compiled = view.compiled();
-  MR_TRY(const auto conditions, bind_all(view, request));
+/// What a request says, in terms of the view.
+struct BoundRequest {
+  std::vector<BoundCondition> conditions;
+  KeyPrefix prefix;
+};
+
+Result<BoundRequest> bind_request(const speed::ViewState& view, const ViewRequest& request) {
+  BoundRequest out;
+  MR_TRY(out.conditions, bind_all(view, request));
   for (const auto& order : request.order) {
-    if (!compiled.find_output(order.column)) {
+    if (!view.compiled().find_output(order.column)) {
       return std::unexpected(no_such_column(view, order.column).within("order"));
     }
   }
-  const auto [prefix, covered, is_key] = key_prefix(compiled, conditions);
+  out.prefix = key_prefix(view.compiled(), out.conditions);
+  return out;
+}
+
+Result<ViewRows> read_bound(const speed::ViewState& view, const ViewRequest& request,
+                            const BoundRequest& bound) {
+  const auto& compiled = view.compiled();
+  const auto& conditions = bound.conditions;
+  const auto& [prefix, covered, is_key] = bound.prefix;
   ViewRows out;
   std::shared_ptr<const ColumnBatch> all;
   if (is_key) {
@@ -224,6 +233,22 @@ Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& requ
   chosen->append_rows({views, rows}, selected);
   out.rows = std::move(chosen);
   return out;
+}
+
+}  // namespace
+
+Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& request) {
+  MR_TRY(const auto bound, bind_request(view, request));
+  return read_bound(view, request, bound);
+}
+
+Result<std::optional<ViewRows>> read_at_hand(const speed::ViewState& view,
+                                             const ViewRequest& request) {
+  MR_TRY(const auto bound, bind_request(view, request));
+  if (!bound.prefix.is_key || !view.is_cached(std::span(&bound.prefix.bytes, 1)))
+    return std::optional<ViewRows>();
+  MR_TRY(auto rows, read_bound(view, request, bound));
+  return std::optional(std::move(rows));
 }
 
 }  // namespace millrace::serving

@@ -38,8 +38,10 @@ struct ViewRows {
 
 Result<ViewRows> read_view(const speed::ViewState& view, const ViewRequest& request);
 
-/// Whether read_view() would be a look-up by key in what memory has, or refuse the request.
-[[nodiscard]] bool is_cheap(const speed::ViewState& view, const ViewRequest& request);
+/// The same where it is a look-up by key in what memory has, or is refused: so little to do that an
+/// I/O thread may. nullopt, and nothing was read, where it is more.
+Result<std::optional<ViewRows>> read_at_hand(const speed::ViewState& view,
+                                             const ViewRequest& request);
 
 /// All merged rows, in the order of their keys.
 Result<ViewRows> read_all(const speed::ViewState& view);
