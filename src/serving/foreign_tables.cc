@@ -58,6 +58,7 @@ Result<ForeignRows> read_foreign_table(const sql::CreateTable& statement,
                                  .password_file = statement.password_file,
                                  .tls = statement.tls,
                                  .ca_file = statement.ca_file};
+  MR_RETURN_IF_ERROR(sink::check_access(url, access));
   MR_TRY(const auto link, sink::PostgresLink::connect(url, access, stopping));
   ForeignRows out{.columns = std::move(columns), .rows = nullptr};
   if (out.columns.empty()) {

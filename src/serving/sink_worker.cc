@@ -206,7 +206,8 @@ std::unique_ptr<sink::Target> SinkWorker::make_target(const sink::TargetShape& s
                            .ca_file = record_.ca_file};
   if (url_.kind == sink::StoreKind::kRedis) {
     return std::make_unique<sink::RedisTarget>(url_, std::move(access), record_.format == "json",
-                                               shape, record_.uid, stopping_);
+                                               shape, record_.uid, connects_.load() != 0,
+                                               stopping_);
   }
   return std::make_unique<sink::PostgresTarget>(url_, std::move(access), shape, record_.uid,
                                                 stopping_);

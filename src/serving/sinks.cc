@@ -20,16 +20,14 @@ std::unexpected<Error> not_there(std::string_view name) {
 }
 
 Status check_options(const catalog::SinkRecord& record, const sink::StoreUrl& url) {
-  const auto bad = [](std::string_view message) {
-    return fail(ErrorCode::kInvalidArgument, error_id::kBadOption, "{}", message);
-  };
-  if (!record.password.empty() && !record.password_file.empty())
-    return bad("a sink has a password or a password_file, and not both");
-  if (url.kind == sink::StoreKind::kPostgres && !record.format.empty())
-    return bad("format is an option of sinks into Redis: a table has columns");
-  if (url.kind == sink::StoreKind::kRedis && !record.tls.empty())
-    return bad("tls is an option of sinks into PostgreSQL: a Redis with TLS is rediss://");
-  return {};
+  if (url.kind == sink::StoreKind::kPostgres && !record.format.empty()) {
+    return fail(ErrorCode::kInvalidArgument, error_id::kBadOption,
+                "format is an option of sinks into Redis: a table has columns");
+  }
+  return sink::check_access(url, {.password = record.password,
+                                  .password_file = record.password_file,
+                                  .tls = record.tls,
+                                  .ca_file = record.ca_file});
 }
 
 }  // namespace

@@ -92,6 +92,10 @@ Result<std::unique_ptr<PostgresLink>> PostgresLink::connect(const StoreUrl& url,
                                                             const std::atomic<bool>& stopping) {
   MR_TRY(const std::string password, password_of(access));
   const std::string port = std::to_string(url.port);
+  // With "prefer" libpq goes without TLS where the certificate does not hold.
+  const char* const mode = !access.tls.empty()      ? access.tls.c_str()
+                           : access.ca_file.empty() ? "prefer"
+                                                    : "verify-full";
   const std::array<const char*, 14> names = {"host",
                                              "port",
                                              "user",
@@ -108,8 +112,8 @@ Result<std::unique_ptr<PostgresLink>> PostgresLink::connect(const StoreUrl& url,
                                              nullptr};
   const std::array<const char*, 14> values = {
       url.host.c_str(), port.c_str(), url.user.c_str(), url.database.c_str(), password.c_str(),
-      access.tls.empty() ? "prefer" : access.tls.c_str(),
-      access.ca_file.empty() ? nullptr : access.ca_file.c_str(), "millrace", "UTF8", "15", "30000",
+      mode, access.ca_file.empty() ? nullptr : access.ca_file.c_str(), "millrace", "UTF8", "15",
+      "30000",
       "-c datestyle=ISO -c timezone=UTC -c extra_float_digits=1 -c bytea_output=hex "
       "-c intervalstyle=postgres -c lock_timeout=20s -c idle_in_transaction_session_timeout=120s",
       // What is in the home of whoever runs the server is not meant.

@@ -116,10 +116,13 @@ std::vector<std::uint32_t> PostgresTarget::unit_types() const {
   return out;
 }
 
-Status PostgresTarget::lock_table() {
-  const std::vector<PostgresLink::Parameter> parameters = {text("millrace sink " + live_.table)};
+Status PostgresTarget::lock_table(std::string_view what) {
+  const std::vector<PostgresLink::Parameter> parameters = {text(live_.table)};
   MR_TRY(const auto got,
-         link_->run("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", parameters));
+         link_->run(fmt::format("SELECT pg_try_advisory_lock(hashtextextended('millrace sink ' || "
+                                "{}, 0))",
+                                what),
+                    parameters));
   if (got.at(0, 0) == "t") return {};
   return fail(ErrorCode::kUnavailable, error_id::kStoreLost,
               "PostgreSQL: another session keeps the table {}", live_.table);
@@ -149,7 +152,11 @@ Status PostgresTarget::check_table(const std::string& oid) {
   return {};
 }
 
-Result<bool> PostgresTarget::make_table() {
+Status PostgresTarget::make_state() {
+  // IF NOT EXISTS wants the right to create even where there is nothing to do.
+  const std::vector<PostgresLink::Parameter> parameters = {text(state_)};
+  MR_TRY(const auto found, link_->run("SELECT to_regclass($1)::oid", parameters));
+  if (found.at(0, 0)) return {};
   MR_RETURN_IF_ERROR(link_->send("BEGIN"));
   MR_RETURN_IF_ERROR(link_->send(fmt::format("SELECT pg_advisory_xact_lock({})", kMakingLock)));
   MR_RETURN_IF_ERROR(link_->send(
@@ -158,7 +165,11 @@ Result<bool> PostgresTarget::make_table() {
                   "updated_at timestamptz NOT NULL DEFAULT now())",
                   state_)));
   MR_RETURN_IF_ERROR(link_->send("COMMIT"));
-  MR_RETURN_IF_ERROR(link_->sync());
+  return link_->sync();
+}
+
+Result<bool> PostgresTarget::make_table() {
+  MR_RETURN_IF_ERROR(make_state());
   const std::vector<PostgresLink::Parameter> parameters = {text(live_.table)};
   MR_TRY(const auto found, link_->run("SELECT to_regclass($1)::oid", parameters));
   if (const auto oid = found.at(0, 0)) {
@@ -202,6 +213,11 @@ Result<std::string> PostgresTarget::take_token(bool made) {
                         "file = excluded.file, updated_at = now()",
                         state_),
                     both));
+  // Whoever kept it by another name of it does not go on from what was.
+  MR_TRY(const auto forgotten, link_->run(fmt::format("DELETE FROM {} WHERE target <> $1 AND "
+                                                      "file = pg_relation_filenode($1::regclass)",
+                                                      state_),
+                                          std::span(both).first(1)));
   return std::string();
 }
 
@@ -237,8 +253,10 @@ Status PostgresTarget::prepare(const Names& names) {
 Result<std::string> PostgresTarget::open() {
   close();
   MR_TRY(link_, PostgresLink::connect(url_, access_, stopping_));
-  MR_RETURN_IF_ERROR(lock_table());
+  MR_RETURN_IF_ERROR(lock_table("$1"));
   MR_TRY(const bool made, make_table());
+  // One table has several names: table and public.table, and hosts in an address.
+  MR_RETURN_IF_ERROR(lock_table("to_regclass($1)::oid::text"));
   MR_TRY(token_, take_token(made));
   // Some keys among many: by the index, whatever the statistics of a new table say.
   MR_TRY(const auto set, link_->run("SET enable_seqscan = off"));

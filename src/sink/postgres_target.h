@@ -36,7 +36,10 @@ class PostgresTarget final : public Target {
     std::string upsert;
   };
 
-  Status lock_table();
+  /// `what` of the table's name is locked, in SQL. Held as long as the connection.
+  Status lock_table(std::string_view what);
+  /// The table of tokens.
+  Status make_state();
   /// Gives whether the table was made now.
   Result<bool> make_table();
   Status check_table(const std::string& oid);

@@ -34,8 +34,10 @@ std::unexpected<Error> lost(std::string_view why) {
 std::unexpected<Error> lost_by(int number) { return lost(std::strerror(number)); }
 
 std::string tls_reason() {
-  const char* const reason = ERR_reason_error_string(ERR_get_error());
+  const unsigned long number = ERR_get_error();
   ERR_clear_error();
+  if (ERR_SYSTEM_ERROR(number)) return std::strerror(static_cast<int>(ERR_GET_REASON(number)));
+  const char* const reason = ERR_reason_error_string(number);
   return reason == nullptr ? "the connection broke" : reason;
 }
 

@@ -67,7 +67,7 @@ void append_value(const ColumnView& view, std::size_t row, std::string& out) {
 }  // namespace
 
 RedisTarget::RedisTarget(StoreUrl url, StoreAccess access, bool as_json, TargetShape shape,
-                         std::string writer, const std::atomic<bool>& stopping)
+                         std::string writer, bool owned, const std::atomic<bool>& stopping)
     : url_(std::move(url)),
       access_(std::move(access)),
       as_json_(as_json),
@@ -76,7 +76,8 @@ RedisTarget::RedisTarget(StoreUrl url, StoreAccess access, bool as_json, TargetS
       stopping_(stopping),
       state_(url_.object + ":%state"),
       stage_(url_.object + ":%stage"),
-      pattern_(glob(url_.object) + ":*") {
+      pattern_(glob(url_.object) + ":*"),
+      owned_(owned) {
   for (const auto& column : shape_.columns) {
     std::string name(1, json_names_.empty() ? '{' : ',');
     append_json_string(name, column.name);

@@ -17,9 +17,10 @@ namespace millrace::sink {
 
 class RedisTarget final : public Target {
  public:
-  /// `writer` names the sink among all that ever were.
+  /// `writer` names the sink among all that ever were. Where it `owned` the keys already, it does
+  /// not take them from another again.
   RedisTarget(StoreUrl url, StoreAccess access, bool as_json, TargetShape shape, std::string writer,
-              const std::atomic<bool>& stopping);
+              bool owned, const std::atomic<bool>& stopping);
 
   Result<std::string> open() override;
   void close() override;
@@ -53,7 +54,7 @@ class RedisTarget final : public Target {
   std::vector<std::string> json_names_;  // "name": of each column
   std::unique_ptr<RedisLink> link_;
   std::string token_;
-  bool owned_ = false;  // since this object was made
+  bool owned_;
   bool in_transaction_ = false;
   bool backfilling_ = false;
   std::string key_;

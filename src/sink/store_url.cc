@@ -111,8 +111,8 @@ std::string_view name(StoreKind kind) {
 }
 
 bool StoreUrl::is_one(std::string_view text) {
-  return text.starts_with("postgres://") || text.starts_with("postgresql://") ||
-         text.starts_with("redis://") || text.starts_with("rediss://");
+  // What looks like an address is none of a file, whose name an error repeats.
+  return text.find("://") != std::string_view::npos;
 }
 
 Result<StoreUrl> StoreUrl::parse(std::string_view text) {
@@ -142,6 +142,12 @@ Result<StoreUrl> StoreUrl::parse(std::string_view text) {
     url.user = *plain;
     host.remove_prefix(at + 1);
   }
+  if (text.find_first_of("?#") != std::string_view::npos) {
+    // Taken for a part of the table's name a password would be shown, and sslmode pass unheard.
+    return bad("the address of a store has no parameters behind '?' or '#'",
+               "write WITH (tls = 'verify-full', ca_file = '/path', password_file = '/path'); in a "
+               "name they are %3F and %23");
+  }
   MR_RETURN_IF_ERROR(take_host(host, url));
   if (slash == std::string_view::npos) return bad("the address of a store ends too early");
   text.remove_prefix(slash + 1);
@@ -164,6 +170,24 @@ bool StoreUrl::same_object(const StoreUrl& other) const {
     return std::tuple(url.kind, url.host, url.port, url.database, schema, url.object);
   };
   return all(*this) == all(other);
+}
+
+Status check_access(const StoreUrl& url, const StoreAccess& access) {
+  if (!access.password.empty() && !access.password_file.empty())
+    return bad("a store has a password or a password_file, and not both", "leave one out");
+  if (url.kind == StoreKind::kRedis) {
+    if (!access.tls.empty())
+      return bad("tls is an option of PostgreSQL: a Redis with TLS is rediss://", "leave it out");
+    if (!url.tls && !access.ca_file.empty())
+      return bad("ca_file is of no use without TLS", "a Redis with TLS is rediss://");
+    return {};
+  }
+  const bool may_pass = access.tls == "disable" || access.tls == "allow" || access.tls == "prefer";
+  if (may_pass && !access.ca_file.empty()) {
+    return bad(fmt::format("with tls = '{}' nothing need be signed by ca_file", access.tls),
+               "write tls = 'verify-full', which is what ca_file alone means");
+  }
+  return {};
 }
 
 Result<std::string> password_of(const StoreAccess& access) {

@@ -35,9 +35,12 @@ struct StoreAccess {
   std::string password;
   /// Read at each connect; its first line is the password.
   std::string password_file;
-  std::string tls;  // as libpq's sslmode; empty: what the address says
+  std::string tls;  // as libpq's sslmode; empty: what the address and ca_file say
   std::string ca_file;
 };
+/// Whether it goes together with the address, and whoever gives a ca_file gets it looked at.
+/// Errors: kInvalidArgument (kBadOption).
+Status check_access(const StoreUrl& url, const StoreAccess& access);
 /// Errors: kFailedPrecondition (kStoreRefused) where the file cannot be read.
 Result<std::string> password_of(const StoreAccess& access);
 

@@ -68,6 +68,30 @@ TEST(StoreUrl, APasswordIsRefusedAndNotRepeated) {
   EXPECT_THAT(url.error().hint, HasSubstr("password_file"));
 }
 
+TEST(StoreUrl, ParametersAreNoPartOfAName) {
+  for (const std::string_view text :
+       {"postgres://me@host/db/table?password=hush", "postgres://me@host/db?password=hush",
+        "postgres://me@host?password=hush", "redis://host/0/prefix#hush"}) {
+    const auto url = StoreUrl::parse(text);
+    ASSERT_FALSE(url) << text;
+    EXPECT_THAT(url.error().text(), Not(HasSubstr("hush")));
+    EXPECT_THAT(url.error().hint, HasSubstr("password_file"));
+  }
+  EXPECT_EQ(StoreUrl::parse("postgres://me@host/db/what%3F")->object, "what?");
+}
+
+TEST(StoreAccess, AnAuthorityThatNothingWouldBeComparedWithIsRefused) {
+  const auto check = [](std::string_view url, std::string tls) {
+    return check_access(*StoreUrl::parse(url), {.tls = std::move(tls), .ca_file = "/ca.pem"});
+  };
+  for (const std::string tls : {"", "require", "verify-ca", "verify-full"})
+    EXPECT_TRUE(check("postgres://me@host/db/table", tls)) << tls;
+  for (const std::string tls : {"disable", "allow", "prefer"})
+    EXPECT_FALSE(check("postgres://me@host/db/table", tls)) << tls;
+  EXPECT_TRUE(check("rediss://host/0/prefix", ""));
+  EXPECT_FALSE(check("redis://host/0/prefix", ""));
+}
+
 TEST(StoreUrl, TwoAddressesOfOneTableAreTheSame) {
   const auto same = [](std::string_view a, std::string_view b) {
     return StoreUrl::parse(a)->same_object(*StoreUrl::parse(b));

@@ -66,9 +66,12 @@ class StatementCursor {
     ++at_;
     return true;
   }
-  /// What an error says of the token at hand.
+  /// What an error says of the token at hand. A text in quotes may be a password, and is not shown.
   [[nodiscard]] std::string found() const {
-    return at_end() ? "the statement ends" : fmt::format("'{}' stands", shortened(here()));
+    if (at_end()) return "the statement ends";
+    if (here_kind(TokenKind::kString) || here().find_first_of("'\"") != std::string_view::npos)
+      return "a text in quotes stands";
+    return fmt::format("'{}' stands", shortened(here()));
   }
   [[nodiscard]] std::string sql() const {
     return std::string(

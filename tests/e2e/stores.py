@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -48,6 +49,31 @@ class Store:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(WAIT)
 
+    @contextlib.contextmanager
+    def frozen(self):
+        """It stands still, as under a load that it cannot take: connections stay, and nothing answers."""
+        self.process.send_signal(signal.SIGSTOP)
+        children = self.children()
+        self.signal(children, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.signal(children, signal.SIGCONT)
+            self.process.send_signal(signal.SIGCONT)
+
+    @staticmethod
+    def signal(pids, what):
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, what)
+
+    def children(self):
+        try:
+            return [int(pid) for pid in pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+                    .read_text().split()]
+        except OSError:
+            return []
+
     def wait_until_up(self):
         def up():
             expect(self.process.poll() is None, f"a store ended: {self.log()[-800:]}")
@@ -60,9 +86,13 @@ class Store:
 
 
 class Postgres(Store):
-    def __init__(self, psycopg):
+    """`rules` are lines of pg_hba.conf instead of letting everybody in; `certificate` is (certificate, key), for TLS."""
+
+    def __init__(self, psycopg, rules=(), certificate=None):
         super().__init__()
         self.psycopg = psycopg
+        self.database = "postgres"
+        self.args = []
         folders = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
         expect(folders, "PostgreSQL is not installed: run ./dev setup")
         self.bin = folders[-1]
@@ -76,6 +106,17 @@ class Postgres(Store):
         done = subprocess.run([self.bin / "initdb", "-D", self.folder / "pristine", "-A", "trust", "-U", "postgres",
                                "-N", "--no-locale", "-E", "UTF8"], capture_output=True, cwd=self.folder, **self.who)
         expect(done.returncode == 0, f"initdb: {done.stderr.decode()}")
+        if rules:
+            (self.folder / "pristine/pg_hba.conf").write_text("\n".join(rules) + "\n")
+        if certificate is not None:
+            self.args = ["-c", "ssl=on"]
+            for setting, path in zip(("ssl_cert_file", "ssl_key_file"), certificate):
+                # A key must be its user's alone.
+                own = pathlib.Path(shutil.copy(path, self.folder))
+                own.chmod(0o600)
+                if self.who:
+                    shutil.chown(own, "postgres", "postgres")
+                self.args += ["-c", f"{setting}={own}"]
 
     def start(self):
         data = self.folder / "data"
@@ -86,7 +127,7 @@ class Postgres(Store):
                 # What a killed server leaves must be gone before another may begin.
                 self.process = subprocess.Popen(
                     [self.bin / "postgres", "-D", data, "-p", str(self.port), "-c", "listen_addresses=127.0.0.1", "-c",
-                     f"unix_socket_directories={self.folder}", "-c", "fsync=off"],
+                     f"unix_socket_directories={self.folder}", "-c", "fsync=off", *self.args],
                     stdout=log, stderr=log, cwd=self.folder, **self.who)
                 time.sleep(0.1)
                 if self.process.poll() is None:
@@ -97,7 +138,8 @@ class Postgres(Store):
         return (self.folder / "log").read_text(errors="replace")
 
     def connect(self, **more):
-        return self.psycopg.connect(f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres connect_timeout=5",
+        return self.psycopg.connect(f"host=127.0.0.1 port={self.port} user=postgres "
+                                    f"dbname={self.database} connect_timeout=5",
                                     autocommit=True, **more)
 
     def ask_alive(self):
@@ -119,7 +161,7 @@ class Postgres(Store):
         return self.start()
 
     def url(self, table):
-        return f"postgres://postgres@127.0.0.1:{self.port}/postgres/{table}"
+        return f"postgres://postgres@127.0.0.1:{self.port}/{self.database}/{table}"
 
     def remove(self):
         self.kill()
@@ -133,8 +175,10 @@ class RedisError(Exception):
 class RedisClient:
     """Commands and replies of RESP2; another reading of the protocol than Millrace's own."""
 
-    def __init__(self, port, password=None):
+    def __init__(self, port, password=None, authority=None):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        if authority:
+            self.socket = ssl.create_default_context(cafile=authority).wrap_socket(self.socket, server_hostname="127.0.0.1")
         self.file = self.socket.makefile("rb")
         if password:
             self("AUTH", password)
@@ -183,32 +227,40 @@ class RedisClient:
 
 
 class Redis(Store):
-    def __init__(self, folder, password=None, args=()):
+    """`certificate` is (certificate, key, the authority that signed it): then there is TLS and nothing else."""
+
+    def __init__(self, folder, password=None, args=(), certificate=None):
         super().__init__()
         expect(shutil.which("redis-server"), "redis-server is not installed: run ./dev setup")
         self.folder = folder / f"redis-{self.port}"
         self.folder.mkdir()
         self.password = password
         self.args = list(args) + (["--requirepass", password] if password else [])
+        self.listen = ["--port", str(self.port)]
+        self.authority = None
+        if certificate is not None:
+            own, key, self.authority = map(str, certificate)
+            self.listen = ["--port", "0", "--tls-port", str(self.port), "--tls-cert-file", own, "--tls-key-file", key,
+                           "--tls-ca-cert-file", self.authority, "--tls-auth-clients", "no"]
 
     def start(self):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", "--port", str(self.port), "--save",
-                                             "", "--dir", str(self.folder), *self.args], stdout=log, stderr=log)
+            self.process = subprocess.Popen(["redis-server", "--bind", "127.0.0.1", *self.listen, "--save", "",
+                                             "--dir", str(self.folder), *self.args], stdout=log, stderr=log)
         return self.wait_until_up()
 
     def log(self):
         return (self.folder / "log").read_text(errors="replace")
 
     def connect(self):
-        return RedisClient(self.port, self.password)
+        return RedisClient(self.port, self.password, self.authority)
 
     def ask_alive(self):
         with self.connect() as redis:
             redis("PING")
 
     def url(self, prefix):
-        return f"redis://127.0.0.1:{self.port}/0/{prefix}"
+        return f"{'rediss' if self.authority else 'redis'}://127.0.0.1:{self.port}/0/{prefix}"
 
     def remove(self):
         self.kill()

@@ -168,13 +168,19 @@ def stop_and_start(store, pause=0.0):
     store.start()
 
 
+def stand_still(store):
+    """Connections stay, and nothing answers."""
+    with store.frozen():
+        time.sleep(2)
+
+
 def kill_and_start(store):
     store.kill()
     store.start()
 
 
 def test_a_table_of_postgresql_equals_the_view_through_everything(test):
-    """Under load PostgreSQL is stopped, killed, emptied, its table cleared, and Millrace killed: never a wrong sum."""
+    """Under load PostgreSQL is stopped, killed, stands still, is emptied, its table cleared, and Millrace killed: never a wrong sum."""
     with running(postgres()) as store:
         server = start_views(test)
         server.sql(f"CREATE SINK by_key INTO '{store.url('by_key')}' AS SELECT k, n, s FROM by_key")
@@ -201,6 +207,7 @@ def test_a_table_of_postgresql_equals_the_view_through_everything(test):
             ("Millrace is killed", lambda: restart_server(server)),
             ("PostgreSQL is restarted", lambda: stop_and_start(store)),
             ("PostgreSQL is killed", lambda: kill_and_start(store)),
+            ("PostgreSQL stands still", lambda: stand_still(store)),
             ("a batch run", server.run_batch),
             ("the table is cleared", clear),
             ("PostgreSQL comes back empty", store.empty),
@@ -258,7 +265,7 @@ def redis_rows(store, prefix, columns):
 
 
 def test_keys_of_redis_equal_the_view_through_everything(test):
-    """Under load Redis is stopped, killed, emptied and cleared, and Millrace killed: never a wrong sum."""
+    """Under load Redis is stopped, killed, stands still, is emptied and cleared, and Millrace killed: never a wrong sum."""
     with running(Redis(test.folder, password="top secret")) as store:
         server = start_views(test)
         for name, select in (("by_key", "SELECT k, n, s FROM by_key"), ("odd", "SELECT k, n FROM odd")):
@@ -281,6 +288,7 @@ def test_keys_of_redis_equal_the_view_through_everything(test):
         trouble(test, server, store, names, [
             ("Millrace is killed", lambda: restart_server(server)),
             ("Redis comes back empty", lambda: kill_and_start(store)),
+            ("Redis stands still", lambda: stand_still(store)),
             ("Redis is cleared", clear),
             ("Redis comes back as it was some time ago", save_and_kill),
             ("a batch run", server.run_batch),

@@ -32,10 +32,10 @@ class Authority:
         openssl(self.folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-days", "2", "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.crt")
 
-    def issue(self, file, common_name):
+    def issue(self, file, common_name, names="DNS:localhost,IP:127.0.0.1"):
         openssl(self.folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj",
                 f"/CN={common_name}", "-keyout", "next.key", "-out", "next.csr")
-        (self.folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+        (self.folder / "names").write_text(f"subjectAltName={names}")
         openssl(self.folder, "x509", "-req", "-in", "next.csr", "-CA", f"{self.name}.crt", "-CAkey",
                 f"{self.name}.key", "-days", "2", "-extfile", "names", "-out", "next.crt")
         for kind in ("key", "crt"):
