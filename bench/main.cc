@@ -42,13 +42,12 @@ struct Measure {
   Figures (*run)(const Settings& settings);
 };
 constexpr Measure kMeasures[] = {
-    {1, measure_bulk},           {2, measure_single},     {3, measure_freshness},
-    {4, measure_batch},          {5, measure_lookup},     {6, measure_restart},
-    {7, measure_groups},         {8, measure_views},      {9, measure_mqtt_throughput},
-    {10, measure_mqtt_single},   {11, measure_mqtt_idle}, {12, measure_mqtt_fan_out},
-    {13, measure_point_reads},   {14, measure_top},       {15, measure_ad_hoc},
-    {16, measure_postgres_sink}, {17, measure_redis_sink},
-    {18, measure_states}};
+    {1, measure_bulk},           {2, measure_single},      {3, measure_freshness},
+    {4, measure_batch},          {5, measure_lookup},      {6, measure_restart},
+    {7, measure_groups},         {8, measure_views},       {9, measure_mqtt_throughput},
+    {10, measure_mqtt_single},   {11, measure_mqtt_idle},  {12, measure_mqtt_fan_out},
+    {13, measure_point_reads},   {14, measure_top},        {15, measure_ad_hoc},
+    {16, measure_postgres_sink}, {17, measure_redis_sink}, {18, measure_states}};
 
 /// "1,5,10"
 bool parse_only(std::string_view list, std::set<int>& only) {

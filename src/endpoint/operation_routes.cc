@@ -273,6 +273,17 @@ std::string metrics_text(const Services& services) {
   families.counter("millrace_state_cache_misses_total",
                    "Reads of these files that went to the file.", number(cache.misses));
 
+  const auto& spilled = services.statements.spilled();
+  families.counter("millrace_sql_spilled_answers_total",
+                   "Answers of which a part went to disk, since they were larger than memory may "
+                   "hold.",
+                   number(spilled.answers));
+  families.counter("millrace_sql_spilled_bytes_total", "Bytes of these parts.",
+                   number(spilled.bytes));
+  families.gauge("millrace_sql_spilled_held_bytes",
+                 "Bytes of these parts that are on disk: their clients have not read all yet.",
+                 number(spilled.held_bytes));
+
   const auto batch = services.batch.state();
   families.counter("millrace_batch_runs_total", "Batch runs since the start.", number(batch.runs));
   families.counter("millrace_batch_failures_total", "Batch runs that ended with an error.",

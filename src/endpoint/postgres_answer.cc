@@ -15,6 +15,14 @@ namespace postgres = wire::postgres;
 using postgres::Format;
 
 constexpr std::uint64_t kWaitMax = 86'400'000;
+/// So much is read from disk at once.
+constexpr std::uint64_t kPieceBytes = std::uint64_t{1} << 20;
+
+std::uint64_t size_of(std::span<const std::shared_ptr<const ColumnBatch>> batches) {
+  std::uint64_t bytes = 0;
+  for (const auto& batch : batches) bytes += batch->size_bytes();
+  return bytes;
+}
 
 Format format_of(const ResultFormats& formats, std::size_t column) {
   if (formats.empty()) return Format::kText;
@@ -62,8 +70,7 @@ Result<std::unique_ptr<PostgresAnswer>> PostgresAnswer::make(serving::StatementR
                                                              ResultFormats formats,
                                                              std::atomic<std::uint64_t>& held_bytes,
                                                              std::uint64_t held_bytes_max) {
-  std::uint64_t bytes = 0;
-  for (const auto& batch : result.batches) bytes += batch->size_bytes();
+  const std::uint64_t bytes = size_of(result.batches);
   ResultFormats of_columns;
   of_columns.reserve(result.columns.size());
   for (std::size_t i = 0; i < result.columns.size(); ++i)
@@ -167,13 +174,15 @@ PostgresAnswer::Written PostgresAnswer::append_rows(std::uint64_t& rows_left, st
     append_row(out);
     --rows_left;
   }
-  if (result_.live == nullptr || is_over()) return Written::kAll;
+  if (is_over()) return Written::kAll;
   if (rows_left == 0) return Written::kRowsMax;
-  return result_.live->is_ready() ? Written::kMore : Written::kWaiting;
+  return is_ready() ? Written::kMore : Written::kWaiting;
 }
 
-/// Whether a FETCH has what it wanted.
+/// Whether nothing comes behind what there is: of a FETCH, whether it has what it wanted.
 bool PostgresAnswer::is_over() const {
+  if (result_.rest != nullptr) return result_.rest->at_end();
+  if (result_.live == nullptr) return true;
   if (result_.fetch == nullptr) return false;
   const auto& fetch = *result_.fetch;
   if (fetched_ >= fetch.rows_max || met_progress_) return true;
@@ -182,26 +191,49 @@ bool PostgresAnswer::is_over() const {
   return !result_.live->is_ready() && std::chrono::steady_clock::now() >= ready_by_;
 }
 
-bool PostgresAnswer::is_ready() const { return is_over() || result_.live->is_ready(); }
+bool PostgresAnswer::is_ready() const {
+  return is_over() || result_.rest != nullptr || result_.live->is_ready();
+}
 
 Status PostgresAnswer::advance() {
   if (is_over()) return {};
+  return result_.rest != nullptr ? advance_rest() : advance_live();
+}
+
+Status PostgresAnswer::advance_live() {
   const std::uint64_t rows_max = result_.fetch == nullptr
                                      ? std::numeric_limits<std::uint64_t>::max()
                                      : result_.fetch->rows_max - fetched_;
   MR_TRY(auto piece, result_.live->next(rows_max));
   if (piece.rows == nullptr) return {};
-  const std::uint64_t before = std::exchange(bytes_, piece.rows->size_bytes());
-  held_bytes_.fetch_add(bytes_ - before, std::memory_order_relaxed);
   fetched_ += piece.rows->rows();
   if (result_.fetch != nullptr && result_.fetch->to_progress && piece.ends_in_progress)
     met_progress_ = true;
-  result_.batches.clear();
-  result_.batches.push_back(std::move(piece.rows));
+  take_piece({std::move(piece.rows)});
+  return {};
+}
+
+Status PostgresAnswer::advance_rest() {
+  std::vector<std::shared_ptr<const ColumnBatch>> batches;
+  for (std::uint64_t bytes = 0; bytes < kPieceBytes && !result_.rest->at_end();) {
+    auto batch = result_.rest->next();
+    if (!batch && batches.empty()) return std::unexpected(std::move(batch).error());
+    if (!batch) break;  // it fails again when what is before it was given
+    bytes += (*batch)->size_bytes();
+    batches.push_back(std::move(*batch));
+  }
+  take_piece(std::move(batches));
+  return {};
+}
+
+/// In place of what was written.
+void PostgresAnswer::take_piece(std::vector<std::shared_ptr<const ColumnBatch>> batches) {
+  const std::uint64_t before = std::exchange(bytes_, size_of(batches));
+  held_bytes_.fetch_add(bytes_ - before, std::memory_order_relaxed);
+  result_.batches = std::move(batches);
   batch_ = 0;
   row_ = 0;
   views_.clear();
-  return {};
 }
 
 }  // namespace millrace::endpoint

@@ -1,8 +1,10 @@
 // The rows of one statement on their way to a client: encoded piece by piece, as many as there is
 // room for, so that a client that reads slowly makes the server hold the answer once and not its
-// encoding. The rows of a SUBSCRIBE come as they are made: of them it holds one piece. Owns: the
-// result, whose bytes count in the server's bound until the answer is gone. Thread: one at a time.
-// Errors: kResourceExhausted (kBusy) where the answers of all clients together would be too large.
+// encoding. The rows of a SUBSCRIBE come as they are made, and those that memory had no room for
+// from disk: of them it holds one piece. Owns: the result, whose bytes in memory count in the
+// server's bound until the answer is gone. Thread: one at a time. Errors: kResourceExhausted
+// (kBusy) where the answers of all clients together would be too large; of advance() those of
+// sql/spilled_rows.h and serving/live_query.h.
 #pragma once
 
 #include <atomic>
@@ -42,7 +44,7 @@ class PostgresAnswer {
     kAll,      // there are no more
     kRowsMax,  // so many as were wanted
     kFull,     // no room for more now
-    kMore,     // more are to be made: advance()
+    kMore,     // more are to be made or read: advance()
     kWaiting,  // more may come, or not
   };
 
@@ -66,14 +68,17 @@ class PostgresAnswer {
   /// Appends rows until `out` has `bytes_max` or `rows_left` is 0; counts that down.
   Written append_rows(std::uint64_t& rows_left, std::size_t bytes_max, std::string& out);
 
-  // --- SUBSCRIBE ---
+  // --- rows that come by and by: of SUBSCRIBE, and from disk ---
 
+  [[nodiscard]] bool comes_by_and_by() const {
+    return result_.live != nullptr || result_.rest != nullptr;
+  }
   [[nodiscard]] serving::LiveQuery* live() const { return result_.live.get(); }
   /// There is something to do for one whose rows were written: advance(), or its end.
   [[nodiscard]] bool is_ready() const;
   /// When it becomes ready at last; never, for most.
   [[nodiscard]] std::chrono::steady_clock::time_point ready_by() const { return ready_by_; }
-  /// Makes the next rows. Not for an I/O thread.
+  /// Makes or reads the next rows. Not for an I/O thread.
   Status advance();
 
  private:
@@ -82,6 +87,9 @@ class PostgresAnswer {
   void append_row(std::string& out);
   bool find_batch();
   [[nodiscard]] bool is_over() const;
+  Status advance_live();
+  Status advance_rest();
+  void take_piece(std::vector<std::shared_ptr<const ColumnBatch>> batches);
 
   serving::StatementResult result_;
   const ResultFormats formats_;  // one for each column

@@ -39,13 +39,14 @@ postgres::TransactionState wire_state(serving::TransactionState state) {
 }  // namespace
 
 Error PostgresDialog::cut_off(const serving::StatementResult& result) {
-  return {.code = ErrorCode::kPayloadTooLarge,
-          .id = std::string(error_id::kBodyTooLarge),
-          .message = fmt::format("the answer has more than {} rows or is too large, and the rest "
-                                 "would be missing",
-                                 result.rows),
-          .hint = "ask for less with LIMIT or WHERE, fetch it by a cursor, or raise sql.rows_max",
-          .place = {}};
+  return {
+      .code = ErrorCode::kPayloadTooLarge,
+      .id = std::string(error_id::kBodyTooLarge),
+      .message = fmt::format("the answer, or a row of it, is too large: behind {} rows the rest "
+                             "would be missing",
+                             result.rows),
+      .hint = "ask for less with LIMIT or WHERE, or raise sql.spill_bytes_max",
+      .place = {}};
 }
 
 PostgresDialog::PostgresDialog(std::shared_ptr<PostgresServerState> state,
@@ -217,7 +218,7 @@ void PostgresDialog::run_rows(Running running, std::string& out) {
   fill(out);
 }
 
-/// The next rows of a SUBSCRIBE.
+/// The next rows of a SUBSCRIBE, or from disk.
 void PostgresDialog::make_rows(std::string& out) {
   const auto made = running_->answer->advance();
   running_->waits = false;
@@ -268,7 +269,7 @@ void PostgresDialog::fill(std::string& out) {
   }
   const Running done = std::move(running);
   running_.reset();
-  if (done.answer->live() != nullptr) session_->end_rows(/*failed=*/false);
+  if (done.answer->comes_by_and_by()) session_->end_rows(/*failed=*/false);
   const std::uint64_t rows = done.rows_max - done.rows_left;
   state_->metrics.sent_rows.fetch_add(rows, std::memory_order_relaxed);
   if (written == PostgresAnswer::Written::kRowsMax) {

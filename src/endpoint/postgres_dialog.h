@@ -2,9 +2,9 @@
 // prepared statements with portals (PostgreSQL 15, chapter 55.2). Without a socket: messages in,
 // bytes out, as many at a time as fit. Owns: the client's statements, portals and the answer under
 // way. Thread: one at a time: run() on the pool, for it waits for statements; run_at_hand(), fill()
-// and the questions on the I/O thread; abandon() any. Errors: to the client; what breaks the protocol ends
-// the dialog. Invariant: behind an error in the extended protocol nothing runs until Sync; an
-// answer that was cut off is never given as a whole one.
+// and the questions on the I/O thread; abandon() any. Errors: to the client; what breaks the
+// protocol ends the dialog. Invariant: behind an error in the extended protocol nothing runs until
+// Sync; an answer that was cut off is never given as a whole one.
 #pragma once
 
 #include <atomic>
@@ -87,7 +87,7 @@ class PostgresDialog {
     std::uint64_t rows_max = 0;
     std::uint64_t rows_left = 0;
     bool of_portal = false;
-    bool waits = false;  // for rows of a SUBSCRIBE, which run() makes
+    bool waits = false;  // for rows that run() makes or reads
   };
   /// A COPY FROM STDIN.
   struct Copying {

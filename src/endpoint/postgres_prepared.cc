@@ -309,7 +309,7 @@ bool PostgresDialog::take_result(Portal& portal, Result<serving::StatementResult
 
 void PostgresDialog::give_rows(const Portal& portal, std::uint32_t rows_max, std::string& out) {
   // Of a portal that was executed before, the session knows nothing any more.
-  if (portal.answer->live() != nullptr) session_->begin_rows(portal.answer->result().live);
+  if (portal.answer->comes_by_and_by()) session_->begin_rows(portal.answer->result());
   const std::uint64_t rows = rows_max == 0 ? kAllRows : rows_max;
   run_rows({.answer = portal.answer, .rows_max = rows, .rows_left = rows, .of_portal = true}, out);
 }

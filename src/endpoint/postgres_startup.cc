@@ -205,7 +205,8 @@ void PostgresConnection::refuse_who(const Error& error) {
 
 void PostgresConnection::let_in(access::Principal who) {
   if (!who.name().empty()) share_.owner = std::hash<std::string_view>{}(who.name());
-  auto session = std::make_shared<serving::SqlSession>(server_.statements, who);
+  auto session =
+      std::make_shared<serving::SqlSession>(server_.statements, who, serving::AnswerSize::kWhole);
   for (const auto& [name, value] : entrance_->settings) {
     const auto set = session->set(name, value);
     if (set) continue;

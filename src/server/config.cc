@@ -159,7 +159,10 @@ const std::vector<ConfigKey>& config_keys() {
       {"sql.memory_bytes_max", &Config::sql_memory_bytes_max, 1 * kGiB, 64 * kMiB, 1024 * kGiB,
        "memory of one SELECT"},
       {"sql.rows_max", &Config::sql_rows_max, 100'000, 1, 100'000'000,
-       "most rows of an answer; the rest is cut off"},
+       "most rows of an answer over HTTP; the rest is cut off"},
+      {"sql.spill_bytes_max", &Config::sql_spill_bytes_max, 4 * kGiB, kMiB, 1024 * kGiB,
+       "most bytes of an answer over PostgreSQL's protocol, nearly all on disk; beyond it the "
+       "statement is refused"},
       {"sql.table_bytes_max", &Config::sql_table_bytes_max, 256 * kMiB, kKiB, 16 * kGiB,
        "most bytes of a reference table in memory"},
       {"sql.workers", &Config::sql_workers, 2, 1, 256, "worker processes for SELECTs"},

@@ -83,6 +83,7 @@ struct Config {
   std::uint64_t sql_deadline_ms = 0;
   std::uint64_t sql_memory_bytes_max = 0;
   std::uint64_t sql_rows_max = 0;
+  std::uint64_t sql_spill_bytes_max = 0;
   std::uint64_t sql_table_bytes_max = 0;
   std::uint64_t sql_workers = 0;
   std::string http_cors_origins;

@@ -76,8 +76,8 @@ TEST_F(LifeOfAnEvent, GoesFromThePostThroughLogViewLakeAndGenerationToOneMergedA
             std::string::npos)
       << asked->body;
 
-  // src/serving/select_statements.cc: the same by SQL; the record that could not be decoded waits in
-  // quarantine.
+  // src/serving/select_statements.cc: the same by SQL; the record that could not be decoded waits
+  // in quarantine.
   const auto rows = sql("SELECT city, trips FROM by_city");
   ASSERT_EQ(rows.rows, 1U);
   EXPECT_EQ(sql("SELECT code, reason, raw FROM trips__quarantine").rows, 1U);

@@ -197,7 +197,9 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
                                    .lake_folder = lake_folder,
                                    .workers_max = static_cast<std::uint32_t>(config.sql_workers),
                                    .memory_bytes_max = config.sql_memory_bytes_max,
-                                   .threads = cores}));
+                                   .threads = cores,
+                                   .files = &files,
+                                   .spill_folder = folder / "states"}));
   ingest_ = std::make_unique<ingest::Ingest>(
       *log_, *speed_, *filters_,
       ingest::IngestOptions{
@@ -239,6 +241,7 @@ Status Node::recover(const std::filesystem::path& folder, const Config& config) 
       *workers_, *lake_writer_, *batch_, *access_, *bridge_, *feed_, *sinks_,
       serving::StatementOptions{.deadline_ms = config.sql_deadline_ms,
                                 .rows_max = config.sql_rows_max,
+                                .spill_bytes_max = config.sql_spill_bytes_max,
                                 .table_bytes_max = config.sql_table_bytes_max,
                                 .import_folder = std::filesystem::absolute(folder / "import")});
 

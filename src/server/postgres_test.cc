@@ -69,13 +69,93 @@ TEST_F(PostgresSimpleTest, AnErrorHasItsPlaceInTheWholeQueryAndOurId) {
   EXPECT_EQ(error->field('S'), "ERROR");
 }
 
-TEST_F(PostgresSimpleTest, AnAnswerThatWouldBeCutOffIsAnError) {
+/// 20 MB, of which 8 MiB stay in memory.
+constexpr std::string_view kLarge =
+    "SELECT i, repeat('x', 1000) AS x FROM range(20000) t(i) ORDER BY i";
+
+/// How many DataRows there are; each has the next number in front.
+std::uint64_t numbered(const std::vector<PostgresTestClient::Message>& messages,
+                       std::uint64_t first) {
+  std::uint64_t count = 0;
+  for (const auto& one : messages) {
+    if (one.type != 'D') continue;
+    EXPECT_THAT(one.values(), StartsWith(fmt::format("{}|x", first + count)));
+    ++count;
+  }
+  return count;
+}
+
+TEST_F(PostgresSimpleTest, AnAnswerHasAllRows) {
   config_.sql_rows_max = 10;
   start();
   PostgresTestClient client(port());
   client.connect();
-  EXPECT_EQ(client.ask("SELECT * FROM range(11)"), "E(54000) Z(I)");
-  EXPECT_THAT(client.ask("SELECT * FROM range(10)"), HasSubstr("C(SELECT 10)"));
+  EXPECT_THAT(client.ask("SELECT * FROM range(11)"), HasSubstr("C(SELECT 11)"));
+  client.send(message('Q', text(fmt::format("{}; SELECT 1 AS one", kLarge))));
+  const auto answer = client.until_ready();
+  EXPECT_EQ(numbered({answer.begin(), answer.begin() + 20'001}, 0), 20'000U);
+  EXPECT_EQ(client.shortly({answer.begin() + 20'001, answer.end()}),
+            "C(SELECT 20000) T D(1|) C(SELECT 1) Z(I)");
+  client.send(message('Q', text(fmt::format("COPY ({}) TO STDOUT", kLarge))));
+  const auto copied = client.until_ready();
+  EXPECT_EQ(copied.size(), 20'004U);
+  EXPECT_EQ(copied[20'000].body.substr(0, 7), "19999\tx");
+  EXPECT_EQ(client.shortly({copied.end() - 3, copied.end()}), "c C(COPY 20000) Z(I)");
+  EXPECT_EQ(node_->statements().spilled().answers, 2U);
+  EXPECT_EQ(node_->statements().spilled().held_bytes, 0U);
+}
+
+TEST_F(PostgresSimpleTest, AnAnswerThatWouldBeCutOffIsAnError) {
+  config_.sql_spill_bytes_max = 10 << 20;
+  start();
+  PostgresTestClient client(port());
+  client.connect();
+  EXPECT_EQ(client.ask(kLarge), "E(54000) Z(I)");
+  EXPECT_EQ(client.ask(fmt::format("COPY ({}) TO STDOUT", kLarge)), "E(54000) Z(I)");
+  EXPECT_EQ(client.ask(fmt::format("BEGIN; DECLARE c CURSOR FOR {}", kLarge)),
+            "C(BEGIN) E(53200) Z(E)");
+  EXPECT_EQ(node_->statements().spilled().held_bytes, 0U);
+  EXPECT_EQ(client.ask("ROLLBACK; SELECT 1"), "C(ROLLBACK) T D(1|) C(SELECT 1) Z(I)");
+}
+
+TEST_F(PostgresSimpleTest, RowsOnDiskGoWithTheirClient) {
+  const auto& spilled = node_->statements().spilled();
+  {
+    PostgresTestClient client(port());
+    client.connect();
+    client.send(message('Q', text(kLarge)));
+    EXPECT_EQ(client.next().type, 'T');
+    EXPECT_TRUE(comes_true([&] { return spilled.held_bytes > 10'000'000; }));
+    EXPECT_LT(server_->metrics().held_bytes, 16'000'000U);
+  }
+  EXPECT_TRUE(comes_true([&] { return spilled.held_bytes == 0; }));
+  EXPECT_TRUE(comes_true([&] { return server_->metrics().held_bytes == 0; }));
+}
+
+TEST_F(PostgresSimpleTest, ACursorGoesBackAndForthOverRowsOnDisk) {
+  config_.sql_rows_max = 10;
+  start();
+  PostgresTestClient client(port());
+  client.connect();
+  EXPECT_EQ(client.ask(fmt::format("BEGIN; DECLARE c CURSOR FOR {}", kLarge)),
+            "C(BEGIN) C(DECLARE CURSOR) Z(T)");
+  const auto fetch = [&](std::string_view what) {
+    client.send(message('Q', text(fmt::format("FETCH {} FROM c", what))));
+    return client.until_ready();
+  };
+  EXPECT_EQ(numbered(fetch("7000"), 0), 7000U);
+  EXPECT_EQ(numbered(fetch("7000"), 7000), 7000U);
+  EXPECT_EQ(numbered(fetch("NEXT"), 14'000), 1U);
+  EXPECT_EQ(numbered(fetch("ABSOLUTE 19999"), 19'998), 1U);
+  EXPECT_EQ(numbered(fetch("PRIOR"), 19'997), 1U);
+  EXPECT_EQ(client.ask("MOVE ABSOLUTE 0 FROM c"), "C(MOVE 0) Z(T)");
+  EXPECT_EQ(numbered(fetch("ALL"), 0), 20'000U);
+  const auto back = fetch("BACKWARD ALL");
+  ASSERT_EQ(back.size(), 20'003U);
+  for (std::size_t i = 0; i < 20'000; i += 100)
+    EXPECT_THAT(back[i + 1].values(), StartsWith(fmt::format("{}|x", 19'999 - i)));
+  EXPECT_EQ(client.ask("COMMIT"), "C(COMMIT) Z(I)");
+  EXPECT_EQ(node_->statements().spilled().held_bytes, 0U);
 }
 
 TEST_F(PostgresSimpleTest, WhatAClientDoesNotReadIsNotEncoded) {
@@ -83,12 +163,13 @@ TEST_F(PostgresSimpleTest, WhatAClientDoesNotReadIsNotEncoded) {
   slow.connect();
   slow.send(message('Q', text("SELECT repeat('x', 1000) FROM range(50000)")));
   const auto& metrics = server_->metrics();
-  ASSERT_TRUE(comes_true([&] { return metrics.held_bytes > 50'000'000; }));
+  ASSERT_TRUE(comes_true([&] { return metrics.held_bytes > 5'000'000; }));
   // The sockets' buffers take some MB; then it stands still, and others are served.
   PostgresTestClient other(port());
   other.connect();
   EXPECT_EQ(other.ask("SELECT 1"), "T D(1|) C(SELECT 1) Z(I)");
   EXPECT_LT(metrics.sent_bytes, 20'000'000U);
+  EXPECT_LT(metrics.held_bytes, 20'000'000U);
   EXPECT_EQ(slow.until_ready().size(), 50'003U);
   EXPECT_TRUE(comes_true([&] { return metrics.held_bytes == 0; }));
 }
@@ -214,6 +295,50 @@ TEST_F(PostgresPreparedTest, APortalGivesItsRowsByThePiece) {
   EXPECT_EQ(client.ask("COMMIT"), "C(COMMIT) Z(I)");
   client.send(execute("p") + kSync);
   EXPECT_EQ(client.shortly(client.until_ready()), "E(34000) Z(I)");
+}
+
+TEST_F(PostgresPreparedTest, APortalGivesRowsOnDiskByThePiece) {
+  config_.sql_rows_max = 10;
+  start();
+  PostgresTestClient client(port());
+  client.connect();
+  EXPECT_EQ(client.ask("BEGIN"), "C(BEGIN) Z(T)");
+  client.send(parse("", kLarge) + bind("p", "") + kSync);
+  client.until_ready();
+  for (std::uint64_t first = 0; first < 20'000; first += 3000) {
+    client.send(execute("p", 3000) + kSync);
+    const auto piece = client.until_ready();
+    const bool last = first + 3000 > 20'000;
+    EXPECT_EQ(numbered(piece, first), last ? 2000U : 3000U);
+    EXPECT_EQ(client.shortly({piece.end() - 2, piece.end()}),
+              last ? "C(SELECT 2000) Z(T)" : "s Z(T)");
+  }
+  EXPECT_EQ(node_->statements().spilled().held_bytes, 0U);
+  // As many as there are.
+  client.send(bind("q", "") + execute("q", 20'000) + execute("q", 1) + kSync);
+  const auto all = client.until_ready();
+  EXPECT_EQ(numbered(all, 0), 20'000U);
+  EXPECT_EQ(client.ask("COMMIT"), "C(COMMIT) Z(I)");
+}
+
+TEST_F(PostgresPreparedTest, ACancelEndsRowsOnDisk) {
+  PostgresTestClient client(port());
+  std::string key;
+  for (const auto& one : client.connect()) {
+    if (one.type == 'K') key = one.body;
+  }
+  client.send(message('Q', text("SELECT repeat('x', 1000) FROM range(100000)")));
+  const auto& spilled = node_->statements().spilled();
+  ASSERT_TRUE(comes_true([&] { return spilled.held_bytes > 90'000'000; }));
+  EXPECT_EQ(client.next().type, 'T');
+  PostgresTestClient other(port());
+  other.send(first_message(u32(80877102) + key));
+  EXPECT_EQ(other.raw().read_to_end(), "");
+  const auto answer = client.until_ready();
+  EXPECT_LT(answer.size(), 90'000U);
+  EXPECT_EQ(client.shortly({answer.end() - 2, answer.end()}), "E(57014) Z(I)");
+  EXPECT_TRUE(comes_true([&] { return spilled.held_bytes == 0; }));
+  EXPECT_EQ(client.ask("SELECT 1"), "T D(1|) C(SELECT 1) Z(I)");
 }
 
 TEST_F(PostgresPreparedTest, AFailedTransactionSaysSoUntilItsEnd) {

@@ -108,6 +108,7 @@ Result<InsertRows> StatementRunner::insert_rows(const access::Principal& who,
   whole.past = std::move(select.past);
   auto all = context;
   all.rows_max = ~std::uint64_t{0};
+  all.whole = false;
   auto result = this->select(who, whole, all);
   if (!result) {
     auto error = std::move(result).error();

@@ -266,6 +266,7 @@ Result<StatementResult> StatementRunner::select(const access::Principal& who,
   assembly.deadline_ms = context.deadline_ms;
   assembly.past = select.past;
   assembly.query.rows_max = context.rows_max.value_or(options_.rows_max);
+  if (context.whole) assembly.query.spill_bytes_max = options_.spill_bytes_max;
   assembly.query.cancelled = context.cancelled;
   for (const auto& relation : assembly.past)
     MR_RETURN_IF_ERROR(access_.require(who, Privilege::kSelect, relation.name));
@@ -281,6 +282,7 @@ Result<StatementResult> StatementRunner::select(const access::Principal& who,
   out.command = "SELECT";
   out.columns = std::move(result.columns);
   out.batches = std::move(result.batches);
+  out.rest = std::move(result.rest);
   out.rows = result.rows;
   out.truncated = result.truncated;
   out.sources = std::move(assembly.sources);

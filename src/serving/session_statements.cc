@@ -103,7 +103,8 @@ Result<StatementResult> SqlSession::execute_session(const SessionPlan& plan) {
                  [&](const sql::DeclareCursor& s) { return declare(s, plan); },
                  [&](const sql::FetchStatement& s) -> Result<StatementResult> {
                    MR_TRY(auto* const cursor, transaction_.cursor(s.name));
-                   if (cursor->live == nullptr) return cursor->fetch(s);
+                   if (cursor->live == nullptr)
+                     return cursor->fetch(s, runner_.options().result_bytes_max);
                    return cursor->fetch_live(s, settings_.number("subscribe_wait"));
                  },
                  [&](const sql::CloseCursor& s) -> Result<StatementResult> {
@@ -253,10 +254,9 @@ Result<StatementResult> SqlSession::declare(const sql::DeclareCursor& statement,
     return std::unexpected(Error{
         .code = ErrorCode::kResourceExhausted,
         .id = std::string(error_id::kSqlMemory),
-        .message =
-            fmt::format("the result of cursor {} is larger than a result may be (sql.rows_max,"
-                        " sql.result_bytes_max)",
-                        statement.name),
+        .message = fmt::format(
+            "the result of cursor {} is larger than a result may be ({})", statement.name,
+            answers_ == AnswerSize::kWhole ? "sql.spill_bytes_max" : "sql.rows_max, or its bytes"),
         .hint = "let the SELECT give fewer rows",
         .place = {}});
   }

@@ -205,7 +205,27 @@ Result<StatementResult> Cursor::fetch_live(const sql::FetchStatement& statement,
   return out;
 }
 
-StatementResult Cursor::fetch(const sql::FetchStatement& statement) {
+namespace {
+
+/// The rows [begin, end) of a batch, or the other way round.
+std::shared_ptr<const ColumnBatch> rows_of(const std::shared_ptr<const ColumnBatch>& batch,
+                                           std::int64_t begin, std::int64_t end, bool backward) {
+  if (begin == 0 && end == static_cast<std::int64_t>(batch->rows()) && !backward) return batch;
+  std::vector<std::uint32_t> chosen;
+  for (std::int64_t row = begin; row < end; ++row)
+    chosen.push_back(static_cast<std::uint32_t>(row));
+  if (backward) std::ranges::reverse(chosen);
+  std::vector<Type> types;
+  for (std::size_t i = 0; i < batch->column_count(); ++i) types.push_back(batch->column(i).type());
+  auto some = std::make_shared<ColumnBatch>(types);
+  some->append_rows({batch->views(), batch->rows()}, chosen);
+  return some;
+}
+
+}  // namespace
+
+Result<StatementResult> Cursor::fetch(const sql::FetchStatement& statement,
+                                      std::uint64_t bytes_max) {
   using From = sql::FetchStatement::From;
   const auto rows = static_cast<std::int64_t>(result.rows);
   const auto bounded = [&](std::int64_t place) {
@@ -213,13 +233,14 @@ StatementResult Cursor::fetch(const sql::FetchStatement& statement) {
   };
   // Numbers of clients are larger than any result before anything is added to them.
   const std::int64_t count = std::clamp<std::int64_t>(statement.count, -rows - 1, rows + 1);
+  std::int64_t to = at;
   std::int64_t first = 0;  // the rows that are passed, in their order
   std::int64_t last = -1;
   bool backward = false;
   if (statement.from == From::kAbsolute || statement.from == From::kRelative) {
     const std::int64_t origin = statement.from == From::kRelative ? at : count < 0 ? rows + 1 : 0;
-    at = bounded(origin + count);
-    if (at >= 1 && at <= rows) first = last = at;
+    to = bounded(origin + count);
+    if (to >= 1 && to <= rows) first = last = to;
   } else {
     const std::int64_t steps = statement.all ? rows + 1 : count;
     backward = (statement.from == From::kBackward) != (steps < 0);
@@ -228,17 +249,18 @@ StatementResult Cursor::fetch(const sql::FetchStatement& statement) {
       if (at >= 1 && at <= rows) first = last = at;
     } else if (backward) {
       last = bounded(at - 1);
-      at = bounded(at - far);
-      first = std::max<std::int64_t>(at, 1);
+      to = bounded(at - far);
+      first = std::max<std::int64_t>(to, 1);
     } else {
       first = at + 1;
-      at = bounded(at + far);
-      last = std::min(at, rows);
+      to = bounded(at + far);
+      last = std::min(to, rows);
     }
   }
   StatementResult out;
   const auto passed = static_cast<std::uint64_t>(std::max<std::int64_t>(last - first + 1, 0));
   if (statement.move) {
+    at = to;
     out.command = "MOVE";
     out.affected = passed;
     return out;
@@ -248,28 +270,47 @@ StatementResult Cursor::fetch(const sql::FetchStatement& statement) {
   out.rows = passed;
   out.sources = result.sources;
   std::int64_t start = 1;
-  std::vector<std::uint32_t> chosen;
   for (const auto& batch : result.batches) {
     const auto size = static_cast<std::int64_t>(batch->rows());
     const std::int64_t from = std::max(first, start);
-    const std::int64_t to = std::min(last, start + size - 1);
-    if (from <= to && from == start && to == start + size - 1 && !backward) {
-      out.batches.push_back(batch);
-    } else if (from <= to) {
-      chosen.clear();
-      for (std::int64_t row = from; row <= to; ++row)
-        chosen.push_back(static_cast<std::uint32_t>(row - start));
-      if (backward) std::ranges::reverse(chosen);
-      std::vector<Type> types;
-      for (const auto& column : result.columns) types.push_back(column.type);
-      auto some = std::make_shared<ColumnBatch>(types);
-      some->append_rows({batch->views(), batch->rows()}, chosen);
-      out.batches.push_back(std::move(some));
-    }
+    const std::int64_t end = std::min(last + 1, start + size);
+    if (from < end) out.batches.push_back(rows_of(batch, from - start, end - start, backward));
     start += size;
   }
+  if (last >= start)
+    MR_RETURN_IF_ERROR(
+        fetch_rest(std::max(first, start) - start, last - start, backward, bytes_max, out));
   if (backward) std::ranges::reverse(out.batches);
+  at = to;
   return out;
+}
+
+/// Rows of `result.rest`, from `first` to `last`.
+Status Cursor::fetch_rest(std::int64_t first, std::int64_t last, bool backward,
+                          std::uint64_t bytes_max, StatementResult& out) const {
+  auto rest =
+      result.rest->part(static_cast<std::uint64_t>(first), static_cast<std::uint64_t>(last) + 1);
+  if (!backward) {
+    out.rest = std::move(rest);
+    return {};
+  }
+  std::uint64_t read_bytes = 0;
+  while (!rest->at_end()) {
+    MR_TRY(const auto batch, rest->next());
+    read_bytes += batch->size_bytes();
+    if (read_bytes > bytes_max) {
+      return std::unexpected(Error{
+          .code = ErrorCode::kResourceExhausted,
+          .id = std::string(error_id::kSqlMemory),
+          .message =
+              fmt::format("the rows to be fetched backward take more than {} MiB", bytes_max >> 20),
+          .hint = "FETCH BACKWARD fewer rows at once",
+          .place = {}});
+    }
+    out.batches.push_back(
+        rows_of(batch, 0, static_cast<std::int64_t>(batch->rows()), /*backward=*/true));
+  }
+  return {};
 }
 
 }  // namespace millrace::serving

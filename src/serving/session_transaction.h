@@ -21,7 +21,8 @@ namespace millrace::serving {
 
 enum class TransactionState : std::uint8_t { kNone, kOpen, kFailed };
 
-/// The whole result of a SELECT, and how far it was fetched; or a SUBSCRIBE, which only goes on.
+/// The whole result of a SELECT, in memory and on disk, and how far it was fetched; or a SUBSCRIBE,
+/// which only goes on.
 struct Cursor {
   StatementResult result;
   std::shared_ptr<LiveQuery> live = {};
@@ -29,12 +30,18 @@ struct Cursor {
   bool hold = false;
   std::int64_t at = 0;  // before row 1: 0; on row n: n; behind the last: rows + 1
 
-  /// Moves as the statement says, and gives the rows that it passes (FETCH).
-  StatementResult fetch(const sql::FetchStatement& statement);
+  /// Moves as the statement says, and gives the rows that it passes (FETCH). Errors: where those
+  /// that are on disk shall be given backward, and take more than `bytes_max` of memory; it has not
+  /// moved then.
+  Result<StatementResult> fetch(const sql::FetchStatement& statement, std::uint64_t bytes_max);
   /// Of a SUBSCRIBE: what is to be given. Errors: where it would have to go back.
   Result<StatementResult> fetch_live(const sql::FetchStatement& statement,
                                      std::uint64_t wait_ms) const;
   [[nodiscard]] const std::vector<Column>& columns() const;
+
+ private:
+  Status fetch_rest(std::int64_t first, std::int64_t last, bool backward, std::uint64_t bytes_max,
+                    StatementResult& out) const;
 };
 
 class SessionTransaction {

@@ -73,9 +73,10 @@ class SqlSession::Running {
   bool outer_ = false;
 };
 
-SqlSession::SqlSession(StatementRunner& runner, access::Principal who)
+SqlSession::SqlSession(StatementRunner& runner, access::Principal who, AnswerSize answers)
     : runner_(runner),
       who_(std::move(who)),
+      answers_(answers),
       settings_(who_.name().empty() ? "millrace" : std::string(who_.name()),
                 runner.is_admin(who_)) {}
 
@@ -89,21 +90,24 @@ void SqlSession::cancel() {
   {
     const MutexLock lock(running_mutex_);
     if (giving_ != nullptr) giving_->cancel();
+    if (const auto rest = giving_rest_.lock()) rest->cancel();
     if (running_ == nullptr) return;
     running_->store(true, std::memory_order_release);
   }
   runner_.wake_cancelled();
 }
 
-void SqlSession::begin_rows(std::shared_ptr<LiveQuery> live) {
+void SqlSession::begin_rows(const StatementResult& result) {
   const MutexLock lock(running_mutex_);
-  giving_ = std::move(live);
+  giving_ = result.live;
+  giving_rest_ = result.rest;
 }
 
 void SqlSession::end_rows(bool failed) {
   {
     const MutexLock lock(running_mutex_);
     giving_.reset();
+    giving_rest_.reset();
   }
   if (failed && transaction_.state() == TransactionState::kOpen) transaction_.fail_with();
   transaction_.touch();
@@ -127,6 +131,7 @@ StatementContext SqlSession::context() {
           .cancelled = running_,
           .moment = transaction_.moment(),
           .rows_max = {},
+          .whole = answers_ == AnswerSize::kWhole,
           .facts = &facts_};
 }
 
@@ -198,10 +203,14 @@ Result<StatementResult> SqlSession::execute(const PreparedStatement& statement,
   auto result = execute_checked(statement, values);
   if (!result && transaction_.state() == TransactionState::kOpen) transaction_.fail_with();
   transaction_.touch();
-  if (result && result->live != nullptr) {
+  if (result && (result->live != nullptr || result->rest != nullptr)) {
     const MutexLock lock(running_mutex_);
     giving_ = result->live;
-    if (running_ != nullptr && running_->load(std::memory_order_acquire)) giving_->cancel();
+    giving_rest_ = result->rest;
+    if (running_ != nullptr && running_->load(std::memory_order_acquire)) {
+      if (result->live != nullptr) result->live->cancel();
+      if (result->rest != nullptr) result->rest->cancel();
+    }
   }
   return result;
 }

@@ -60,9 +60,16 @@ struct CopyProgress {
   std::uint64_t rows = 0;       // that are stored
 };
 
+/// How much of a SELECT's answer a client takes.
+enum class AnswerSize : std::uint8_t {
+  kBounded,  // what memory may hold of it (sql.rows_max), with a note where there is more
+  kWhole,    // all rows: those that memory has no room for come out of StatementResult::rest
+};
+
 class SqlSession {
  public:
-  SqlSession(StatementRunner& runner, access::Principal who);
+  SqlSession(StatementRunner& runner, access::Principal who,
+             AnswerSize answers = AnswerSize::kBounded);
   ~SqlSession();
   SqlSession(const SqlSession&) = delete;
   SqlSession& operator=(const SqlSession&) = delete;
@@ -87,10 +94,10 @@ class SqlSession {
   [[nodiscard]] TransactionState transaction() const { return transaction_.state(); }
   /// Ends the statement that runs, with kCancelled; nothing where none does. Thread: any.
   void cancel() EXCLUDES(running_mutex_);
-  /// Whoever gives on the rows of StatementResult::live goes on with it (which a statement that
-  /// gives one does by itself), and has no more to give; in between cancel() ends them. `failed`:
-  /// by an error that the client is told. While no statement runs.
-  void begin_rows(std::shared_ptr<LiveQuery> live) EXCLUDES(running_mutex_);
+  /// Whoever gives on the rows of StatementResult::live or ::rest goes on with them (which a
+  /// statement that gives some does by itself), and has no more to give; in between cancel() ends
+  /// them. `failed`: by an error that the client is told. While no statement runs.
+  void begin_rows(const StatementResult& result) EXCLUDES(running_mutex_);
   void end_rows(bool failed) EXCLUDES(running_mutex_);
   /// Of a cursor that DECLARE made, which to PostgreSQL's clients is a portal; null without one.
   [[nodiscard]] const std::vector<Column>* cursor_columns(std::string_view name);
@@ -175,6 +182,7 @@ class SqlSession {
 
   StatementRunner& runner_;
   const access::Principal who_;
+  const AnswerSize answers_;
   SessionSettings settings_;
   SessionFacts facts_{.settings = &settings_};
   SessionTransaction transaction_;
@@ -184,6 +192,7 @@ class SqlSession {
   Mutex running_mutex_;
   sql::CancelFlag running_ GUARDED_BY(running_mutex_);
   std::shared_ptr<LiveQuery> giving_ GUARDED_BY(running_mutex_);
+  std::weak_ptr<sql::SpilledRows> giving_rest_ GUARDED_BY(running_mutex_);
 };
 
 }  // namespace millrace::serving

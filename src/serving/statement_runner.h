@@ -66,7 +66,9 @@ struct StatementResult {
   std::string command;
   std::vector<Column> columns;
   std::vector<std::shared_ptr<const ColumnBatch>> batches;
-  std::uint64_t rows = 0;
+  /// Rows behind those of `batches`, on disk; null for most.
+  std::shared_ptr<sql::SpilledRows> rest = {};
+  std::uint64_t rows = 0;  // of both
   bool truncated = false;
   std::vector<SourceCoverage> sources;
   /// Rows that a statement put, changed or took away.
@@ -91,6 +93,8 @@ struct StatementContext {
   sql::CancelFlag cancelled = {};
   ReadMoment* moment = nullptr;  // of its transaction
   std::optional<std::uint64_t> rows_max = {};
+  /// All rows of a SELECT are wanted: StatementResult::rest may have some.
+  bool whole = false;
   const SessionFacts* facts = nullptr;
   /// point_rows() reads nothing that memory does not have, and no more keys than are read at once.
   bool at_hand = false;
@@ -107,6 +111,8 @@ struct StatementOptions {
   std::uint64_t deadline_ms = 30'000;
   std::uint64_t rows_max = 100'000;
   std::uint64_t result_bytes_max = std::uint64_t{128} << 20;
+  /// Of an answer that is wanted whole.
+  std::uint64_t spill_bytes_max = std::uint64_t{4} << 30;
   std::uint64_t table_bytes_max = std::uint64_t{256} << 20;
   /// Where CREATE TABLE ... FROM 'file' of a client finds files; empty: nowhere.
   std::filesystem::path import_folder = {};
@@ -190,6 +196,8 @@ class StatementRunner {
   /// Statements whose flag of cancelling is set end now. Thread: any.
   void wake_cancelled() { workers_.wake(); }
   [[nodiscard]] const StatementOptions& options() const { return options_; }
+  /// Of answers that were wanted whole.
+  [[nodiscard]] const sql::SpillCounters& spilled() const { return workers_.spilled(); }
   /// table_statements.cc
   /// Reads a table of another database again; says whether it has other rows now.
   Result<bool> refresh_table(TableId id, const sql::CreateTable& statement,

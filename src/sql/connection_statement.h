@@ -1,6 +1,6 @@
 // The heads of the statements about connections to other brokers: CREATE CONNECTION; and PAUSE and
-// RESUME, of connections and sinks. Errors: as sql/statement.h, but none repeats what stands where a password
-// should.
+// RESUME, of connections and sinks. Errors: as sql/statement.h, but none repeats what stands where
+// a password should.
 #pragma once
 
 #include "sql/statement.h"

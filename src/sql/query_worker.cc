@@ -18,6 +18,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <thread>
 
@@ -200,9 +201,11 @@ struct Request {
 
 Result<Request> make_request(const Query& query) {
   SharedMemoryWriter memory;
+  const bool whole = query.spill_bytes_max != 0;
   WorkerQuery out{.select = query.select,
-                  .rows_max = query.rows_max,
-                  .result_bytes_max = query.result_bytes_max,
+                  .rows_max = whole ? std::numeric_limits<std::uint64_t>::max() : query.rows_max,
+                  .result_bytes_max = whole ? query.spill_bytes_max : query.result_bytes_max,
+                  .row_bytes_max = query.result_bytes_max,
                   .relations = {},
                   .views = {},
                   .macros = query.macros,
@@ -280,11 +283,40 @@ Error death_error(std::optional<int> status) {
                .place = {}};
 }
 
+/// Makes the files of answers that memory has no room for.
+class Spills {
+ public:
+  explicit Spills(const QueryWorkerOptions& options)
+      : files_(*options.files), folder_(options.spill_folder), after_(options.spill_after_bytes) {}
+
+  [[nodiscard]] std::uint64_t after_bytes() const { return after_; }
+  Result<std::unique_ptr<SpillWriter>> open(std::vector<Type> types) {
+    MR_CHECK(!folder_.empty(), "a whole answer is wanted, and there is no folder for it");
+    // A crash between making the file and taking its name away leaves an empty one, which whoever
+    // has the folder removes at the next start.
+    const auto path = folder_ / fmt::format("scratch-{}.rows", next_.fetch_add(1));
+    return SpillWriter::create(files_, path, std::move(types), counters_);
+  }
+  [[nodiscard]] const SpillCounters& counters() const { return *counters_; }
+
+ private:
+  runtime::FileSystem& files_;
+  const std::filesystem::path folder_;
+  const std::uint64_t after_;
+  /// Answers may be read when the workers are gone.
+  const std::shared_ptr<SpillCounters> counters_ = std::make_shared<SpillCounters>();
+  std::atomic<std::uint64_t> next_{1};
+};
+
 /// One query on one worker.
 class Conversation {
  public:
-  Conversation(WorkerProcess& worker, const Query& query, std::int64_t deadline_us)
-      : worker_(worker), query_(query), deadline_us_(deadline_us) {}
+  Conversation(WorkerProcess& worker, const Query& query, Spills& spills, std::int64_t deadline_us)
+      : worker_(worker),
+        query_(query),
+        spills_(spills),
+        bytes_max_(query.spill_bytes_max == 0 ? query.result_bytes_max : query.spill_bytes_max),
+        deadline_us_(deadline_us) {}
 
   /// The process is gone and had not begun with the query: it died while it was idle.
   [[nodiscard]] bool was_dead() const { return was_dead_; }
@@ -366,15 +398,35 @@ class Conversation {
 
   Status add_rows(const Frame& frame, QueryResult& result) {
     bytes_ += frame.payload.size();
-    if (bytes_ > query_.result_bytes_max)
-      return misbehaved("it sent more bytes than were asked for");
+    if (bytes_ > bytes_max_) return misbehaved("it sent more bytes than were asked for");
     MR_TRY(ColumnBatch batch, decode_column_batch(frame.payload));
-    if (result.rows + batch.rows() > query_.rows_max) {
+    if (query_.spill_bytes_max == 0 && result.rows + batch.rows() > query_.rows_max) {
       return misbehaved("it sent more rows than were asked for");
     }
+    if (batch.rows() == 0) return misbehaved("it sent a batch without rows");
+    const bool spills =
+        query_.spill_bytes_max != 0 && !result.batches.empty() && bytes_ > spills_.after_bytes();
     result.rows += batch.rows();
+    if (spills) return spill(frame.payload, batch, *result.batches.front());
     result.batches.push_back(std::make_shared<const ColumnBatch>(std::move(batch)));
     return {};
+  }
+
+  Status spill(std::string_view payload, const ColumnBatch& batch, const ColumnBatch& first) {
+    if (batch.column_count() != first.column_count()) return changed_columns();
+    std::vector<Type> types;
+    for (std::size_t i = 0; i < batch.column_count(); ++i) {
+      if (batch.column(i).type() != first.column(i).type()) return changed_columns();
+      types.push_back(batch.column(i).type());
+    }
+    if (rest_ == nullptr) {
+      MR_TRY(rest_, spills_.open(std::move(types)));
+    }
+    return rest_->append(payload, static_cast<std::uint32_t>(batch.rows()));
+  }
+
+  [[nodiscard]] std::unexpected<Error> changed_columns() {
+    return misbehaved("its rows have other columns than it says");
   }
 
   Result<QueryResult> finish(const Frame& frame, QueryResult result) {
@@ -386,10 +438,13 @@ class Conversation {
       for (std::size_t i = 0; same && i < done->columns.size(); ++i) {
         same = batch->column(i).type() == done->columns[i].type;
       }
-      if (!same) return misbehaved("its rows have other columns than it says");
+      if (!same) return changed_columns();
     }
     reusable_ = true;
     if (interrupted_) return std::unexpected(deadline_error(query_));
+    if (rest_ != nullptr) {
+      MR_TRY(result.rest, rest_->finish());
+    }
     result.columns = std::move(done->columns);
     result.truncated = done->truncated;
     result.parameters = std::move(done->parameters);
@@ -406,6 +461,9 @@ class Conversation {
 
   WorkerProcess& worker_;
   const Query& query_;
+  Spills& spills_;
+  const std::uint64_t bytes_max_;
+  std::unique_ptr<SpillWriter> rest_;
   std::int64_t deadline_us_;
   std::uint64_t bytes_ = 0;
   bool begun_ = false;
@@ -417,7 +475,7 @@ class Conversation {
 }  // namespace
 
 struct QueryWorkers::Pool {
-  explicit Pool(QueryWorkerOptions wanted) : options(std::move(wanted)) {}
+  explicit Pool(QueryWorkerOptions wanted) : options(std::move(wanted)), spills(options) {}
 
   /// An idle worker, or a new one, or kBusy at the deadline.
   Result<std::unique_ptr<WorkerProcess>> take(std::int64_t deadline_us, const CancelFlag& flag) {
@@ -531,6 +589,7 @@ struct QueryWorkers::Pool {
   }
 
   const QueryWorkerOptions options;
+  Spills spills;
   Mutex mutex;
   CondVar changed;
   CondVar keeper_wanted;
@@ -582,6 +641,8 @@ void QueryWorkers::stop() { pool_->stop(); }
 
 void QueryWorkers::wake() { pool_->wake(); }
 
+const SpillCounters& QueryWorkers::spilled() const { return pool_->spills.counters(); }
+
 Result<QueryResult> QueryWorkers::run(const Query& query) {
   const std::int64_t deadline_us =
       runtime::monotonic_us() +
@@ -591,7 +652,7 @@ Result<QueryResult> QueryWorkers::run(const Query& query) {
   for (int i = 1;; ++i) {
     MR_TRY(auto worker, pool_->take(deadline_us, query.cancelled));
     worker->count_query();
-    Conversation conversation(*worker, query, deadline_us);
+    Conversation conversation(*worker, query, pool_->spills, deadline_us);
     auto result = conversation.run(request);
     if (!result && is_cancelled(query.cancelled)) result = cancelled();
     if (!result && pool_->is_stopping())

@@ -1,8 +1,10 @@
 // Runs checked SELECTs of users in a process of its own that can be killed: Landlock (the lake
 // read-only, nothing else), seccomp (no network, no exec), rlimits, a deadline. Rows that only the
-// server has (log tail, merged views) are handed over in shared memory. Thread: run() on any; at
-// most `workers_max` at once, others wait until their deadline. Errors: kDeadlineExceeded
-// (kSqlDeadline), kResourceExhausted (kSqlMemory, kBusy), kInvalidArgument (kSqlFailed),
+// server has (log tail, merged views) are handed over in shared memory. An answer comes back into
+// memory, up to a bound; where its query wants all of it, what is beyond goes to disk. Thread:
+// run() on any; at most `workers_max` at once, others wait until their deadline. Errors:
+// kDeadlineExceeded (kSqlDeadline), kResourceExhausted (kSqlMemory, kBusy), kInvalidArgument
+// (kSqlFailed),
 //   kFailedPrecondition where this kernel has no Landlock, kInternal where a query ended its
 //   process. A worker that dies or is killed is replaced; nobody else notices.
 #pragma once
@@ -18,6 +20,8 @@
 #include "base/result.h"
 #include "model/column_batch.h"
 #include "model/stream.h"
+#include "runtime/file_system.h"
+#include "sql/spilled_rows.h"
 
 namespace millrace::sql {
 
@@ -31,6 +35,11 @@ struct QueryWorkerOptions {
   /// Goes on where the kernel has no Landlock: then only DuckDB's own settings keep a query from
   /// reading files.
   bool allow_unsandboxed = false;
+  /// Of answers that are wanted whole: so many bytes are held in memory, or one batch; then files
+  /// of this folder, which are nameless from the start, take the rest. It is there already.
+  runtime::FileSystem* files = &runtime::system_files();
+  std::filesystem::path spill_folder;
+  std::uint64_t spill_after_bytes = std::uint64_t{8} << 20;
 };
 
 /// A relation that the query may name: rows from lake files (columns + hidden), then rows from
@@ -68,6 +77,9 @@ struct Query {
   std::uint64_t deadline_ms = 30'000;
   std::uint64_t rows_max = 100'000;
   std::uint64_t result_bytes_max = std::uint64_t{256} << 20;
+  /// Not 0: the answer is wanted whole, in memory and on disk, up to so many bytes. rows_max does
+  /// not count then, and result_bytes_max bounds a single row.
+  std::uint64_t spill_bytes_max = 0;
   /// Nothing runs: columns and the types of parameters are the answer.
   bool prepare_only = false;
   /// Once it is true the query ends with kCancelled; null: nobody cancels it.
@@ -77,9 +89,10 @@ struct Query {
 struct QueryResult {
   std::vector<Column> columns;  // types that model::Type lacks come as VARCHAR
   std::vector<std::shared_ptr<const ColumnBatch>> batches;
-  std::uint64_t rows = 0;
-  bool truncated = false;                       // there were more than rows_max
-  std::vector<std::optional<Type>> parameters;  // with prepare_only
+  std::shared_ptr<SpilledRows> rest = {};  // behind those of `batches`; null: there are none
+  std::uint64_t rows = 0;                  // of both
+  bool truncated = false;                  // there were more than the query allows
+  std::vector<std::optional<Type>> parameters = {};  // with prepare_only
 };
 
 class QueryWorkers {
@@ -89,6 +102,7 @@ class QueryWorkers {
   Result<QueryResult> run(const Query& query);
   /// Queries whose flag is set end now, with their worker process. Thread: any.
   void wake();
+  [[nodiscard]] const SpillCounters& spilled() const;
   /// Ends the queries that run, and refuses later ones, with kUnavailable (kStopping).
   void stop();
 

@@ -9,6 +9,7 @@
 #include <atomic>
 #include <deque>
 #include <exception>
+#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -173,20 +174,41 @@ class QueryRun {
   Status send_rows(const BatchView& batch, WorkerDone& done) {
     BatchView some = batch;
     some.rows = std::min<std::uint64_t>(batch.rows, query_.rows_max - done.rows);
-    std::string bytes;
-    if (some.rows > 0) encode_column_batch(some, bytes);
-    if (bytes_sent_ + bytes.size() > query_.result_bytes_max) {
-      done.truncated = true;
-    } else {
-      if (some.rows > 0) {
-        MR_RETURN_IF_ERROR(channel_.send(FrameKind::kRows, bytes, -1, WorkerChannel::kNever));
-      }
-      bytes_sent_ += bytes.size();
-      done.rows += some.rows;
-      done.truncated = some.rows < batch.rows;
-    }
+    if (some.rows > 0) MR_RETURN_IF_ERROR(send_frames(some, done));
+    if (some.rows < batch.rows) done.truncated = true;
     if (!done.truncated) return {};
     return fail(ErrorCode::kCancelled, error_id::kSqlFailed, "there are rows enough");
+  }
+
+  /// In frames that the server can hold one by one.
+  Status send_frames(const BatchView& batch, WorkerDone& done) {
+    std::string bytes;
+    encode_column_batch(batch, bytes);
+    if (bytes.size() > kRowsFrameBytes && batch.rows > 1) {
+      const std::size_t middle = batch.rows / 2;
+      MR_RETURN_IF_ERROR(send_part(batch, 0, middle, done));
+      return done.truncated ? Status() : send_part(batch, middle, batch.rows, done);
+    }
+    if ((batch.rows == 1 && bytes.size() > query_.row_bytes_max) ||
+        bytes_sent_ + bytes.size() > query_.result_bytes_max) {
+      done.truncated = true;
+      return {};
+    }
+    MR_RETURN_IF_ERROR(channel_.send(FrameKind::kRows, bytes, -1, WorkerChannel::kNever));
+    bytes_sent_ += bytes.size();
+    done.rows += batch.rows;
+    return {};
+  }
+
+  Status send_part(const BatchView& batch, std::size_t begin, std::size_t end, WorkerDone& done) {
+    std::vector<Type> types;
+    for (const ColumnView& column : batch.columns) types.push_back(column.type);
+    std::vector<std::uint32_t> rows(end - begin);
+    std::iota(rows.begin(), rows.end(), static_cast<std::uint32_t>(begin));
+    ColumnBatch part(types);
+    part.append_rows(batch, rows);
+    const auto views = part.views();
+    return send_frames({views, part.rows()}, done);
   }
 
   Connection& connection_;

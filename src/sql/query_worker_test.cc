@@ -24,6 +24,7 @@
 #include <thread>
 
 #include "runtime/clock.h"
+#include "runtime/simulated_file_system.h"
 #include "sql/database.h"
 #include "sql/lake_select.h"
 #include "sql/worker_sandbox.h"
@@ -105,6 +106,9 @@ class QueryWorkersTest : public ::testing::Test {
     options.lake_folder = folder_.path();
     options.workers_max = workers_max;
     options.memory_bytes_max = memory_bytes_max;
+    options.spill_folder = folder_.path();
+    options.spill_after_bytes = spill_after_bytes_;
+    options.files = files_;
     auto workers = QueryWorkers::start(options);
     ASSERT_TRUE(workers) << workers.error().text();
     workers_ = std::move(*workers);
@@ -155,6 +159,8 @@ class QueryWorkersTest : public ::testing::Test {
   }
 
   Folder folder_;
+  runtime::FileSystem* files_ = &runtime::system_files();
+  std::uint64_t spill_after_bytes_ = std::uint64_t{8} << 20;
   std::unique_ptr<QueryWorkers> workers_;
 };
 
@@ -317,6 +323,81 @@ TEST_F(QueryWorkersTest, StopAtTheLimitsOfRowsAndBytes) {
   ASSERT_TRUE(result) << result.error().text();
   EXPECT_TRUE(result->truncated);
   EXPECT_LT(result->rows, 2000u);
+}
+
+TEST_F(QueryWorkersTest, GiveAllRowsOfAnAnswerThatIsWantedWhole) {
+  spill_after_bytes_ = 100'000;
+  start();
+  for (const std::string select :
+       {"SELECT i, CASE WHEN i % 7 = 0 THEN NULL ELSE 'number ' || i END, [i, NULL] "
+        "FROM range(30000) t(i) ORDER BY i",
+        // A chunk of these is more than a frame may have.
+        "SELECT i, repeat(chr(65 + i::INTEGER % 26), 20000) FROM range(1500) t(i) ORDER BY i",
+        "SELECT 1 AS a", "SELECT 1 AS a WHERE false"}) {
+    Query query;
+    query.select = select;
+    const auto bounded = rows(query);
+    query.rows_max = 10;
+    query.result_bytes_max = 1'000'000;  // of a row
+    query.spill_bytes_max = 100'000'000;
+    auto result = workers_->run(query);
+    ASSERT_TRUE(result) << result.error().text();
+    EXPECT_FALSE(result->truncated);
+    EXPECT_EQ(result->rows, bounded.size());
+    EXPECT_EQ(result->rest != nullptr, bounded.size() > 10) << select;
+    while (result->rest != nullptr && !result->rest->at_end()) {
+      auto batch = result->rest->next();
+      ASSERT_TRUE(batch) << batch.error().text();
+      EXPECT_LE((*batch)->size_bytes(), 6'000'000u);
+      result->batches.push_back(std::move(*batch));
+    }
+    EXPECT_EQ(rows_of(*result), bounded);
+  }
+  EXPECT_EQ(workers_->spilled().answers, 2u);
+  EXPECT_EQ(workers_->spilled().held_bytes, 0u);
+  EXPECT_TRUE(std::filesystem::is_empty(folder_.path()));
+}
+
+TEST_F(QueryWorkersTest, CutOffAWholeAnswerWhereItOrARowIsTooLarge) {
+  spill_after_bytes_ = 100'000;
+  start();
+  Query query;
+  query.select = "SELECT repeat('x', 1000) FROM range(100000)";
+  query.spill_bytes_max = 2'000'000;
+  auto result = workers_->run(query);
+  ASSERT_TRUE(result) << result.error().text();
+  EXPECT_TRUE(result->truncated);
+  EXPECT_LE(workers_->spilled().bytes, 2'100'000u);
+  query.select = "SELECT repeat('x', 1000 + i::INTEGER * 100000) FROM range(10) t(i)";
+  query.result_bytes_max = 500'000;
+  result = workers_->run(query);
+  ASSERT_TRUE(result) << result.error().text();
+  EXPECT_TRUE(result->truncated);
+  query.spill_bytes_max = 20'000'000;
+  query.result_bytes_max = 1'500'000;
+  result = workers_->run(query);
+  ASSERT_TRUE(result) << result.error().text();
+  EXPECT_FALSE(result->truncated);
+}
+
+TEST_F(QueryWorkersTest, EndOnlyTheAnswerForWhichTheDiskIsFull) {
+  spill_after_bytes_ = 100'000;
+  runtime::SimulatedFileSystem disk(1);
+  disk.set_faults([](const runtime::SimulatedFileSystem::Call& call) {
+    using Disk = runtime::SimulatedFileSystem;
+    const bool full = call.operation == Disk::Operation::kWrite && call.number > 5;
+    return full ? Disk::Fault::kDiskFull : Disk::Fault::kNone;
+  });
+  files_ = &disk;
+  start();
+  Query query;
+  query.select = "SELECT repeat('x', 1000) FROM range(100000)";
+  query.spill_bytes_max = std::uint64_t{1} << 30;
+  const auto full = workers_->run(query);
+  ASSERT_FALSE(full);
+  EXPECT_EQ(full.error().id, error_id::kDiskFull);
+  EXPECT_EQ(workers_->spilled().held_bytes, 0u);
+  EXPECT_THAT(rows("SELECT 1"), ElementsAre("1"));
 }
 
 TEST_F(QueryWorkersTest, SayWhatIsWrongWithAQuery) {

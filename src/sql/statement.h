@@ -175,10 +175,10 @@ struct Describe {
 struct Select {
   std::string text;
 };
-using Statement =
-    std::variant<AlterStream, ReplayQuarantine, CreateStream, CreateView, Drop, Show, Describe,
-                 Select, CreateTable, Insert, Update, Delete, CreateUser, DropUser, CreateToken,
-                 DropToken, GrantStatement, CreateConnection, AlterConnection, CreateSink, AlterSink>;
+using Statement = std::variant<AlterStream, ReplayQuarantine, CreateStream, CreateView, Drop, Show,
+                               Describe, Select, CreateTable, Insert, Update, Delete, CreateUser,
+                               DropUser, CreateToken, DropToken, GrantStatement, CreateConnection,
+                               AlterConnection, CreateSink, AlterSink>;
 
 /// Reads "(time = …, key = …)" into a definition that has its columns.
 Status apply_stream_options(std::string_view options, StreamDefinition& stream);

@@ -66,6 +66,7 @@ std::string encode(const WorkerQuery& query) {
   writer.put_string(query.select);
   writer.put(query.rows_max);
   writer.put(query.result_bytes_max);
+  writer.put(query.row_bytes_max);
   writer.put_varint(query.relations.size());
   for (const WorkerRelation& relation : query.relations) {
     writer.put_string(relation.name);
@@ -104,6 +105,7 @@ Result<WorkerQuery> decode_query(std::string_view bytes) {
   query.select = reader.get_string();
   query.rows_max = reader.get<std::uint64_t>();
   query.result_bytes_max = reader.get<std::uint64_t>();
+  query.row_bytes_max = reader.get<std::uint64_t>();
   query.relations.resize(get_count(reader));
   for (WorkerRelation& relation : query.relations) {
     relation.name = reader.get_string();

@@ -15,6 +15,9 @@
 
 namespace millrace::sql {
 
+/// Of a frame of rows: a batch with more is cut into parts, down to rows that are larger.
+inline constexpr std::size_t kRowsFrameBytes = std::size_t{4} << 20;
+
 struct WorkerSetup {
   std::string lake_folder;
   std::uint64_t memory_bytes_max = 0;
@@ -51,6 +54,7 @@ struct WorkerQuery {
   std::string select;
   std::uint64_t rows_max = 0;
   std::uint64_t result_bytes_max = 0;
+  std::uint64_t row_bytes_max = 0;
   std::vector<WorkerRelation> relations;
   std::vector<WorkerView> views;
   std::vector<std::string> macros;
@@ -61,7 +65,7 @@ struct WorkerQuery {
 struct WorkerDone {
   std::vector<Column> columns;
   std::uint64_t rows = 0;
-  bool truncated = false;
+  bool truncated = false;  // there was more than may be, of rows, of bytes, or of one row
   std::vector<std::optional<Type>> parameters;  // of $1, $2, …; with prepare_only
 };
 

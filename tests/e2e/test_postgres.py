@@ -1,5 +1,7 @@
 """PostgreSQL's wire with the clients that people use: psql, psycopg 2 and 3, asyncpg, node-postgres."""
 import asyncio
+import os
+import pathlib
 import threading
 import time
 import uuid
@@ -11,7 +13,7 @@ from test_tls import Authority
 
 def test_psql_asks_and_is_told_where_it_is_wrong(test):
     """Rows, several statements, errors with their caret and id, and an answer that would be cut off."""
-    server = start(test, config={"sql": {"rows_max": 1000}})
+    server = start(test, config={"sql": {"rows_max": 1000, "spill_bytes_max": 1 << 20}})
     url = server.postgres_url
     code, out, err = psql(url, "SELECT city, trips, n FROM by_city ORDER BY city")
     expect_equal((code, out), (0, "Lima|2|2\nOslo|1|1\n"), err)
@@ -26,8 +28,10 @@ def test_psql_asks_and_is_told_where_it_is_wrong(test):
     code, out, err = psql(url, "SELECT 1; SELECT * FROM nothing; SELECT 2")
     expect_equal((code, out), (1, "1\n"), err)
     code, out, err = psql(url, "SELECT * FROM range(1001)")
+    expect_equal((code, out), (0, "".join(f"{i}\n" for i in range(1001))), err)
+    code, out, err = psql(url, "SELECT repeat('x', 1000) FROM range(2000)")
     expect_equal((code, out), (1, ""), "no rows of an answer that is cut off")
-    expect("LIMIT" in err, err)
+    expect("LIMIT" in err and "sql.spill_bytes_max" in err, err)
     code, out, err = psql(url, "CREATE STREAM more (at TIMESTAMP, v DOUBLE) WITH (time = at)", "DROP STREAM more")
     expect_equal((code, out), (0, "CREATE STREAM\nDROP STREAM\n"), err)
 
@@ -199,3 +203,92 @@ def test_rows_are_copied_in_and_out(test):
             expect_equal(error.sqlstate, "22P04", str(error))
             expect("line 2" in str(error), str(error))
         expect_equal(db.execute("SELECT count(*) FROM trips").fetchone(), before, "behind bad data")
+
+
+LARGE_ROWS = 1_000_000
+LARGE = "SELECT i, repeat(chr(97 + (i % 26)::INTEGER), 240) AS x FROM range(1000000) t(i) ORDER BY i"
+
+
+def memory_mb(server):
+    """What the server holds; pages of files that it reads are not its own."""
+    for line in pathlib.Path(f"/proc/{server.process.pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def scratch_files(server):
+    """The files without a name that the server has open, of answers that are larger than memory."""
+    found = []
+    for entry in pathlib.Path(f"/proc/{server.process.pid}/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except FileNotFoundError:
+            continue
+        if target.endswith(" (deleted)") and "/states/scratch-" in target:
+            found.append(target)
+    return found
+
+
+def test_an_answer_of_a_million_rows_comes_whole(test):
+    """250 MB by COPY, as a simple query and by a portal: every row, in bounded memory, and nothing stays on disk."""
+    psycopg = driver("psycopg")
+    server = start(test, config={"sql": {"rows_max": 1000}})
+    letters = [chr(97 + i) * 240 for i in range(26)]
+    with psycopg.connect(server.postgres_url) as db:
+        db.execute("SELECT count(*) FROM trips").fetchone()
+        before = memory_mb(server)
+        most = before
+        count = size = 0
+        with db.cursor().copy(f"COPY ({LARGE}) TO STDOUT") as copy:
+            for row in copy.rows():
+                if count % 1000 == 0:
+                    expect_equal(row, (str(count), letters[count % 26]), f"row {count} of COPY")
+                if count % 100_000 == 0:
+                    most = max(most, memory_mb(server))
+                    expect_equal(len(scratch_files(server)), 1, "files of the answer that is read")
+                count += 1
+                size += len(row[0]) + len(row[1]) + 2
+        expect_equal(count, LARGE_ROWS, "rows of COPY")
+        expect(size > 240_000_000, f"only {size} bytes")
+        expect_equal(scratch_files(server), [], "behind the last row")
+        with db.cursor() as cursor:
+            count = 0
+            for (i,) in cursor.stream(f"SELECT i FROM ({LARGE})"):
+                expect_equal(i, count, "a streamed row")
+                count += 1
+            expect_equal(count, LARGE_ROWS, "rows of a stream")
+        most = max(most, memory_mb(server))
+        with db.cursor(name="piecewise") as cursor:
+            cursor.execute(LARGE)
+            count = 0
+            while rows := cursor.fetchmany(50_000):
+                expect_equal([row[0] for row in rows], list(range(count, count + len(rows))), "rows of a cursor")
+                count += len(rows)
+                most = max(most, memory_mb(server))
+            expect_equal(count, LARGE_ROWS, "rows of a cursor")
+            expect_equal(len(scratch_files(server)), 1, "a cursor may go back")
+        db.commit()
+        expect_equal(scratch_files(server), [], "behind the transaction")
+    expect(most - before < 100, f"the server grew from {before:.0f} to {most:.0f} MB")
+    test.note(f"the server grew by {most - before:.0f} MB while it gave 240 MB three times")
+
+
+def test_rows_on_disk_go_with_their_client(test):
+    """A client that goes away in the middle of its answer takes the file with it."""
+    psycopg = driver("psycopg")
+    server = start(test)
+    db = psycopg.connect(server.postgres_url)
+    cursor = db.cursor()
+    rows = cursor.stream(LARGE)
+    for _ in range(1000):
+        next(rows)
+    expect_equal(len(scratch_files(server)), 1, "files of the answer that is read")
+    expect(server.metric("millrace_sql_spilled_held_bytes") > 100_000_000, "what is on disk is told")
+    expect_equal([path.name for path in (server.data / "states").iterdir()], [], "files with a name")
+    os.close(db.fileno())  # as a process that is killed
+    deadline = time.monotonic() + 30
+    while scratch_files(server) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    expect_equal(scratch_files(server), [], "behind the client's end")
+    expect_equal(server.metric("millrace_sql_spilled_held_bytes"), 0.0, "behind the client's end")
