@@ -234,8 +234,8 @@ class IngestTest : public testing::Test {
       speed_->add_view(view_);
       spiller_ = std::make_unique<speed::DeltaSpiller>(*speed_, scratch_, groups_bytes_max);
     }
-    ingest_ = std::make_unique<Ingest>(
-        *log_, *speed_, *filters_, IngestOptions{.limits = limits, .spiller = spiller_.get()});
+    ingest_ = std::make_unique<Ingest>(*log_, *speed_, *filters_,
+                                       IngestOptions{.limits = limits, .spiller = spiller_.get()});
   }
   /// The view's groups have this memory, and what is more goes to a disk.
   void open_with_room(std::uint64_t bytes) {

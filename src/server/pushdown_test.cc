@@ -203,9 +203,9 @@ TEST_F(PushdownTest, TheBestByAValueAreFoundWithoutReadingMostGroups) {
     for (int i = 0; i < count; ++i) {
       const bool null = random() % 50 == 0;
       const auto number = static_cast<std::int64_t>(random() % 200'000) - 100'000;
-      out += fmt::format("{{\"k\":{},\"n\":{},\"s\":\"a text of some length {}\"}}\n",
-                         random() % kGroups, null ? "null" : std::to_string(number),
-                         random() % 1000);
+      out +=
+          fmt::format("{{\"k\":{},\"n\":{},\"s\":\"a text of some length {}\"}}\n",
+                      random() % kGroups, null ? "null" : std::to_string(number), random() % 1000);
     }
     return out;
   };
