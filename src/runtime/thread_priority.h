@@ -1,5 +1,5 @@
-// Background threads step back behind ingest and serving, and those with little to do at a time come
-// before those with much.
+// Background threads step back behind ingest and serving, and those with little to do at a time
+// come before those with much.
 #pragma once
 
 namespace millrace::runtime {
