@@ -13,9 +13,8 @@ import struct
 import termios
 import time
 
-import psycopg
-
 from harness import Connection, binary, clip, expect, expect_equal
+from pg_clients import driver
 
 PATIENCE = 60.0
 
@@ -214,6 +213,7 @@ def test_wide_results_fit_the_terminal(test):
 
 def test_drivers_follow_a_view(test):
     """psycopg 3: SUBSCRIBE as a stream of rows, as a cursor that is polled, and as COPY; each is cancelled."""
+    psycopg = driver("psycopg")
     server = test.server().start()
     server.sql("CREATE STREAM s (k VARCHAR, n BIGINT)")
     server.sql("CREATE MATERIALIZED VIEW v AS SELECT k, sum(n) AS total FROM s GROUP BY k")
