@@ -2,6 +2,7 @@
 import asyncio
 import os
 import pathlib
+import socket
 import threading
 import time
 import uuid
@@ -286,7 +287,8 @@ def test_rows_on_disk_go_with_their_client(test):
     expect_equal(len(scratch_files(server)), 1, "files of the answer that is read")
     expect(server.metric("millrace_sql_spilled_held_bytes") > 100_000_000, "what is on disk is told")
     expect_equal([path.name for path in (server.data / "states").iterdir()], [], "files with a name")
-    os.close(db.fileno())  # as a process that is killed
+    with socket.socket(fileno=os.dup(db.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)  # as a process that is killed
     deadline = time.monotonic() + 30
     while scratch_files(server) and time.monotonic() < deadline:
         time.sleep(0.05)
