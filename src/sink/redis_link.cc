@@ -27,6 +27,8 @@ constexpr std::chrono::seconds kPatience{60};
 constexpr std::chrono::seconds kConnectPatience{10};
 constexpr int kLookMs = 100;
 constexpr std::size_t kReceiveBytes = std::size_t{64} << 10;
+/// Replies that Redis keeps while it is sent more: some bytes each.
+constexpr std::size_t kMissingMax = 100'000;
 
 std::unexpected<Error> lost(std::string_view why) {
   return fail(ErrorCode::kUnavailable, error_id::kStoreLost, "Redis: {}", why);
@@ -229,10 +231,15 @@ void RedisLink::command(std::initializer_list<std::string_view> arguments) {
   for (const auto one : arguments) argument(one);
 }
 
-Status RedisLink::finish(const Visit& visit) {
+Status RedisLink::finish(const Visit& visit) { return exchange(0, visit); }
+
+Status RedisLink::flow(const Visit& visit) { return exchange(kMissingMax, visit); }
+
+Status RedisLink::exchange(std::size_t missing_max, const Visit& visit) {
+  const auto done = [&] { return out_.empty() && expected_ <= missing_max; };
   Status first;
   auto until = Clock::now() + kPatience;
-  while (expected_ != 0) {
+  while (!done()) {
     MR_RETURN_IF_ERROR(send());
     std::string_view left = in_;
     while (expected_ != 0) {
@@ -243,7 +250,7 @@ Status RedisLink::finish(const Visit& visit) {
       if (first && visit) first = visit(*reply);
     }
     in_.erase(0, in_.size() - left.size());
-    if (expected_ == 0) break;
+    if (done()) break;
     // TLS may hold bytes that poll() does not see.
     if (ssl_ == nullptr || SSL_pending(ssl_.get()) == 0)
       MR_RETURN_IF_ERROR(wait(sent_ < out_.size(), until));

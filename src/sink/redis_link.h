@@ -37,9 +37,12 @@ class RedisLink {
   /// Of what is not sent yet.
   [[nodiscard]] std::size_t waiting_bytes() const { return out_.size(); }
 
-  /// Sends all and waits for the replies.
   using Visit = std::function<Status(const wire::redis::Reply&)>;
+  /// Sends all and waits for the replies.
   Status finish(const Visit& visit);
+  /// Sends all; of the replies it takes those that are there, and waits only where too many are
+  /// missing. The others are those of the next call.
+  Status flow(const Visit& visit);
   /// One command alone; an error of Redis is kUnavailable.
   Result<wire::redis::Reply> run(std::initializer_list<std::string_view> arguments);
 
@@ -55,6 +58,8 @@ class RedisLink {
   Status wait(bool writes, Clock::time_point until) const;
   Status receive();
   Status send();
+  /// Goes on until so few replies are missing.
+  Status exchange(std::size_t missing_max, const Visit& visit);
 
   const int socket_;
   const std::atomic<bool>& stopping_;

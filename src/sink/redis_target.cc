@@ -11,7 +11,7 @@ namespace redis = wire::redis;
 using Kind = redis::Reply::Kind;
 
 /// Commands that gather before they are sent.
-constexpr std::size_t kSendBytes = std::size_t{1} << 20;
+constexpr std::size_t kSendBytes = std::size_t{256} << 10;
 constexpr std::string_view kPageKeys = "1000";
 
 /// What MATCH takes literally.
@@ -49,6 +49,16 @@ std::unexpected<Error> changed() {
 /// Of a command whose reply says nothing but that it went well.
 Status expect_good(const redis::Reply& reply) {
   if (reply.is(Kind::kError)) return redis_error(reply.text);
+  return {};
+}
+
+/// Of what was put and of EXEC: an error in any of it is the answer.
+Status check_put(const redis::Reply& reply) {
+  if (reply.is(Kind::kError)) return redis_error(reply.text);
+  if (reply.is(Kind::kNull)) return changed();
+  for (const auto& item : reply.items) {
+    if (item.is(Kind::kError)) return redis_error(item.text);
+  }
   return {};
 }
 
@@ -170,18 +180,10 @@ void RedisTarget::begin() {
   if (!std::exchange(in_transaction_, true)) link_->command({"MULTI"});
 }
 
-/// Runs what was put; an error in any of it is the answer.
-Status RedisTarget::end() {
+/// Runs what was put, when it is sent.
+void RedisTarget::end() {
   link_->command({"EXEC"});
   in_transaction_ = false;
-  return link_->finish([&](const redis::Reply& reply) -> Status {
-    if (reply.is(Kind::kError)) return redis_error(reply.text);
-    if (reply.is(Kind::kNull)) return changed();
-    for (const auto& item : reply.items) {
-      if (item.is(Kind::kError)) return redis_error(item.text);
-    }
-    return {};
-  });
 }
 
 void RedisTarget::make_key(std::span<const ColumnView> parts, std::size_t row) {
@@ -248,14 +250,15 @@ Status RedisTarget::put(const TargetChanges& changes) {
     as_json_ ? write_json(views, row) : write_hash(views, row);
     if (backfilling_) link_->command({"SADD", stage_, key_});
   }
-  if (backfilling_) return end();
-  return link_->waiting_bytes() < kSendBytes ? Status() : link_->finish(expect_good);
+  if (backfilling_) end();
+  return link_->waiting_bytes() < kSendBytes ? Status() : link_->flow(check_put);
 }
 
 Status RedisTarget::commit(const std::string& token) {
   if (backfilling_ && token.empty()) return {};
   const bool backfilled = backfilling_;
   if (backfilled) {
+    MR_RETURN_IF_ERROR(link_->finish(check_put));
     MR_RETURN_IF_ERROR(watch());
     MR_RETURN_IF_ERROR(sweep());
   }
@@ -263,7 +266,8 @@ Status RedisTarget::commit(const std::string& token) {
   const std::string& next = token.empty() ? token_ : token;
   if (backfilled) link_->command({"UNLINK", stage_});
   link_->command({"HSET", state_, "token", next, "whole", token.empty() ? "0" : "1"});
-  auto done = end();
+  end();
+  auto done = link_->finish(check_put);
   if (!done) {
     // Redis takes nothing back of a MULTI in which one command failed: all is written anew.
     if (done.error().code == ErrorCode::kFailedPrecondition) {

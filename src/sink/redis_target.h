@@ -33,7 +33,7 @@ class RedisTarget final : public Target {
   Status take_over();
   Status watch();
   void begin();
-  Status end();
+  void end();
   void remove(const TargetChanges& changes);
   void write_hash(std::span<const ColumnView> views, std::size_t row);
   void write_json(std::span<const ColumnView> views, std::size_t row);
