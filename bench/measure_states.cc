@@ -58,15 +58,14 @@ Result<LoadResult> look_up(std::uint16_t port, std::uint64_t lookups,
     request = {head, {}};
     return true;
   };
-  return run_load({.port = port, .connections = 1}, next,
-                  [&](std::size_t, const ReplyReader& reply) -> Status {
-                    MR_RETURN_IF_ERROR(expect_status(reply, 200));
-                    const auto right =
-                        fmt::format("\"rows\":[[{},1,{}]]", json_number(key_of(asked)), asked);
-                    if (reply.body().find(right) != std::string_view::npos) return {};
-                    return fail(ErrorCode::kInternal, error_id::kInternal,
-                                "wrong answer, not {}: {}", right, reply.body());
-                  });
+  return run_load(
+      {.port = port, .connections = 1}, next, [&](std::size_t, const ReplyReader& reply) -> Status {
+        MR_RETURN_IF_ERROR(expect_status(reply, 200));
+        const auto right = fmt::format("\"rows\":[[{},1,{}]]", json_number(key_of(asked)), asked);
+        if (reply.body().find(right) != std::string_view::npos) return {};
+        return fail(ErrorCode::kInternal, error_id::kInternal, "wrong answer, not {}: {}", right,
+                    reply.body());
+      });
 }
 
 Figure lookup_figure(std::string what, const LoadResult& load) {
