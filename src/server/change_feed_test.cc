@@ -374,6 +374,9 @@ TEST_F(ChangeFeedTest, AReplacedViewStartsAnewAndADroppedOneEnds) {
   sql("DROP MATERIALIZED VIEW v");
   ASSERT_TRUE(all->wait_until([](Follower& f) { return f.ended_.has_value(); }));
   EXPECT_EQ(all->ended_->id, error_id::kViewNotFound);
+  // They are told before they are let go.
+  for (int i = 0; i < 20'000 && node_->feed().counters().subscribers != 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(node_->feed().counters().subscribers, 0U);
 }
 
