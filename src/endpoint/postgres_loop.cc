@@ -1,12 +1,12 @@
 #include "endpoint/postgres_loop.h"
 
 #include <fmt/format.h>
+#include <pthread.h>
 
 #include <boost/asio/post.hpp>
 #include <utility>
 
 #include "endpoint/postgres_connection.h"
-#include "runtime/thread_priority.h"
 
 namespace millrace::endpoint {
 namespace {
@@ -31,10 +31,8 @@ PostgresLoop::~PostgresLoop() { stop(); }
 
 void PostgresLoop::start(unsigned index) {
   schedule_tick();
-  thread_ = std::thread([this, name = fmt::format("postgres-{}", index)] {
-    runtime::take_short_turns(name.c_str());
-    context_.run();
-  });
+  thread_ = std::thread([this] { context_.run(); });
+  pthread_setname_np(thread_.native_handle(), fmt::format("postgres-{}", index).c_str());
 }
 
 void PostgresLoop::adopt(Transport transport) {
