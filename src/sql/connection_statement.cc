@@ -1,7 +1,6 @@
 #include "sql/connection_statement.h"
 
 #include <array>
-#include <set>
 
 #include "sql/suggestion.h"
 
@@ -77,18 +76,7 @@ Result<Statement> ConnectionParser::create() {
   MR_TRY(out.name, object_name(/*made=*/false));
   if (!take_word("TYPE") || !take_word("mqtt")) return expected("TYPE mqtt", std::string(kForm));
   if (!take_word("WITH")) return expected("WITH", std::string(kForm));
-  MR_RETURN_IF_ERROR(expect_symbol('('));
-  std::set<std::string> seen;
-  do {
-    if (!here_kind(TokenKind::kWord)) return expected("an option", std::string(kForm));
-    const std::string name = lower_name(here());
-    if (!seen.insert(name).second) {
-      return error(error_id::kBadOption, place(),
-                   fmt::format("the option {} is there twice", shortened(name)));
-    }
-    MR_RETURN_IF_ERROR(option(out));
-  } while (take_symbol(','));
-  MR_RETURN_IF_ERROR(expect_symbol(')'));
+  MR_TRY(const auto seen, option_list(kForm, [&](const std::string&) { return option(out); }));
   MR_RETURN_IF_ERROR(expect_end());
   for (const std::string_view needed : {"url", "topic"}) {
     if (!seen.contains(std::string(needed))) {

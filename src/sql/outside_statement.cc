@@ -1,7 +1,6 @@
 #include "sql/outside_statement.h"
 
 #include <array>
-#include <set>
 
 #include "sql/suggestion.h"
 
@@ -65,18 +64,9 @@ Result<Statement> SinkParser::create() {
   out.url_place = place();
   MR_TRY(out.url, text_value("the address of the store"));
   if (take_word("WITH")) {
-    MR_RETURN_IF_ERROR(expect_symbol('('));
-    std::set<std::string> seen;
-    do {
-      if (!here_kind(TokenKind::kWord)) return expected("an option", std::string(kForm));
-      const std::string name = lower_name(here());
-      if (!seen.insert(name).second) {
-        return error(error_id::kBadOption, place(),
-                     fmt::format("the option {} is there twice", shortened(name)));
-      }
-      MR_RETURN_IF_ERROR(option(out, name));
-    } while (take_symbol(','));
-    MR_RETURN_IF_ERROR(expect_symbol(')'));
+    const auto taken =
+        option_list(kForm, [&](const std::string& name) { return option(out, name); });
+    if (!taken) return std::unexpected(taken.error());
   }
   if (!take_word("AS")) return expected("AS", std::string(kForm));
   if (!is_word("SELECT")) return expected("SELECT", std::string(kForm));

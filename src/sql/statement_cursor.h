@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -171,6 +172,25 @@ class StatementCursor {
     if (!take_word("NOT")) return expected("NOT EXISTS");
     if (!take_word("EXISTS")) return expected("EXISTS");
     return true;
+  }
+
+  /// (name = value, ...), each name once; `take` takes an option from its name on, and is given the
+  /// name in lower case. Gives the names.
+  template <class Take>
+  Result<std::set<std::string>> option_list(std::string_view form, Take&& take) {
+    MR_RETURN_IF_ERROR(expect_symbol('('));
+    std::set<std::string> seen;
+    do {
+      if (!here_kind(TokenKind::kWord)) return expected("an option", std::string(form));
+      const std::string name = lower_name(here());
+      if (!seen.insert(name).second) {
+        return error(error_id::kBadOption, place(),
+                     fmt::format("the option {} is there twice", shortened(name)));
+      }
+      MR_RETURN_IF_ERROR(take(name));
+    } while (take_symbol(','));
+    MR_RETURN_IF_ERROR(expect_symbol(')'));
+    return seen;
   }
 
   std::string_view text_;
