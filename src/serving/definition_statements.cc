@@ -19,12 +19,20 @@ namespace {
 
 std::uint64_t hash_of(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
 
-/// Places in a view's SELECT count from the start of the whole statement.
-Error placed_behind(Error error, TextPlace start) {
-  if (error.place.line == 0) return error;
-  if (error.place.line == 1) error.place.column += start.column - 1;
-  error.place.line += start.line - 1;
-  return error;
+struct CheckedSelect {
+  boost::json::object tree;
+  sql::AllowedSelect allowed;
+};
+
+/// The SELECT of a definition, which stands at `start` of its statement.
+Result<CheckedSelect> check_definition(
+    const std::string& select, TextPlace start,
+    const std::function<std::string(std::string_view)>& resolve) {
+  auto tree = sql::parse_select(select);
+  if (!tree) return std::unexpected(placed_behind(std::move(tree).error(), start));
+  auto allowed = sql::check_select(*tree, sql::Use::kView, resolve, select);
+  if (!allowed) return std::unexpected(placed_behind(std::move(allowed).error(), start));
+  return CheckedSelect{std::move(*tree), std::move(*allowed)};
 }
 
 }  // namespace
@@ -32,24 +40,17 @@ Error placed_behind(Error error, TextPlace start) {
 /// What the SELECT of a derived stream says of its definition.
 Status StatementRunner::define_derived(const sql::CreateStream& statement,
                                        StreamDefinition& definition) {
-  const auto in_select = [&](Error error) {
-    return placed_behind(std::move(error), statement.select_place);
-  };
-  auto tree = sql::parse_select(statement.select);
-  if (!tree) return std::unexpected(in_select(std::move(tree).error()));
-  auto allowed = sql::check_select(
-      *tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
-      statement.select);
-  if (!allowed) return std::unexpected(in_select(std::move(allowed).error()));
-  const auto source = allowed->tables.size() == 1 ? catalog_.find_stream(*allowed->tables.begin())
-                                                  : std::optional<StreamDefinition>();
+  MR_TRY(const auto select, check_definition(statement.select, statement.select_place,
+                                             [&](std::string_view name) { return resolve(name); }));
+  const auto& tables = select.allowed.tables;
+  const auto source = tables.size() == 1 ? catalog_.find_stream(*tables.begin())
+                                         : std::optional<StreamDefinition>();
   if (!source) {
     return fail(ErrorCode::kInvalidArgument, error_id::kNotMergeable,
-                "a derived stream reads one stream, this SELECT reads {}",
-                fmt::join(allowed->tables, ", "));
+                "a derived stream reads one stream, this SELECT reads {}", fmt::join(tables, ", "));
   }
-  auto rows = view::compile_row_select(speed_database_, statement.select, *tree, *source);
-  if (!rows) return std::unexpected(in_select(std::move(rows).error()));
+  auto rows = view::compile_row_select(speed_database_, statement.select, select.tree, *source);
+  if (!rows) return std::unexpected(placed_behind(std::move(rows).error(), statement.select_place));
   definition.columns = std::move(rows->columns);
   definition.source = source->id;
   definition.select = std::move(rows->sql);
@@ -187,18 +188,11 @@ Result<StatementResult> StatementRunner::create_materialized_view(
     return fail(ErrorCode::kAlreadyExists, error_id::kAlreadyExists,
                 "{} is a plain view: DROP VIEW it, or use CREATE OR REPLACE VIEW", replaced->name);
   }
-  const auto in_select = [&](Error error) {
-    return placed_behind(std::move(error), statement.select_place);
-  };
-  auto tree = sql::parse_select(statement.select);
-  if (!tree) return std::unexpected(in_select(std::move(tree).error()));
-  auto allowed = sql::check_select(
-      *tree, sql::Use::kView, [&](std::string_view name) { return resolve(name); },
-      statement.select);
-  if (!allowed) return std::unexpected(in_select(std::move(allowed).error()));
+  MR_TRY(const auto select, check_definition(statement.select, statement.select_place,
+                                             [&](std::string_view name) { return resolve(name); }));
   std::vector<StreamDefinition> streams;
   std::vector<catalog::TableUse> tables;
-  for (const auto& name : allowed->tables) {
+  for (const auto& name : select.allowed.tables) {
     if (auto stream = catalog_.find_stream(name)) {
       streams.push_back(std::move(*stream));
     } else if (const auto table = catalog_.find_table(name)) {
@@ -224,7 +218,8 @@ Result<StatementResult> StatementRunner::create_materialized_view(
   MR_TRY(auto contents, tables_.read_all(record.tables));
   auto trial = make_view_state({speed_database_, lake_database_, lake_}, record, streams,
                                std::move(contents));
-  if (!trial) return std::unexpected(in_select(std::move(trial).error()));
+  if (!trial)
+    return std::unexpected(placed_behind(std::move(trial).error(), statement.select_place));
   if (replaced) {
     MR_RETURN_IF_ERROR(check_readers(
         {.name = record.name, .select = {}, .columns = columns_of((*trial)->compiled())}));

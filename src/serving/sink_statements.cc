@@ -18,12 +18,7 @@ Result<StatementResult> StatementRunner::create_sink(const sql::CreateSink& stat
   if (created) return done("CREATE SINK");
   if (statement.if_not_exists && created.error().id == error_id::kAlreadyExists)
     return done("CREATE SINK");
-  auto error = std::move(created).error();
-  // Places count from the start of the SELECT.
-  const auto start = statement.select_place;
-  if (error.place.line == 1) error.place.column += start.column - 1;
-  if (error.place.line != 0) error.place.line += start.line - 1;
-  return std::unexpected(std::move(error));
+  return std::unexpected(placed_behind(std::move(created).error(), statement.select_place));
 }
 
 Result<StatementResult> StatementRunner::alter_sink(const sql::AlterSink& statement) {

@@ -1,5 +1,6 @@
 // The results of statements that are no SELECT: the rows of those that tell what exists, such as
-// SHOW and DESCRIBE, and the bare result of those that do something. Thread: one owner. Errors:
+// SHOW and DESCRIBE, the bare result of those that do something, and the place of an error in one.
+// Thread: one owner. Errors:
 // none. Invariant: each row has a value for every column before it ends.
 #pragma once
 
@@ -18,6 +19,14 @@ inline StatementResult done(std::string command) {
   StatementResult out;
   out.command = std::move(command);
   return out;
+}
+
+/// Places in a statement's SELECT, which begins at `start`, as places in the whole statement.
+inline Error placed_behind(Error error, TextPlace start) {
+  if (error.place.line == 0) return error;
+  if (error.place.line == 1) error.place.column += start.column - 1;
+  error.place.line += start.line - 1;
+  return error;
 }
 
 class Rows {
