@@ -23,7 +23,7 @@ constexpr std::uint64_t kTriedMin = 256;
 constexpr std::size_t kKeptBlocks = 64;
 
 /// An order that is that of the keys.
-struct KeyWalk {
+struct KeyOrder {
   view::ScanDirection direction = view::ScanDirection::kUp;
   /// NULL, which is the least in a key, comes last.
   bool nulls_last = false;
@@ -44,8 +44,8 @@ bool is_sortable(const Type& type) {
   }
 }
 
-std::optional<KeyWalk> key_walk(const view::CompiledView& view, const ViewScan& scan) {
-  KeyWalk walk;
+std::optional<KeyOrder> key_order(const view::CompiledView& view, const ViewScan& scan) {
+  KeyOrder walk;
   const std::size_t columns_max = view.final_sql.empty() ? view.plan.keys.size() : 1;
   for (const auto& one : scan.order) {
     const auto key = view.outputs[one.output].key;
@@ -144,7 +144,7 @@ class Scanner {
   }
 
   Status read_first() {
-    const auto order = *key_walk(compiled_, scan_);
+    const auto order = *key_order(compiled_, scan_);
     const auto& ranges = scan_.keys.ranges;
     if (!order.nulls_last || order.columns == 0) return read_first_of(ranges, order);
     const auto marked = [&](char mark) {
@@ -172,7 +172,7 @@ class Scanner {
   }
 
   /// Ends behind the last row that is equal to the one that makes it enough.
-  Status read_first_of(const view::KeyRanges& ranges, const KeyWalk& order) {
+  Status read_first_of(const view::KeyRanges& ranges, const KeyOrder& order) {
     std::string last;
     bool begun = false;
     MR_RETURN_IF_ERROR(walk(ranges, order.direction, [&](auto key, auto states) -> Result<bool> {
@@ -196,7 +196,7 @@ class Scanner {
   }
 
   /// The columns of the key that the order goes by; all where there is none.
-  std::string_view order_prefix(std::string_view key, const KeyWalk& order, bool& counts) const {
+  std::string_view order_prefix(std::string_view key, const KeyOrder& order, bool& counts) const {
     if (scan_.order.empty()) return key;
     std::size_t size = scan_.keys.fixed.size();
     const auto& keys = compiled_.plan.keys;
@@ -487,7 +487,7 @@ ViewScan scan_of(const view::CompiledView& view, const SelectReads& reads, std::
 
 ScanWay way_of(const view::CompiledView& view, const ViewScan& scan) {
   if (!scan.limit || view.session_gap_us) return ScanWay::kAll;
-  if (key_walk(view, scan)) return ScanWay::kFirst;
+  if (key_order(view, scan)) return ScanWay::kFirst;
   const bool sortable = std::ranges::all_of(scan.order, [&](const ViewScan::Order& one) {
     return is_sortable(view.outputs[one.output].type);
   });

@@ -1,8 +1,9 @@
 // Reads of the merged answer of a view that read no more of it than is wanted: the groups of some
 // ranges of keys, some of the columns, and with a limit the first rows of an order. An order by the
 // first columns of the key that are not fixed is a walk that ends early; one by other columns keeps
-// the best rows while it reads. The rows come in pieces, in the order of the keys; the
-// best ones in the wanted order. Thread: any. Errors: kUnavailable (kViewBuilding), those of the
+// the best rows while it reads, and passes over blocks of the generation that have none
+// (block_bounds.h). The rows come in pieces, in the order of the keys; the best ones in the wanted
+// order. Thread: any. Errors: kUnavailable (kViewBuilding), those of the
 // view's final stage.
 #pragma once
 
@@ -47,7 +48,7 @@ struct ViewScan {
 enum class ScanWay {
   kAll,    // every group of the ranges is read and handed over
   kFirst,  // the walk over the keys ends when there are enough
-  kBest,   // every group of the ranges is read, and the best are handed over
+  kBest,   // all groups of the ranges that may be among the best are read, the best handed over
 };
 [[nodiscard]] ScanWay way_of(const view::CompiledView& view, const ViewScan& scan);
 
